@@ -1,0 +1,36 @@
+# gannet_library(<name> SOURCES <glob>... [LINK <target>...])
+# A static library of the files that match, looked for again at each build so that a new file needs no edit here.
+# Where nothing matches, an interface library of the same name.
+function(gannet_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK")
+  list(TRANSFORM arg_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${arg_SOURCES})
+  if(sources)
+    add_library(${name} STATIC ${sources})
+    set(scope PUBLIC)
+  else()
+    add_library(${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(${name} ${scope} ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} ${scope} ${arg_LINK})
+endfunction()
+
+# gannet_tests(<folder> LINK <target>...)
+# The executable gannet_tests_<folder> of tests/<folder>/*.cpp. A test suite whose name starts with Nightly gets the
+# label `nightly`, every other one `default`.
+function(gannet_tests folder)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINK")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  set(name gannet_tests_${folder})
+  add_executable(${name} ${sources})
+  target_link_libraries(${name} PRIVATE gannet_test_support ${arg_LINK} GTest::gmock GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE GANNET_TESTS_DIR="${PROJECT_SOURCE_DIR}/tests")
+  gtest_discover_tests(${name} TEST_FILTER "-Nightly*" DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} PROPERTIES LABELS default TIMEOUT 300)
+  gtest_discover_tests(${name} TEST_FILTER "Nightly*" DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} PROPERTIES LABELS nightly TIMEOUT 7200)
+endfunction()
