@@ -1,0 +1,91 @@
+// Pictures: PNG and JPEG to and from 8-bit pixels, resizing, and the tensors that image models take.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/base/error.h"
+#include "ir/base/tensor.h"
+
+namespace gannet {
+
+// Row-major, the channels of a pixel beside each other: grey (1) or red, green, blue (3).
+struct Image {
+  int64_t height = 0;
+  int64_t width = 0;
+  int64_t channels = 0;
+  std::vector<uint8_t> pixels;
+
+  uint8_t& at(int64_t y, int64_t x, int64_t channel) {
+    return pixels[static_cast<size_t>((y * width + x) * channels + channel)];
+  }
+  uint8_t at(int64_t y, int64_t x, int64_t channel) const {
+    return pixels[static_cast<size_t>((y * width + x) * channels + channel)];
+  }
+};
+
+struct ImageDecodeOptions {
+  int64_t max_file_bytes = int64_t{1} << 30;
+  int64_t max_side = 65'535;
+  int64_t max_pixels = int64_t{1} << 28;
+  bool apply_orientation = true;  // turn a JPEG the way its EXIF tag says
+};
+
+// True when the bytes begin as PNG or JPEG files do.
+bool looks_like_png(std::span<const uint8_t> bytes);
+bool looks_like_jpeg(std::span<const uint8_t> bytes);
+
+// Decodes by content. Grey files give one channel, all others three; palettes and 16-bit samples become 8-bit, CMYK
+// becomes RGB, alpha is dropped. Damaged and truncated data are errors with the library's own reason.
+Result<Image> decode_image(std::span<const uint8_t> bytes, const ImageDecodeOptions& options = {});
+// decode_image of a file; errors name the path.
+Result<Image> read_image(const std::string& path, const ImageDecodeOptions& options = {});
+// A PNG file of a grey or RGB image; equal images give equal bytes.
+Result<std::string> encode_png(const Image& image);
+Status write_png(const std::string& path, const Image& image);
+
+enum class ResizeFilter {
+  kNearest,
+  // A triangle as wide as the step between two output pixels when shrinking (so every input pixel counts), and linear
+  // interpolation when enlarging; columns first, then rows, each rounded to 8 bits. Equal to Pillow's BILINEAR.
+  kBilinear,
+};
+
+// Both extents must be positive.
+Image resize(const Image& image, int64_t height, int64_t width, ResizeFilter filter);
+// The middle of an image; an error when it is smaller than what is asked for.
+Result<Image> center_crop(const Image& image, int64_t height, int64_t width);
+// One channel (ITU-R 601 luma, as Pillow's "L") or three (the grey value in each).
+Image with_channels(const Image& image, int64_t channels);
+
+enum class ImageLayout { kNchw, kNhwc };
+enum class ImageFit {
+  kStretch,     // resize to exactly the size, whatever the proportions
+  kCenterCrop,  // keep the proportions: resize by the shorter edge, then cut out the middle
+};
+enum class ChannelOrder { kRgb, kBgr };
+
+// How a picture becomes the input of a model: fit, then value = (pixel * scale - mean) / std for each channel.
+struct ImageOptions {
+  int64_t height = 0;  // 0 keeps what the picture has
+  int64_t width = 0;
+  ImageFit fit = ImageFit::kStretch;
+  int64_t shortest_edge = 0;  // of kCenterCrop: its length before the cut (256 for 224); 0 is the least that covers
+  ResizeFilter filter = ResizeFilter::kBilinear;
+  std::optional<ImageLayout> layout;  // kNchw when not given
+  int64_t channels = 0;               // 1 or 3; 0 keeps what the picture has
+  ChannelOrder order = ChannelOrder::kRgb;
+  std::optional<double> scale;  // 1/255 when not given
+  std::vector<double> mean;     // none, one for all, or one for each channel of the tensor in its order
+  std::vector<double> std;
+  DType dtype = DType::kF32;  // f32, f64, f16, bf16, or u8, which takes the pixels as they are (no scale, mean, std)
+};
+
+// A tensor of rank 4 with a batch of 1. Errors name the option that does not fit.
+Result<Tensor> image_to_tensor(const Image& image, const ImageOptions& options);
+
+}  // namespace gannet

@@ -1,0 +1,16 @@
+// Text files with one entry a line, such as the labels of a classifier.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ir/base/error.h"
+
+namespace gannet {
+
+// The lines of a file without their ends (LF or CR LF), without a byte order mark, and without empty lines at the end:
+// line i is the label of class i, so empty lines between others stay.
+Result<std::vector<std::string>> read_lines(const std::string& path, int64_t max_bytes = int64_t{1} << 28);
+
+}  // namespace gannet
