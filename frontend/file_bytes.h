@@ -1,0 +1,78 @@
+// The bytes of a file, mapped read-only (or held in memory), and files written whole or not at all.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ir/base/error.h"
+#include "ir/base/limits.h"
+
+namespace gannet {
+
+// Bytes that stay valid as long as `owner` lives. Copies share them. A mapped file that another process shortens
+// while it is in use ends the program, as with every mapped file.
+struct FileBytes {
+  std::shared_ptr<const void> owner;
+  const std::byte* data = nullptr;
+  int64_t size = 0;
+  bool mapped = false;
+
+  std::span<const std::byte> span() const { return {data, static_cast<size_t>(size)}; }
+  std::string_view text(int64_t begin, int64_t length) const;
+  // Tells the system that these bytes were read and are not needed in memory for now; they stay readable.
+  void release(int64_t begin, int64_t length) const;
+};
+
+// What tells whether a file is still the one that was read.
+struct FileIdentity {
+  uint64_t device = 0, inode = 0;
+  int64_t size = 0, changed_seconds = 0, changed_nanoseconds = 0;
+  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
+};
+
+// Maps the regular file at `path`. Errors name the path: not found, a directory, a pipe, larger than
+// limits.file_bytes, and, unless `allow_empty`, empty.
+Result<FileBytes> map_file(const std::string& path, const Limits& limits, bool allow_empty = false,
+                           FileIdentity* identity = nullptr);
+// The same for an open descriptor, which stays open; `name` is for messages.
+Result<FileBytes> map_descriptor(int descriptor, const std::string& name, const Limits& limits,
+                                 bool allow_empty = false, FileIdentity* identity = nullptr);
+// The identity of the file at `path` now; an error when there is none.
+Result<FileIdentity> identify_file(const std::string& path);
+// Bytes in memory as if they had been a file.
+FileBytes bytes_in_memory(std::string bytes);
+
+// A file that appears under its name only when it is complete: it is written under a temporary name in the same
+// folder, and `commit` flushes it to the disk and renames it. Without `commit` nothing is left behind.
+class OutputFile {
+ public:
+  // Errors: the folder cannot be written, or `path` exists and is not a regular file.
+  static Result<OutputFile> create(const std::string& path);
+  OutputFile(OutputFile&& other) noexcept;
+  OutputFile& operator=(OutputFile&&) = delete;
+  ~OutputFile();
+
+  Status write(const void* data, int64_t size);
+  Status write(std::string_view text) { return write(text.data(), static_cast<int64_t>(text.size())); }
+  // Bytes of zero up to `position`, which must not lie before what was written.
+  Status pad_to(int64_t position);
+  int64_t position() const { return position_; }
+  // Flushes to the disk without giving the name yet, so that several files can be renamed one after the other.
+  Status flush();
+  Status commit();
+
+ private:
+  OutputFile(std::string path, std::string temporary, int descriptor)
+      : path_(std::move(path)), temporary_(std::move(temporary)), descriptor_(descriptor) {}
+  Error failure(const char* action) const;
+
+  std::string path_, temporary_;
+  int descriptor_ = -1;
+  int64_t position_ = 0;
+};
+
+}  // namespace gannet
