@@ -2,7 +2,6 @@
 // path and the reason the system gave.
 #pragma once
 
-
 #include <cstdint>
 #include <functional>
 #include <memory>
