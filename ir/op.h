@@ -1,0 +1,89 @@
+// The op table: what each op is called, what it takes, what it means.
+//
+// ops.def has one row an op. An elementwise row carries its scalar body and needs nothing more. A structured row names
+// a StructuredOp defined in ir/ops/<family>.cpp. Ops have the meaning of the newest ONNX opset; older forms exist only
+// in the importer.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ir/attributes.h"
+#include "ir/base/error.h"
+#include "ir/scalar.h"
+
+namespace gannet {
+
+class InferContext;      // infer.h
+class EvalContext;       // eval.h
+class VjpContext;        // vjp.h
+class DecomposeContext;  // builder.h
+
+using InferFn = Status (*)(InferContext&);
+using EvalFn = Status (*)(EvalContext&);
+using VjpFn = Status (*)(VjpContext&);
+using DecomposeFn = Status (*)(DecomposeContext&);
+
+inline constexpr int kVariadic = -1;
+struct Arity {
+  int min = 1;
+  int max = 1;  // kVariadic: any number
+};
+
+// The definition of an op that is not elementwise. `infer` and `eval` may be left out when `decompose` is given: then
+// both follow from the composition. `vjp` may be left out only then too.
+struct StructuredOp {
+  Arity inputs;
+  Arity outputs;
+  std::span<const AttrDef> attrs;
+  InferFn infer = nullptr;
+  EvalFn eval = nullptr;
+  VjpFn vjp = nullptr;
+  DecomposeFn decompose = nullptr;
+  bool random = false;  // two equal nodes may give different results
+};
+
+// Element types that an elementwise op accepts.
+enum ScalarTypes : uint8_t { kFloats = 1, kInts = 2, kBools = 4, kStrings = 8, kComplexes = 16, kNumbers = 3, kAny = 31 };
+
+// What the body of an elementwise op may ask for: its operands (absent ones are empty) and attributes.
+struct BodyArgs {
+  std::span<const ScalarExpr> operands;
+  const Attributes& attrs;
+};
+using BodyFn = ScalarExpr (*)(const BodyArgs&);
+
+struct OpDef {
+  std::string_view name;
+  int since = 1;  // the opset whose meaning this is
+  Arity inputs;
+  Arity outputs;
+  std::span<const AttrDef> attrs;
+  InferFn infer = nullptr;  // these four are never null but decompose
+  EvalFn eval = nullptr;
+  VjpFn vjp = nullptr;
+  DecomposeFn decompose = nullptr;
+  BodyFn body = nullptr;    // of an elementwise op
+  uint8_t types = kAny;     // that an elementwise op accepts
+  bool random = false;
+};
+
+// The row named `name`, or null.
+const OpDef* find_op(std::string_view name);
+// As find_op, for names that Gannet itself writes (CHECK).
+const OpDef& op_named(std::string_view name);
+std::span<const OpDef> all_ops();
+// Names of ops closest to `name`, for hints.
+std::string nearest_op(std::string_view name);
+
+// The scalar body of an elementwise op applied to `operand_count` operands, of which `present[i]` says whether
+// operand i is given; operands are numbered densely among those present.
+ScalarExpr body_of(const OpDef& op, const Attributes& attrs, std::span<const bool> present);
+
+// A vjp for ops whose result does not depend differentiably on any operand; gradients stop there.
+Status no_gradient(VjpContext& context);
+// A vjp for differentiable ops whose rule is not written: an Unsupported error that says so.
+Status missing_gradient(VjpContext& context);
+
+}  // namespace gannet
