@@ -4,7 +4,7 @@
 // Read: versions 1 to 3; C and Fortran order; either byte order; f2 f4 f8, i1 to i8, u1 to u8, b1, c8, c16, and the
 // descriptor 'bfloat16'; U (as UTF-8) and S become strings, without the zeros that pad them. Object arrays, records and
 // dates are refused.
-// Written: version 1 (2 for a long header), C order, little-endian. What NumPy has no name for is widened without loss:
+// Written: version 1, C order, little-endian. What NumPy has no name for is widened without loss:
 // bf16, float8 and float4 to f4, 4- and 2-bit integers to i1 or u1. Strings are written as U, or as S when one of them
 // is not UTF-8; zeros at the end of a string are lost, as in NumPy.
 #pragma once
