@@ -28,10 +28,13 @@ struct Image {
   }
 };
 
+inline constexpr int64_t kMaxImageSide = 65'535;
+inline constexpr int64_t kMaxImagePixels = int64_t{1} << 28;
+
 struct ImageDecodeOptions {
   int64_t max_file_bytes = int64_t{1} << 30;
-  int64_t max_side = 65'535;
-  int64_t max_pixels = int64_t{1} << 28;
+  int64_t max_side = kMaxImageSide;
+  int64_t max_pixels = kMaxImagePixels;
   bool apply_orientation = true;  // turn a JPEG the way its EXIF tag says
 };
 

@@ -1,0 +1,216 @@
+#include "runtime/data/image.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <new>
+
+#include "ir/base/file.h"
+#include "runtime/data/image_codecs.h"
+
+namespace gannet {
+namespace {
+
+bool starts_with(std::span<const uint8_t> bytes, std::string_view magic) {
+  return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
+}
+
+// The extents to resize to, so that a center cut of `height` x `width` is possible.
+struct Extents {
+  int64_t height = 0, width = 0;
+};
+
+Extents extents_before_crop(const Image& image, int64_t height, int64_t width, int64_t shortest_edge) {
+  int64_t shorter = std::min(image.height, image.width);
+  Extents extents;
+  if (shortest_edge > 0) {
+    extents = {image.height * shortest_edge / shorter, image.width * shortest_edge / shorter};
+  } else {
+    double ratio = std::max(static_cast<double>(height) / static_cast<double>(image.height),
+                            static_cast<double>(width) / static_cast<double>(image.width));
+    extents = {std::max<int64_t>(std::llround(static_cast<double>(image.height) * ratio), height),
+               std::max<int64_t>(std::llround(static_cast<double>(image.width) * ratio), width)};
+  }
+  return extents;
+}
+
+// resize with a bound on the result and on the picture between its two steps.
+Result<Image> resize_within_limits(const Image& image, Extents extents, ResizeFilter filter) {
+  if (std::max(extents.height, image.height) > kMaxImagePixels / extents.width) {
+    return invalid_input(fmt::format("a picture of {} x {} is too large to become {} x {}", image.height, image.width,
+                                     extents.height, extents.width));
+  }
+  return resize(image, extents.height, extents.width, filter);
+}
+
+Result<Image> fitted(const Image& image, const ImageOptions& options) {
+  int64_t height = options.height > 0 ? options.height : image.height;
+  int64_t width = options.width > 0 ? options.width : image.width;
+  if (options.fit == ImageFit::kStretch) {
+    return resize_within_limits(image, {height, width}, options.filter);
+  }
+  if (options.shortest_edge > 0 && options.shortest_edge < std::min(height, width)) {
+    return invalid_input(fmt::format("a shortest edge of {} is too short to cut {} x {} out of it",
+                                     options.shortest_edge, height, width));
+  }
+  Extents extents = extents_before_crop(image, height, width, options.shortest_edge);
+  return center_crop(TRY(resize_within_limits(image, extents, options.filter)), height, width);
+}
+
+Status check_statistics(std::string_view what, const std::vector<double>& values, int64_t channels) {
+  if (values.size() <= 1 || static_cast<int64_t>(values.size()) == channels) return {};
+  return invalid_input(fmt::format("{} has {} values for {} channels", what, values.size(), channels));
+}
+
+Status check_options(const ImageOptions& options, int64_t channels) {
+  if (options.height < 0 || options.width < 0 || options.shortest_edge < 0 ||
+      std::max({options.height, options.width, options.shortest_edge}) > kMaxImageSide) {
+    return invalid_input(fmt::format("picture size {} x {}, shortest edge {}: from 0 to {}", options.height,
+                                     options.width, options.shortest_edge, kMaxImageSide));
+  }
+  if (options.height > 0 && options.width > kMaxImagePixels / options.height) {
+    return invalid_input(fmt::format("picture size {} x {} is more than {} pixels", options.height, options.width,
+                                     kMaxImagePixels));
+  }
+  if (options.channels != 0 && options.channels != 1 && options.channels != 3) {
+    return invalid_input(fmt::format("a picture has 1 or 3 channels, not {}", options.channels));
+  }
+  TRY(check_statistics("mean", options.mean, channels));
+  TRY(check_statistics("std", options.std, channels));
+  for (double value : options.std) {
+    if (!(value > 0)) return invalid_input(fmt::format("std {} is not positive", value));
+  }
+  bool scaled = options.scale || !options.mean.empty() || !options.std.empty();
+  if (options.dtype == DType::kU8 && scaled) {
+    return invalid_input("a u8 input takes pixels as they are: scale, mean and std do not apply");
+  }
+  if (options.dtype != DType::kU8 && !is_float(options.dtype)) {
+    return unsupported(fmt::format("a picture cannot become a tensor of {}", name_of(options.dtype)));
+  }
+  return {};
+}
+
+double statistic(const std::vector<double>& values, size_t channel, double otherwise) {
+  if (values.empty()) return otherwise;
+  return values.size() == 1 ? values[0] : values[channel];
+}
+
+// Writes every element of `target` as `values[channel][pixel]`.
+template <class T>
+void fill(const Image& image, const ImageOptions& options, const std::vector<std::array<T, 256>>& values,
+          std::span<T> target) {
+  size_t channels = values.size(), area = target.size() / channels;
+  bool planar = options.layout.value_or(ImageLayout::kNchw) == ImageLayout::kNchw;
+  for (size_t i = 0; i < area; ++i) {
+    for (size_t c = 0; c < channels; ++c) {
+      size_t from = options.order == ChannelOrder::kBgr ? channels - 1 - c : c;
+      target[planar ? c * area + i : i * channels + c] = values[c][image.pixels[i * channels + from]];
+    }
+  }
+}
+
+template <class T>
+std::vector<std::array<T, 256>> value_tables(const ImageOptions& options, size_t channels) {
+  std::vector<std::array<T, 256>> tables(channels);
+  double scale = options.dtype == DType::kU8 ? 1.0 : options.scale.value_or(1.0 / 255);
+  for (size_t c = 0; c < channels; ++c) {
+    double mean = statistic(options.mean, c, 0), deviation = statistic(options.std, c, 1);
+    for (size_t pixel = 0; pixel < 256; ++pixel) {
+      double value = (static_cast<double>(pixel) * scale - mean) / deviation;
+      if constexpr (std::is_same_v<T, BFloat16>) tables[c][pixel] = T(static_cast<float>(value));
+      else tables[c][pixel] = static_cast<T>(value);
+    }
+  }
+  return tables;
+}
+
+template <class T>
+void convert_pixels(const Image& image, const ImageOptions& options, Tensor& tensor) {
+  fill<T>(image, options, value_tables<T>(options, static_cast<size_t>(image.channels)), tensor.mutable_data<T>());
+}
+
+Result<Tensor> tensor_of(const Image& image, const ImageOptions& options) {
+  int64_t channels = options.channels > 0 ? options.channels : image.channels;
+  TRY(check_options(options, channels));
+  Image ready = with_channels(TRY(fitted(image, options)), channels);
+  std::vector<int64_t> extents = {1, channels, ready.height, ready.width};
+  if (options.layout == ImageLayout::kNhwc) extents = {1, ready.height, ready.width, channels};
+  Tensor tensor = TRY(Tensor::allocate(options.dtype, extents));
+  switch (options.dtype) {
+    case DType::kF32: convert_pixels<float>(ready, options, tensor); break;
+    case DType::kF64: convert_pixels<double>(ready, options, tensor); break;
+    case DType::kF16: convert_pixels<Half>(ready, options, tensor); break;
+    case DType::kBF16: convert_pixels<BFloat16>(ready, options, tensor); break;
+    default: convert_pixels<uint8_t>(ready, options, tensor); break;
+  }
+  return tensor;
+}
+
+}  // namespace
+
+bool looks_like_png(std::span<const uint8_t> bytes) { return starts_with(bytes, "\x89PNG\r\n\x1a\n"); }
+bool looks_like_jpeg(std::span<const uint8_t> bytes) { return starts_with(bytes, "\xff\xd8\xff"); }
+
+Status check_extents(int64_t height, int64_t width, const ImageDecodeOptions& options) {
+  if (height < 1 || width < 1) return invalid_input(fmt::format("an empty picture of {} x {}", height, width));
+  if (height > options.max_side || width > options.max_side || height * width > options.max_pixels) {
+    return invalid_input(fmt::format("a picture of {} x {}; the limits are {} for a side and {} pixels", height, width,
+                                     options.max_side, options.max_pixels));
+  }
+  return {};
+}
+
+Image oriented(Image image, int orientation) {
+  if (orientation < 2 || orientation > 8) return image;
+  bool transposed = orientation >= 5;
+  Image result{transposed ? image.width : image.height, transposed ? image.height : image.width, image.channels, {}};
+  result.pixels.resize(image.pixels.size());
+  bool flip_rows = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+  bool flip_columns = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+  for (int64_t y = 0; y < result.height; ++y) {
+    for (int64_t x = 0; x < result.width; ++x) {
+      int64_t row = transposed ? x : y, column = transposed ? y : x;
+      if (flip_rows) row = image.height - 1 - row;
+      if (flip_columns) column = image.width - 1 - column;
+      for (int64_t c = 0; c < image.channels; ++c) result.at(y, x, c) = image.at(row, column, c);
+    }
+  }
+  return result;
+}
+
+Result<Image> decode_image(std::span<const uint8_t> bytes, const ImageDecodeOptions& options) {
+  try {
+    if (looks_like_png(bytes)) return decode_png(bytes, options);
+    if (looks_like_jpeg(bytes)) return decode_jpeg(bytes, options);
+  } catch (const std::bad_alloc&) {
+    return io_error("no memory for the picture");
+  }
+  if (bytes.empty()) return invalid_input("the file is empty");
+  return unsupported("neither a PNG nor a JPEG picture");
+}
+
+Result<Image> read_image(const std::string& path, const ImageDecodeOptions& options) {
+  std::string contents = TRY(read_file(path, options.max_file_bytes));
+  Result<Image> image = decode_image({reinterpret_cast<const uint8_t*>(contents.data()), contents.size()}, options);
+  if (!image.ok()) return with_prefix(path + ": ", image.error());
+  return image;
+}
+
+Status write_png(const std::string& path, const Image& image) {
+  Result<std::string> encoded = encode_png(image);
+  if (!encoded.ok()) return with_prefix(path + ": ", encoded.error());
+  return write_file_atomically(path, *encoded);
+}
+
+Result<Tensor> image_to_tensor(const Image& image, const ImageOptions& options) {
+  try {
+    return tensor_of(image, options);
+  } catch (const std::bad_alloc&) {
+    return io_error("no memory for the resized picture");
+  }
+}
+
+}  // namespace gannet
