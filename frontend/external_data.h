@@ -12,6 +12,7 @@
 
 #include "frontend/file_bytes.h"
 #include "ir/base/error.h"
+#include "ir/base/file.h"
 #include "ir/base/limits.h"
 
 namespace gannet {
@@ -34,9 +35,8 @@ struct ExternalBytes {
 Result<ExternalLocation> parse_external_location(const std::vector<std::pair<std::string, std::string>>& entries);
 
 // Opens `location` below the folder `folder` for reading: relative, without "..", without symbolic links, a regular
-// file with one name. `components` forces the way of kernels without openat2: one component after the other. Returns
-// a descriptor that the caller closes.
-Result<int> open_beneath(const std::string& folder, const std::string& location, bool components = false);
+// file with one name. `components` forces the way of kernels without openat2: one component after the other.
+Result<FileDescriptor> open_beneath(const std::string& folder, const std::string& location, bool components = false);
 
 // The external files of one model; each is mapped once, when it is first asked for. For one thread at a time.
 class ExternalData {

@@ -1,4 +1,4 @@
-// The bytes of a file, mapped read-only (or held in memory), and files written whole or not at all.
+// The bytes of a file, mapped read-only, or bytes in memory that stand for a file.
 #pragma once
 
 #include <cstddef>
@@ -45,34 +45,5 @@ Result<FileBytes> map_descriptor(int descriptor, const std::string& name, const 
 Result<FileIdentity> identify_file(const std::string& path);
 // Bytes in memory as if they had been a file.
 FileBytes bytes_in_memory(std::string bytes);
-
-// A file that appears under its name only when it is complete: it is written under a temporary name in the same
-// folder, and `commit` flushes it to the disk and renames it. Without `commit` nothing is left behind.
-class OutputFile {
- public:
-  // Errors: the folder cannot be written, or `path` exists and is not a regular file.
-  static Result<OutputFile> create(const std::string& path);
-  OutputFile(OutputFile&& other) noexcept;
-  OutputFile& operator=(OutputFile&&) = delete;
-  ~OutputFile();
-
-  Status write(const void* data, int64_t size);
-  Status write(std::string_view text) { return write(text.data(), static_cast<int64_t>(text.size())); }
-  // Bytes of zero up to `position`, which must not lie before what was written.
-  Status pad_to(int64_t position);
-  int64_t position() const { return position_; }
-  // Flushes to the disk without giving the name yet, so that several files can be renamed one after the other.
-  Status flush();
-  Status commit();
-
- private:
-  OutputFile(std::string path, std::string temporary, int descriptor)
-      : path_(std::move(path)), temporary_(std::move(temporary)), descriptor_(descriptor) {}
-  Error failure(const char* action) const;
-
-  std::string path_, temporary_;
-  int descriptor_ = -1;
-  int64_t position_ = 0;
-};
 
 }  // namespace gannet
