@@ -70,7 +70,7 @@ class Attributes {
   // strings are the declared default (0 or "" when there is none: ask `has` first where that matters).
   int64_t integer(std::string_view name) const;
   float number(std::string_view name) const;
-  const std::string& text(std::string_view name) const;
+  std::string_view text(std::string_view name) const;
   const std::vector<int64_t>& integers(std::string_view name) const;
   const std::vector<float>& numbers(std::string_view name) const;
   const std::vector<std::string>& texts(std::string_view name) const;

@@ -21,9 +21,12 @@ struct InferOperand {
 class InferContext {
  public:
   InferContext(const OpDef& op, const Attributes& attrs, std::span<const InferOperand> operands, size_t output_count,
-               Symbols& symbols);
+               Symbols& symbols, bool evaluating = false);
 
   const OpDef& op() const { return op_; }
+  // True while a node runs on concrete operands. Types of subgraphs must not be touched then: several sessions may
+  // share the graph, and eval asks only for the types of tensors that it allocates by them.
+  bool evaluating() const { return evaluating_; }
   const Attributes& attrs() const { return attrs_; }
 
   size_t operand_count() const { return operands_.size(); }
@@ -60,6 +63,7 @@ class InferContext {
   std::vector<Type> types_;
   std::vector<std::optional<std::vector<Dim>>> contents_;
   Symbols& symbols_;
+  bool evaluating_;
 };
 
 // Checks operand and output counts, required attributes, then runs the op's infer. Errors do not name the node.

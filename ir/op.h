@@ -60,9 +60,9 @@ struct OpDef {
   Arity inputs;
   Arity outputs;
   std::span<const AttrDef> attrs;
-  InferFn infer = nullptr;  // these four are never null but decompose
-  EvalFn eval = nullptr;
-  VjpFn vjp = nullptr;
+  InferFn infer = nullptr;  // never null
+  EvalFn eval = nullptr;    // never null
+  VjpFn vjp = nullptr;      // null: the gradient is that of the decomposition
   DecomposeFn decompose = nullptr;
   BodyFn body = nullptr;    // of an elementwise op
   uint8_t types = kAny;     // that an elementwise op accepts

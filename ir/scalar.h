@@ -46,7 +46,7 @@ class ScalarExpr {
   static ScalarExpr arg(int index);
   static ScalarExpr make(ScalarOp op, std::vector<ScalarExpr> args, DType dtype = DType::kUndefined);
 
-  explicit operator bool() const { return node_ != nullptr; }
+  bool empty() const { return node_ == nullptr; }
   const ScalarNode* operator->() const { return node_.get(); }
   const ScalarNode* node() const { return node_.get(); }
 
@@ -90,14 +90,14 @@ namespace scalar {
 }  // namespace scalar
 
 // True for the same expression, structurally.
-bool operator_equal(const ScalarExpr& a, const ScalarExpr& b);
+bool same_expression(const ScalarExpr& a, const ScalarExpr& b);
 // Number of distinct operands: one more than the largest index, 0 for none.
 int operand_count(const ScalarExpr& expr);
 // The expression with operand i replaced by replacements[i].
 ScalarExpr substitute(const ScalarExpr& expr, std::span<const ScalarExpr> replacements);
 
 // The element type of the result for operands of `operand_types`; an error where they do not fit together
-// ("Add takes two operands of one type, got f32 and i64").
+// ("add takes operands of one type, got f32 and i64"). kUndefined when the expression holds only literals.
 Result<DType> result_type(const ScalarExpr& expr, std::span<const DType> operand_types);
 
 // d(expr)/d(operand) times `upstream`, by reverse accumulation over the rows' derivatives. Zero literal when `expr`

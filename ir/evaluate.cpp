@@ -1,0 +1,210 @@
+#include "ir/evaluate.h"
+
+#include <unordered_map>
+
+#include "ir/eval.h"
+#include "ir/infer.h"
+
+namespace gannet {
+
+namespace {
+
+// Binds every plain symbol of `shape` to the extent it stands for here.
+Status bind_shape(const std::string& input, const Shape& shape, const std::vector<int64_t>& extents, SymbolValues& symbols) {
+  if (shape.size() != extents.size()) {
+    return invalid_input(fmt::format("input '{}' has rank {}, the model takes {}", input, extents.size(),
+                                     to_string(std::span<const Dim>(shape))));
+  }
+  for (size_t i = 0; i < shape.size(); ++i) {
+    std::optional<std::string> symbol = shape[i].symbol_name();
+    if (symbol) {
+      auto [entry, is_new] = symbols.try_emplace(*symbol, extents[i]);
+      if (is_new || entry->second == extents[i]) continue;
+      return invalid_input(fmt::format("input '{}' dimension {} is {}, but '{}' is already {}", input, i, extents[i],
+                                       *symbol, entry->second));
+    }
+    if (shape[i].is_constant() && shape[i].constant() != extents[i]) {
+      return invalid_input(fmt::format("input '{}' dimension {} is {}, the model takes {}", input, i, extents[i],
+                                       to_string(std::span<const Dim>(shape))));
+    }
+  }
+  return {};
+}
+
+Status check_expressions(const Graph& graph, std::span<const Datum> inputs, const SymbolValues& symbols) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Value& input = *graph.inputs()[i];
+    if (!inputs[i].is_tensor() || !input.type.shape) continue;
+    for (size_t axis = 0; axis < input.type.shape->size(); ++axis) {
+      Result<int64_t> expected = (*input.type.shape)[axis].evaluate(symbols);
+      int64_t given = inputs[i].tensor().extent(static_cast<int64_t>(axis));
+      if (expected.ok() && *expected != given) {
+        return invalid_input(fmt::format("input '{}' dimension {} is {}, must be {} = {}", input.name, axis, given,
+                                         (*input.type.shape)[axis].to_string(), *expected));
+      }
+    }
+  }
+  return {};
+}
+
+Status check_input(const Value& input, const Datum& given) {
+  if (!given.present()) return invalid_input(fmt::format("input '{}' is not given", input.name));
+  bool is_tensor = input.type.is_tensor();
+  if (is_tensor != given.is_tensor()) {
+    return invalid_input(fmt::format("input '{}' is {}, the model takes {}", input.name, to_string(given.type()), to_string(input.type)));
+  }
+  DType wanted = input.type.dtype;
+  if (is_tensor && wanted != DType::kUndefined && wanted != given.tensor().dtype()) {
+    return invalid_input(fmt::format("input '{}' holds {}, the model takes {}", input.name,
+                                     name_of(given.tensor().dtype()), name_of(wanted)));
+  }
+  return {};
+}
+
+// Runs nodes in order. A Run of a subgraph shares seed counter, limits and symbols with its parent.
+class Run : public EvalServices {
+ public:
+  Run(const EvaluateOptions& options, SymbolValues symbols) : options_(options), symbols_(std::move(symbols)) {}
+
+  Result<std::vector<Datum>> run(const Graph& graph, std::vector<Datum> inputs) override {
+    if (depth_ >= options_.limits.nesting) return invalid_model(fmt::format("subgraphs nest deeper than {}", options_.limits.nesting));
+    ++depth_;
+    Result<std::vector<Datum>> result = run_graph(graph, std::move(inputs), {}, nullptr);
+    --depth_;
+    return result;
+  }
+
+  const SymbolValues& symbols() const override { return symbols_; }
+  const Limits& limits() const override { return options_.limits; }
+  // Weyl sequence: distinct for each draw, a function of the seed alone.
+  uint64_t next_random_seed() override { return options_.seed + 0x9E3779B97F4A7C15u * ++draws_; }
+
+  Result<std::vector<Datum>> run_graph(const Graph& graph, std::vector<Datum> inputs, std::span<const Tensor> states,
+                                       std::vector<Tensor>* state_outputs) {
+    Environment values;
+    TRY(load(graph, std::move(inputs), states, values));
+    std::unordered_map<const Value*, int64_t> remaining = count_uses(graph);
+    for (const auto& node : graph.nodes()) TRY(step(*node, values, remaining));
+    std::vector<Datum> outputs;
+    for (const GraphOutput& output : graph.outputs) outputs.push_back(values.at(output.value));
+    if (state_outputs) {
+      for (size_t i = 0; i < graph.states.size(); ++i) {
+        const State& state = graph.states[i];
+        state_outputs->push_back(values.at(state.out ? state.out : state.in).tensor());
+      }
+    }
+    return outputs;
+  }
+
+ private:
+  using Environment = std::unordered_map<const Value*, Datum>;
+
+  static Status load(const Graph& graph, std::vector<Datum> inputs, std::span<const Tensor> states, Environment& values) {
+    CHECK(inputs.size() == graph.inputs().size(), "{} inputs for a graph of {}", inputs.size(), graph.inputs().size());
+    for (size_t i = 0; i < inputs.size(); ++i) values[graph.inputs()[i]] = std::move(inputs[i]);
+    for (size_t i = 0; i < graph.states.size(); ++i) {
+      values[graph.states[i].in] = Datum(states.empty() ? graph.states[i].initial : states[i]);
+    }
+    return {};
+  }
+
+  static std::unordered_map<const Value*, int64_t> count_uses(const Graph& graph) {
+    std::unordered_map<const Value*, int64_t> counts;
+    for (const auto& node : graph.nodes()) {
+      for (const Value* operand : node->inputs()) {
+        if (operand) ++counts[operand];
+      }
+    }
+    for (const GraphOutput& output : graph.outputs) ++counts[output.value];
+    for (const State& state : graph.states) ++counts[state.out ? state.out : state.in];
+    return counts;
+  }
+
+  // Symbols bound by this node's results: data-dependent extents that later Dims nodes may name.
+  void bind_results(const Node& node, std::span<const Datum> results) {
+    for (size_t i = 0; i < results.size(); ++i) {
+      const Value* output = node.output(i);
+      if (output == nullptr || !results[i].is_tensor() || !output->type.shape) continue;
+      const Shape& shape = *output->type.shape;
+      if (static_cast<int64_t>(shape.size()) != results[i].tensor().rank()) continue;
+      for (size_t axis = 0; axis < shape.size(); ++axis) {
+        std::optional<std::string> symbol = shape[axis].symbol_name();
+        if (symbol) symbols_.insert_or_assign(*symbol, results[i].tensor().extent(static_cast<int64_t>(axis)));
+      }
+    }
+  }
+
+  Status step(const Node& node, Environment& values, std::unordered_map<const Value*, int64_t>& remaining) {
+    std::vector<Datum> operands;
+    operands.reserve(node.inputs().size());
+    for (const Value* operand : node.inputs()) operands.push_back(operand ? values.at(operand) : Datum());
+    Result<std::vector<Datum>> results = eval_op(node.op(), node.attrs, operands, node.outputs().size(), *this);
+    if (!results.ok()) return with_prefix(describe(node), results.error());
+    operands.clear();
+    bind_results(node, *results);
+    if (depth_ == 0 && options_.observer) options_.observer(node, *results);
+    for (size_t i = 0; i < results->size(); ++i) {
+      const Value* output = node.output(i);
+      if (output && remaining.contains(output)) TRY(keep(node, output, std::move((*results)[i]), values));
+    }
+    for (const Value* operand : node.inputs()) {
+      if (operand && --remaining[operand] == 0) release(operand, values);
+    }
+    return {};
+  }
+
+  Status keep(const Node& node, const Value* output, Datum result, Environment& values) {
+    if (node.op().name != "Constant") {
+      live_bytes_ += result.bytes();
+      if (live_bytes_ > options_.limits.live_bytes) {
+        return invalid_input(fmt::format("{}{} bytes of tensors are alive, the limit is {}", describe(node), live_bytes_,
+                                         options_.limits.live_bytes));
+      }
+    }
+    values[output] = std::move(result);
+    return {};
+  }
+
+  void release(const Value* value, Environment& values) {
+    auto entry = values.find(value);
+    if (entry == values.end()) return;
+    bool counted = value->producer() && value->producer()->op().name != "Constant";
+    if (counted) live_bytes_ -= entry->second.bytes();
+    values.erase(entry);
+  }
+
+  const EvaluateOptions& options_;
+  SymbolValues symbols_;
+  uint64_t draws_ = 0;
+  int64_t depth_ = 0;
+  int64_t live_bytes_ = 0;
+};
+
+}  // namespace
+
+Result<SymbolValues> bind_symbols(const Graph& graph, std::span<const Datum> inputs) {
+  SymbolValues symbols;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Value& input = *graph.inputs()[i];
+    if (inputs[i].is_tensor() && input.type.shape) {
+      TRY(bind_shape(input.name, *input.type.shape, inputs[i].tensor().extents(), symbols));
+    }
+  }
+  TRY(check_expressions(graph, inputs, symbols));
+  return symbols;
+}
+
+Result<EvaluateResult> evaluate(const Graph& graph, std::vector<Datum> inputs, const EvaluateOptions& options,
+                                std::span<const Tensor> states) {
+  if (inputs.size() != graph.inputs().size()) {
+    return invalid_input(fmt::format("{} inputs are given, the model takes {}", inputs.size(), graph.inputs().size()));
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) TRY(check_input(*graph.inputs()[i], inputs[i]));
+  SymbolValues symbols = TRY(bind_symbols(graph, inputs));
+  Run run(options, std::move(symbols));
+  EvaluateResult result;
+  result.outputs = TRY(run.run_graph(graph, std::move(inputs), states, &result.state_outputs));
+  return result;
+}
+
+}  // namespace gannet
