@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "ir/ops/float_compute.h"
+#include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
 #include "ir/ops/reduction_sweep.h"
 
@@ -44,14 +45,13 @@ std::optional<Shape> shape_with_unknown_axes(InferContext& c, bool keep_dims) {
 // Axes of the node where they are known: absent ones are an empty list.
 Result<std::optional<std::vector<int64_t>>> known_axes(const InferContext& c) {
   if (!c.has(1)) return std::optional(std::vector<int64_t>{});
-  if (c.dtype(1) != DType::kI64) return invalid_model(fmt::format("axes must be i64, got {}", name_of(c.dtype(1))));
-  if (c.shape(1) && c.shape(1)->size() > 1) {
-    return invalid_model(fmt::format("axes must have rank 1, got rank {}", c.shape(1)->size()));
-  }
+  TRY(expect_dtype(c, 1, DType::kI64, "axes"));
+  TRY(expect_list(c, 1, "axes"));
   return c.ints(1);
 }
 
 Status infer_reduce(InferContext& c, bool (*accepts)(DType)) {
+  TRY(expect_tensors(c, 1));
   DType dtype = c.dtype(0);
   if (dtype != DType::kUndefined && !accepts(dtype)) {
     return invalid_model(fmt::format("input 0 (data) cannot be {}", name_of(dtype)));
