@@ -24,6 +24,7 @@ template <class T>
 using TileFn = void (*)(const TileArgs<T>&);
 
 constexpr int kMostTileRows = 12;
+constexpr int kMostTileColumns = 32;
 // Entry i computes i + 1 rows.
 template <class T>
 struct TileKernels {
@@ -142,7 +143,7 @@ struct Panel {
 template <class T>
 void multiply_block(const TileKernels<T>& kernels, const T* left, const Panel<T>& panel, int64_t rows, int64_t columns,
                     int64_t k, const ProductTarget<T>& target) {
-  T edge[kMostTileRows * 64];
+  T edge[kMostTileRows * kMostTileColumns];
   for (int64_t j = 0; j < columns; j += kernels.columns) {
     int64_t width = std::min(kernels.columns, columns - j);
     const T* right = panel.data + j / kernels.columns * panel.strip_stride;
@@ -232,6 +233,18 @@ void multiply_plainly(const ProductExtents& e, const MatrixView<T>& left, const 
   }
 }
 
+// One row times a matrix whose columns are consecutive in memory: each is read once, in order.
+template <class T>
+void multiply_row(const ProductExtents& e, const T* left, const MatrixView<T>& right, const ProductTarget<T>& target) {
+  for (int64_t j = 0; j < e.n; ++j) {
+    const T* column = right.data + j * right.column_stride;
+    T sum = T(0);
+#pragma omp simd reduction(+ : sum)
+    for (int64_t p = 0; p < e.k; ++p) sum += left[p] * column[p];
+    target.data[j] = target.accumulate ? target.data[j] + sum : sum;
+  }
+}
+
 // True when the product has no terms; its elements are zero then.
 template <class T>
 bool finish_empty(const ProductExtents& e, const ProductTarget<T>& target) {
@@ -249,6 +262,9 @@ void multiply(const ProductExtents& extents, MatrixView<T> left, MatrixView<T> r
   constexpr int64_t kSmall = 512;
   if (extents.m <= kSmall && extents.n <= kSmall && extents.k <= kSmall && extents.m * extents.n * extents.k <= kSmall) {
     return multiply_plainly(extents, left, right, target);
+  }
+  if (extents.m == 1 && left.column_stride == 1 && right.row_stride == 1) {
+    return multiply_row(extents, left.data, right, target);
   }
   BlockedProduct<T> product(extents, left, target);
   // With few rows the right operand is read about once: packing it would cost as much as the product.
