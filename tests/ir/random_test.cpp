@@ -63,6 +63,18 @@ TEST(Random, MomentsOfNormalAndUniform) {
   EXPECT_NEAR(sum / n, 0.0, 0.01);
 }
 
+TEST(Random, FillingIsDrawingOneByOne) {
+  for (int before : {0, 1, 2, 3}) {
+    Random filled(9), drawn(9);
+    for (int i = 0; i < before; ++i) EXPECT_EQ(filled.next_u32(), drawn.next_u32());
+    for (size_t size : {5u, 4u, 1u, 6u}) {
+      std::vector<float> values(size);
+      filled.fill_normal(values, 0.0, 1.0);
+      for (float value : values) EXPECT_EQ(value, static_cast<float>(drawn.normal()));
+    }
+  }
+}
+
 TEST(Random, BelowIsEvenAndInRange) {
   Random random(5);
   std::vector<int> counts(7);
