@@ -21,7 +21,7 @@ std::string quoted(std::string_view text) {
 }
 
 bool is_plain_name(std::string_view name) {
-  if (name.empty()) return false;
+  if (name.empty() || name.back() == ':') return false;
   for (char c : name) {
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '.' && c != '/' && c != ':' && c != '-') return false;
   }

@@ -77,9 +77,12 @@ inline Error with_prefix(const std::string& prefix, Error error) {
 }  // namespace gannet
 
 // Evaluates an expression of type Result<T>: its value, or a return of its error from the enclosing function.
-#define TRY(...)                                                \
-  __extension__({                                               \
-    auto gannet_try_result = (__VA_ARGS__);                     \
-    if (!gannet_try_result.ok()) return gannet_try_result.error(); \
-    std::move(gannet_try_result).value();                       \
+#define TRY(...) GANNET_TRY_NAMED(GANNET_TRY_JOIN(gannet_try_, __COUNTER__), __VA_ARGS__)
+#define GANNET_TRY_JOIN(a, b) GANNET_TRY_JOIN_EXPANDED(a, b)
+#define GANNET_TRY_JOIN_EXPANDED(a, b) a##b
+#define GANNET_TRY_NAMED(name, ...)       \
+  __extension__({                         \
+    auto name = (__VA_ARGS__);            \
+    if (!name.ok()) return name.error();  \
+    std::move(name).value();              \
   })

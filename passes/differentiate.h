@@ -1,0 +1,20 @@
+// Reverse-mode differentiation: Graph -> Graph. The gradient is more nodes of the same graph, built from each op's
+// vjp, so whatever optimizes, plans and compiles a graph does so for its gradient, and the transformation applies to
+// its own output.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "ir/base/error.h"
+#include "ir/graph.h"
+
+namespace gannet {
+
+// Appends to `graph` the gradients of `loss` (one float element) with respect to each of `variables`, and returns
+// them in that order; null for one that `loss` does not depend on differentiably. Only nodes between the variables
+// and the loss are visited; those defined by decomposition are decomposed in place first. Errors name the node whose
+// op has no gradient rule.
+Result<std::vector<Value*>> differentiate(Graph& graph, Value* loss, std::span<Value* const> variables);
+
+}  // namespace gannet
