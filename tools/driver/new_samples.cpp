@@ -15,6 +15,7 @@ constexpr uint64_t kNoiseStream = uint64_t{2} << 60;
 constexpr uint64_t kClassStream = uint64_t{3} << 60;  // plus the class
 
 constexpr double kNoise = 0.5;
+constexpr double kContrast = 1.5;  // of the patterns against that noise
 
 // Every class equally often, in random order.
 Result<Tensor> balanced_labels(int64_t classes, int64_t samples, uint64_t seed) {
@@ -28,16 +29,22 @@ Result<Tensor> balanced_labels(int64_t classes, int64_t samples, uint64_t seed) 
 // A wave of period 1 between -1 and 1, made of exact operations only.
 double triangle_wave(double t) { return 4.0 * std::fabs(t - std::floor(t + 0.5)) - 1.0; }
 
-// Waves across one channel of an image; added to what is there.
-void add_waves(std::span<float> pixels, int64_t height, int64_t width, Random& random) {
-  double down = static_cast<double>(random.below(5)), across = static_cast<double>(random.below(5));
+// How often a wave repeats over an extent: 0 to 4 times, with at least four pixels a period.
+double random_frequency(int64_t extent, Random& random) {
+  return static_cast<double>(random.below(static_cast<uint64_t>(std::clamp<int64_t>(extent / 4, 1, 4)) + 1));
+}
+
+// A wave across one channel of an image, within [-scale, scale]; added to what is there.
+void add_waves(std::span<float> pixels, int64_t height, int64_t width, double scale, Random& random) {
+  double down = random_frequency(height, random), across = random_frequency(width, random);
+  if (down == 0.0 && across == 0.0) across = 1.0;
   double phase = random.uniform_double(), offset = random.uniform(-0.3, 0.3);
   size_t i = 0;
   for (int64_t y = 0; y < height; ++y) {
     for (int64_t x = 0; x < width; ++x) {
       double t = down * static_cast<double>(y) / static_cast<double>(height) +
                  across * static_cast<double>(x) / static_cast<double>(width) + phase;
-      pixels[i++] += static_cast<float>(offset + 0.7 * triangle_wave(t));
+      pixels[i++] += static_cast<float>(scale * (offset + 0.7 * triangle_wave(t)));
     }
   }
 }
@@ -46,7 +53,7 @@ void add_class_pattern(std::span<float> pixels, const ImageClassifierOptions& im
   Random random(seed, kClassStream + static_cast<uint64_t>(label));
   auto plane = static_cast<size_t>(image.height * image.width);
   for (size_t c = 0; c < static_cast<size_t>(image.channels); ++c) {
-    add_waves(pixels.subspan(c * plane, plane), image.height, image.width, random);
+    add_waves(pixels.subspan(c * plane, plane), image.height, image.width, kContrast, random);
   }
 }
 
@@ -165,7 +172,7 @@ Result<NamedTensors> discriminator_samples(const DcganOptions& dcgan, int64_t sa
     std::fill(pixels.begin(), pixels.end(), 0.0f);
     Random random(seed, kClassStream + i);
     for (size_t c = 0; c < static_cast<size_t>(dcgan.channels); ++c) {
-      add_waves(row_of(pixels, c, static_cast<size_t>(dcgan.channels)), size, size, random);
+      add_waves(row_of(pixels, c, static_cast<size_t>(dcgan.channels)), size, size, 1.0, random);
     }
   }
   return NamedTensors{{"image", std::move(images)}, {"labels", std::move(labels)}};
