@@ -10,7 +10,7 @@ packages=(
   libjpeg-dev libpng-dev zlib1g-dev
   libgtest-dev libgmock-dev libonnx-testdata
 )
-if [ "${1:-}" = --nightly ]; then packages+=(clang); fi
+if [ "${1:-}" = --nightly ] && ! compgen -c clang++ > /dev/null; then packages+=(clang); fi
 
 missing=()
 for package in "${packages[@]}"; do

@@ -41,10 +41,14 @@ const Datum& Datum::element() const {
 
 Type Datum::type() const {
   switch (kind_) {
-    case Kind::kTensor: return Type::tensor(tensor_.dtype(), to_shape(tensor_.extents()));
-    case Kind::kSequence: return Type::sequence(*element_type_);
-    case Kind::kOptional: return Type::optional(*element_type_);
-    case Kind::kAbsent: break;
+    case Kind::kTensor:
+      return Type::tensor(tensor_.dtype(), to_shape(tensor_.extents()));
+    case Kind::kSequence:
+      return Type::sequence(*element_type_);
+    case Kind::kOptional:
+      return Type::optional(*element_type_);
+    case Kind::kAbsent:
+      break;
   }
   return Type::tensor(DType::kUndefined);
 }

@@ -44,8 +44,10 @@ Dim extremum(Kind kind, const Dim& a, const Dim& b) {
       if (&other == &arguments[i]) return false;
       return kind == Kind::kMax ? never_below(other, arguments[i]) : never_below(arguments[i], other);
     });
-    if (redundant) arguments.erase(arguments.begin() + static_cast<std::ptrdiff_t>(i));
-    else ++i;
+    if (redundant)
+      arguments.erase(arguments.begin() + static_cast<std::ptrdiff_t>(i));
+    else
+      ++i;
   }
   if (arguments.size() == 1) return arguments.front();
   return DimAlgebra::from_atom(kind, {}, std::move(arguments));

@@ -6,16 +6,17 @@
 #include "ir/base/checked.h"
 #include "ir/base/dim_expr.h"
 
-// Every rule rests on (q * b + r) / b = q + r / b with the rounding applied to r / b alone, which holds for floor and
-// ceiling and either sign of b. A divisor that contains symbols is taken to be other than 0: where it is 0 the model
-// divides by zero, or an extent by itself, which counts as 1.
+// Every rule rests on (q * b + r) / b = q + r / b with the rounding applied to r / b alone, which holds for
+// floor and ceiling and either sign of b. A divisor that contains symbols is taken to be other than 0: where
+// it is 0 the model divides by zero, or an extent by itself, which counts as 1.
 namespace gannet {
 namespace {
 
 using Kind = DimAtom::Kind;
 
 // The product `a / b`; nothing where b does not divide a.
-std::optional<std::vector<DimFactor>> divide_factors(const std::vector<DimFactor>& a, const std::vector<DimFactor>& b) {
+std::optional<std::vector<DimFactor>> divide_factors(const std::vector<DimFactor>& a,
+                                                     const std::vector<DimFactor>& b) {
   std::vector<DimFactor> quotient;
   size_t j = 0;
   for (const DimFactor& factor : a) {
@@ -42,7 +43,8 @@ std::optional<DimTerms> divide_exactly(DimTerms a, const DimTerms& b) {
   DimTerms quotient;
   for (int step = 0; !a.empty(); ++step) {
     auto term = divide_term(a.front(), b.front());
-    if (!term || step == kMaxSteps || term->coefficient == std::numeric_limits<int64_t>::min()) return std::nullopt;
+    if (!term || step == kMaxSteps || term->coefficient == std::numeric_limits<int64_t>::min())
+      return std::nullopt;
     const auto product = DimAlgebra::multiply(b, DimTerm{-term->coefficient, term->factors});
     if (!product) return std::nullopt;
     auto rest = DimAlgebra::add(a, *product);
@@ -110,8 +112,10 @@ Split split_by_integer(const DimTerms& terms, int64_t k) {
 Split split_by_term(const DimTerms& terms, const DimTerm& b) {
   Split split;
   for (const DimTerm& term : terms) {
-    if (auto quotient = divide_term(term, b)) split.quotient.push_back(std::move(*quotient));
-    else split.rest.push_back(term);
+    if (auto quotient = divide_term(term, b))
+      split.quotient.push_back(std::move(*quotient));
+    else
+      split.rest.push_back(term);
   }
   return split;
 }
@@ -141,7 +145,8 @@ bool lies_within(const Dim& dim, int64_t low, int64_t high) {
 // floordiv(floordiv(x, a) + c, k) = floordiv(x + a * c, a * k) for positive a and k.
 std::optional<Dim> combine_nested(const Dim& dim, int64_t k) {
   const DimTerms terms = DimAlgebra::terms(dim);
-  if (terms.empty() || terms.size() > 2 || (terms.size() == 2 && !terms[1].factors.empty())) return std::nullopt;
+  if (terms.empty() || terms.size() > 2 || (terms.size() == 2 && !terms[1].factors.empty()))
+    return std::nullopt;
   const DimAtom* inner = DimAlgebra::atom(DimAlgebra::from_terms({terms[0]}));
   if (!inner || inner->kind != Kind::kFloorDiv || !inner->arguments[1].is_constant()) return std::nullopt;
   const int64_t a = inner->arguments[1].constant();
@@ -211,7 +216,8 @@ Dim DimAlgebra::divide(DimAtom::Kind kind, const Dim& a, const Dim& b) {
   if (auto quotient = divide_exactly(numerator, denominator)) return from_terms(std::move(*quotient));
   const DimTerm common = common_divisor(numerator, denominator);
   if (common.coefficient > 1 || !common.factors.empty()) {
-    return divide(kind, from_terms(divide_all(numerator, common)), from_terms(divide_all(denominator, common)));
+    return divide(kind, from_terms(divide_all(numerator, common)),
+                  from_terms(divide_all(denominator, common)));
   }
   if (denominator.size() == 1) {
     Split split = split_by_term(numerator, denominator.front());
@@ -229,7 +235,8 @@ Dim DimAlgebra::divide(DimAtom::Kind kind, const Dim& a, const Dim& b) {
 Dim DimAlgebra::modulo(const Dim& a, const Dim& b) {
   if (b.is_constant(1)) return 0;
   if (b.is_constant() && b.constant() > 1) return modulo_by_integer(a, b.constant());
-  if (b.is_constant() && a.is_constant() && b.constant() < -1) return floor_remainder(a.constant(), b.constant());
+  if (b.is_constant() && a.is_constant() && b.constant() < -1)
+    return floor_remainder(a.constant(), b.constant());
   if (b.is_constant()) return b.is_constant(-1) ? Dim(0) : from_atom(Kind::kMod, {}, {a, b});
   if (a.is_constant(0) || a == b) return 0;
   const DimTerms numerator = terms(a), denominator = terms(b);

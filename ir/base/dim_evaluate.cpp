@@ -25,23 +25,32 @@ Result<int64_t> apply(Kind kind, int64_t a, int64_t b) {
   if (kind == Kind::kMod) return b == -1 ? 0 : floor_remainder(a, b);
   if (divides && b == -1) return or_overflow(checked_sub(0, a));
   switch (kind) {
-    case Kind::kFloorDiv: return floor_quotient(a, b);
-    case Kind::kCeilDiv: return floor_quotient(a, b) + (a % b != 0);
-    case Kind::kMin: return std::min(a, b);
-    case Kind::kMax: return std::max(a, b);
-    case Kind::kBroadcast: return a == 1 ? b : a;
-    case Kind::kSum: return or_overflow(checked_add(a, b));
-    case Kind::kProduct: return or_overflow(checked_mul(a, b));
+    case Kind::kFloorDiv:
+      return floor_quotient(a, b);
+    case Kind::kCeilDiv:
+      return floor_quotient(a, b) + (a % b != 0);
+    case Kind::kMin:
+      return std::min(a, b);
+    case Kind::kMax:
+      return std::max(a, b);
+    case Kind::kBroadcast:
+      return a == 1 ? b : a;
+    case Kind::kSum:
+      return or_overflow(checked_add(a, b));
+    case Kind::kProduct:
+      return or_overflow(checked_mul(a, b));
     case Kind::kMod:
     case Kind::kSymbol:
-    case Kind::kOversized: break;
+    case Kind::kOversized:
+      break;
   }
   CHECK(false, "an atom of kind {} has no arguments", static_cast<int>(kind));
   __builtin_unreachable();
 }
 
 Result<int64_t> evaluate_atom(const DimAtom& atom, const SymbolValues& symbols) {
-  if (atom.kind == Kind::kOversized) return invalid_input("a dimension is too long an expression to have a value");
+  if (atom.kind == Kind::kOversized)
+    return invalid_input("a dimension is too long an expression to have a value");
   if (atom.kind == Kind::kSymbol) {
     const auto found = symbols.find(atom.name);
     if (found == symbols.end()) return invalid_input(fmt::format("dimension '{}' has no value", atom.name));
@@ -57,22 +66,32 @@ Result<int64_t> evaluate_atom(const DimAtom& atom, const SymbolValues& symbols) 
 
 Dim apply(Kind kind, const Dim& a, const Dim& b) {
   switch (kind) {
-    case Kind::kFloorDiv: return floordiv(a, b);
-    case Kind::kCeilDiv: return ceildiv(a, b);
-    case Kind::kMod: return mod(a, b);
-    case Kind::kMin: return min(a, b);
-    case Kind::kMax: return max(a, b);
-    case Kind::kBroadcast: return broadcast(a, b);
-    case Kind::kSum: return a + b;
-    case Kind::kProduct: return a * b;
+    case Kind::kFloorDiv:
+      return floordiv(a, b);
+    case Kind::kCeilDiv:
+      return ceildiv(a, b);
+    case Kind::kMod:
+      return mod(a, b);
+    case Kind::kMin:
+      return min(a, b);
+    case Kind::kMax:
+      return max(a, b);
+    case Kind::kBroadcast:
+      return broadcast(a, b);
+    case Kind::kSum:
+      return a + b;
+    case Kind::kProduct:
+      return a * b;
     case Kind::kSymbol:
-    case Kind::kOversized: break;
+    case Kind::kOversized:
+      break;
   }
   CHECK(false, "an atom of kind {} has no arguments", static_cast<int>(kind));
   __builtin_unreachable();
 }
 
-Dim substitute_atom(const DimFactor& factor, const std::function<std::optional<Dim>(const std::string&)>& replacement) {
+Dim substitute_atom(const DimFactor& factor,
+                    const std::function<std::optional<Dim>(const std::string&)>& replacement) {
   const DimAtom& atom = *factor.atom;
   const Dim same = DimAlgebra::from_terms({{1, {{factor.atom, 1}}}});
   if (atom.kind == Kind::kSymbol) return replacement(atom.name).value_or(same);
@@ -86,7 +105,9 @@ Dim substitute_atom(const DimFactor& factor, const std::function<std::optional<D
 
 Bound sum(Bound a, Bound b) { return a && b ? checked_add(*a, *b) : std::nullopt; }
 
-DimInterval sum(const DimInterval& a, const DimInterval& b) { return {sum(a.low, b.low), sum(a.high, b.high)}; }
+DimInterval sum(const DimInterval& a, const DimInterval& b) {
+  return {sum(a.low, b.low), sum(a.high, b.high)};
+}
 
 DimInterval negated(const DimInterval& a) {
   return {a.high ? checked_sub(0, *a.high) : std::nullopt, a.low ? checked_sub(0, *a.low) : std::nullopt};
@@ -120,7 +141,8 @@ DimInterval scaled(const DimInterval& a, int64_t factor) {
     const Bound positive = checked_sub(0, factor);
     return positive ? negated(scaled(a, *positive)) : DimInterval{};
   }
-  return {a.low ? checked_mul(*a.low, factor) : std::nullopt, a.high ? checked_mul(*a.high, factor) : std::nullopt};
+  return {a.low ? checked_mul(*a.low, factor) : std::nullopt,
+          a.high ? checked_mul(*a.high, factor) : std::nullopt};
 }
 
 DimInterval quotient(Kind kind, const DimInterval& a, const Dim& divisor) {
@@ -143,8 +165,8 @@ DimInterval remainder(const DimInterval& a, const DimInterval& divisor) {
   return result;
 }
 
-// Bounds of any of several values: `pick` chooses of two bounds that exist, `one_is_enough` says whether a bound of
-// one of them bounds the result.
+// Bounds of any of several values: `pick` chooses of two bounds that exist, `one_is_enough` says whether a
+// bound of one of them bounds the result.
 template <class Pick>
 Bound join(Bound a, Bound b, bool one_is_enough, Pick pick) {
   if (a && b) return pick(*a, *b);
@@ -163,10 +185,18 @@ DimInterval interval(const DimAtom& atom) {
     const DimInterval next = interval(argument);
     switch (atom.kind) {
       case Kind::kFloorDiv:
-      case Kind::kCeilDiv: result = quotient(atom.kind, result, argument); break;
-      case Kind::kMod: result = remainder(result, next); break;
-      case Kind::kSum: result = sum(result, next); break;
-      case Kind::kProduct: result = product(result, next); break;
+      case Kind::kCeilDiv:
+        result = quotient(atom.kind, result, argument);
+        break;
+      case Kind::kMod:
+        result = remainder(result, next);
+        break;
+      case Kind::kSum:
+        result = sum(result, next);
+        break;
+      case Kind::kProduct:
+        result = product(result, next);
+        break;
       case Kind::kMin:
         result = {join(result.low, next.low, false, smaller), join(result.high, next.high, true, smaller)};
         break;
@@ -177,7 +207,8 @@ DimInterval interval(const DimAtom& atom) {
         result = {join(result.low, next.low, false, smaller), join(result.high, next.high, false, larger)};
         break;
       case Kind::kSymbol:
-      case Kind::kOversized: break;
+      case Kind::kOversized:
+        break;
     }
   }
   return result;

@@ -95,7 +95,8 @@ Dim DimAlgebra::from_terms(DimTerms terms) {
   }
   Dim result;
   const bool fits = size <= kMaxSize && depth <= kMaxDepth;
-  result.expr_ = std::make_shared<const Dim::Expr>(Dim::Expr{std::move(terms), static_cast<int>(std::min<int64_t>(size, kMaxSize)), depth});
+  result.expr_ = std::make_shared<const Dim::Expr>(
+      Dim::Expr{std::move(terms), static_cast<int>(std::min<int64_t>(size, kMaxSize)), depth});
   if (fits) return result;
   return from_atom(DimAtom::Kind::kOversized, fmt::format("{:016x}", hash_of(result.to_string())), {});
 }

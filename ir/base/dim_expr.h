@@ -1,6 +1,6 @@
-// The inside of Dim, for the files that implement it: sums of terms, products of atoms, and arithmetic on them.
-// Terms stand in graded lexicographic order, highest degree first and the constant last, so that the first term of a
-// product is the product of the first terms: division of polynomials rests on that.
+// The inside of Dim, for the files that implement it: sums of terms, products of atoms, and arithmetic on
+// them. Terms stand in graded lexicographic order, highest degree first and the constant last, so that the
+// first term of a product is the product of the first terms: division of polynomials rests on that.
 #pragma once
 
 #include <memory>
@@ -19,7 +19,7 @@ struct DimAtom {
     kFloorDiv,
     kCeilDiv,
     kMod,
-    kMin,        // two or more sorted arguments, as kMax and kBroadcast
+    kMin,  // two or more sorted arguments, as kMax and kBroadcast
     kMax,
     kBroadcast,
     kSum,        // a sum whose coefficients overflow

@@ -35,8 +35,10 @@ std::string quoted(const std::string& name) {
   std::string text = "\"";
   for (char c : name) {
     if (c == '"' || c == '\\') text += '\\';
-    if (c == '\n') text += "\\n";
-    else text += c;
+    if (c == '\n')
+      text += "\\n";
+    else
+      text += c;
   }
   return text + '"';
 }
@@ -44,11 +46,16 @@ std::string quoted(const std::string& name) {
 std::string atom_text(const DimAtom& atom) {
   const auto& arguments = atom.arguments;
   switch (atom.kind) {
-    case Kind::kSymbol: return quoted(atom.name);
-    case Kind::kSum: return fmt::format("(({})+({}))", arguments[0].to_string(), arguments[1].to_string());
-    case Kind::kProduct: return fmt::format("(({})*({}))", arguments[0].to_string(), arguments[1].to_string());
-    case Kind::kOversized: return fmt::format("{}(\"{}\")", kOversizedName, atom.name);
-    default: break;
+    case Kind::kSymbol:
+      return quoted(atom.name);
+    case Kind::kSum:
+      return fmt::format("(({})+({}))", arguments[0].to_string(), arguments[1].to_string());
+    case Kind::kProduct:
+      return fmt::format("(({})*({}))", arguments[0].to_string(), arguments[1].to_string());
+    case Kind::kOversized:
+      return fmt::format("{}(\"{}\")", kOversizedName, atom.name);
+    default:
+      break;
   }
   std::string text;
   for (const FunctionName& function : kFunctions) {
@@ -61,8 +68,10 @@ std::string atom_text(const DimAtom& atom) {
 std::string term_text(const DimTerm& term) {
   if (term.factors.empty()) return std::to_string(term.coefficient);
   std::string text;
-  if (term.coefficient == -1) text = "-";
-  else if (term.coefficient != 1) text = std::to_string(term.coefficient) + '*';
+  if (term.coefficient == -1)
+    text = "-";
+  else if (term.coefficient != 1)
+    text = std::to_string(term.coefficient) + '*';
   bool first = true;
   for (const DimFactor& factor : term.factors) {
     const std::string atom = atom_text(*factor.atom);
@@ -95,9 +104,12 @@ class Parser {
   Result<Dim> parse_sum() {
     Dim total = TRY(parse_product(false));
     while (true) {
-      if (take('+')) total = total + TRY(parse_product(false));
-      else if (take('-')) total = total + TRY(parse_product(true));
-      else return total;
+      if (take('+'))
+        total = total + TRY(parse_product(false));
+      else if (take('-'))
+        total = total + TRY(parse_product(true));
+      else
+        return total;
     }
   }
 
@@ -108,7 +120,8 @@ class Parser {
   }
 
   Result<Dim> parse_primary(bool negative) {
-    if (++operations_ > kMaxOperations) return expected(fmt::format("no more than {} operands", kMaxOperations));
+    if (++operations_ > kMaxOperations)
+      return expected(fmt::format("no more than {} operands", kMaxOperations));
     while (take('-')) negative = !negative;
     skip_spaces();
     if (position_ == text_.size()) return expected("an operand");
@@ -143,7 +156,8 @@ class Parser {
   }
 
   Result<Dim> parse_parenthesized() {
-    if (nesting_ == kMaxNesting) return expected(fmt::format("no more than {} levels of nesting", kMaxNesting));
+    if (nesting_ == kMaxNesting)
+      return expected(fmt::format("no more than {} levels of nesting", kMaxNesting));
     ++nesting_;
     take('(');
     const Dim value = TRY(parse_sum());
@@ -153,7 +167,8 @@ class Parser {
   }
 
   Result<Dim> parse_call(std::string_view name) {
-    if (nesting_ == kMaxNesting) return expected(fmt::format("no more than {} levels of nesting", kMaxNesting));
+    if (nesting_ == kMaxNesting)
+      return expected(fmt::format("no more than {} levels of nesting", kMaxNesting));
     ++nesting_;
     take('(');
     if (name == kOversizedName) {
@@ -173,7 +188,8 @@ class Parser {
   Result<Dim> apply(std::string_view name, const std::vector<Dim>& arguments) {
     const bool folds = name == "min" || name == "max" || name == "broadcast";
     if (folds ? arguments.size() < 2 : arguments.size() != 2) {
-      return expected(fmt::format("{} arguments of {}, not {}", folds ? "2 or more" : "2", name, arguments.size()));
+      return expected(
+          fmt::format("{} arguments of {}, not {}", folds ? "2 or more" : "2", name, arguments.size()));
     }
     if (name == "floordiv") return floordiv(arguments[0], arguments[1]);
     if (name == "ceildiv") return ceildiv(arguments[0], arguments[1]);
@@ -181,9 +197,12 @@ class Parser {
     if (!folds) return expected(fmt::format("a function of dimensions, not {}", name));
     Dim result = arguments[0];
     for (size_t i = 1; i < arguments.size(); ++i) {
-      if (name == "min") result = min(result, arguments[i]);
-      else if (name == "max") result = max(result, arguments[i]);
-      else result = broadcast(result, arguments[i]);
+      if (name == "min")
+        result = min(result, arguments[i]);
+      else if (name == "max")
+        result = max(result, arguments[i]);
+      else
+        result = broadcast(result, arguments[i]);
     }
     return result;
   }
@@ -219,8 +238,9 @@ class Parser {
 
   Error expected(std::string_view what) const {
     constexpr size_t kShown = 200;
-    return invalid_input(fmt::format("'{}{}' is not a dimension: expected {} at character {}", text_.substr(0, kShown),
-                                     text_.size() > kShown ? "..." : "", what, position_ + 1));
+    return invalid_input(fmt::format("'{}{}' is not a dimension: expected {} at character {}",
+                                     text_.substr(0, kShown), text_.size() > kShown ? "..." : "", what,
+                                     position_ + 1));
   }
 
   std::string_view text_;

@@ -14,10 +14,10 @@ namespace {
 struct SmallFloatSpec {
   int mantissa_bits;
   int bias;
-  uint8_t sign_bit;      // 0 where there are no negative values
-  uint8_t largest;       // bits of the largest finite magnitude
-  uint8_t infinity;      // bits of infinity; 0 where the format has none
-  uint8_t nan;           // bits of the NaN to produce; 0 where the format has none
+  uint8_t sign_bit;       // 0 where there are no negative values
+  uint8_t largest;        // bits of the largest finite magnitude
+  uint8_t infinity;       // bits of infinity; 0 where the format has none
+  uint8_t nan;            // bits of the NaN to produce; 0 where the format has none
   bool zero_is_unsigned;  // the bits of -0 mean NaN, and NaN has no sign
 };
 
@@ -35,7 +35,8 @@ const SmallFloatSpec& spec_of(SmallFloat format) { return kSpecs[static_cast<siz
 constexpr uint8_t kE8M0NaN = 0xff;
 constexpr uint8_t kE8M0Largest = 0xfe;
 
-// The bits of the finite magnitude rounded to nearest even; beyond `largest` they are only known to exceed it.
+// The bits of the finite magnitude rounded to nearest even; beyond `largest` they are only known to exceed
+// it.
 int round_magnitude(const SmallFloatSpec& spec, double magnitude) {
   if (magnitude == 0) return 0;
   const int smallest_exponent = 1 - spec.bias;
@@ -112,7 +113,8 @@ float small_float_to_float(SmallFloat format, uint8_t bits) {
   const int magnitude = bits & (spec.sign_bit - 1);
   if (magnitude > spec.largest || (spec.zero_is_unsigned && bits == spec.nan)) {
     const bool infinite = spec.infinity && magnitude == spec.infinity;
-    const float special = infinite ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
+    const float special =
+        infinite ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
     return negative && !spec.zero_is_unsigned ? -special : special;
   }
   const int exponent_field = magnitude >> spec.mantissa_bits;

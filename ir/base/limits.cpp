@@ -34,9 +34,11 @@ Status set_limit(Limits& limits, std::string_view assignment) {
   }
   const std::string_view name = assignment.substr(0, equals);
   const std::string_view text = assignment.substr(equals + 1);
-  const auto* entry = std::find_if(kEntries.begin(), kEntries.end(), [&](const Entry& e) { return e.name == name; });
+  const auto* entry =
+      std::find_if(kEntries.begin(), kEntries.end(), [&](const Entry& e) { return e.name == name; });
   if (entry == kEntries.end()) {
-    return invalid_input(fmt::format("there is no limit named '{}'; the limits are {}", name, describe(limits)));
+    return invalid_input(
+        fmt::format("there is no limit named '{}'; the limits are {}", name, describe(limits)));
   }
   int64_t value = 0;
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);

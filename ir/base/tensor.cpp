@@ -18,8 +18,8 @@ struct Storage {
   void* data = nullptr;
 };
 
-// Memory for `bytes` bytes at a multiple of kAlignment; null where the system has none. Zeroed memory comes from calloc,
-// which leaves the pages of large blocks untouched until they are used.
+// Memory for `bytes` bytes at a multiple of kAlignment; null where the system has none. Zeroed memory comes
+// from calloc, which leaves the pages of large blocks untouched until they are used.
 Storage allocate_bytes(int64_t bytes, bool zeroed) {
   const size_t size = std::max<size_t>(static_cast<size_t>(bytes), 1) + kAlignment - 1;
   void* block = zeroed ? std::calloc(size, 1) : std::malloc(size);
@@ -32,7 +32,9 @@ Storage allocate_bytes(int64_t bytes, bool zeroed) {
 Storage allocate_strings(int64_t elements) {
   auto* strings = new (std::nothrow) std::string[static_cast<size_t>(elements)];
   if (!strings) return {};
-  return {std::shared_ptr<const void>(strings, [](const void* p) { delete[] static_cast<const std::string*>(p); }), strings};
+  return {std::shared_ptr<const void>(strings,
+                                      [](const void* p) { delete[] static_cast<const std::string*>(p); }),
+          strings};
 }
 
 Storage allocate_storage(DType dtype, int64_t elements, bool zeroed) {
@@ -46,7 +48,8 @@ int64_t storage_size(DType dtype) {
 }
 
 template <class T>
-constexpr bool is_complex_type = std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>;
+constexpr bool is_complex_type =
+    std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>;
 
 template <class T>
 constexpr bool is_number_type = !is_complex_type<T> && !std::is_same_v<T, std::string>;
@@ -59,10 +62,14 @@ constexpr bool is_narrow_int<NarrowInt<width, is_signed>> = true;
 // Integers and bool in their own arithmetic type; every float as double, which holds each of them exactly.
 template <class T>
 auto widen(const T& value) {
-  if constexpr (std::is_integral_v<T>) return value;
-  else if constexpr (is_narrow_int<T>) return static_cast<int64_t>(static_cast<int>(value));
-  else if constexpr (std::is_same_v<T, double>) return value;
-  else return static_cast<double>(static_cast<float>(value));
+  if constexpr (std::is_integral_v<T>)
+    return value;
+  else if constexpr (is_narrow_int<T>)
+    return static_cast<int64_t>(static_cast<int>(value));
+  else if constexpr (std::is_same_v<T, double>)
+    return value;
+  else
+    return static_cast<double>(static_cast<float>(value));
 }
 
 // The integer part as 64 bits, two's complement; where it does not fit, the bits that x86 gives.
@@ -79,8 +86,10 @@ To narrow(Wide value) {
   } else if constexpr (std::is_integral_v<To> || is_narrow_int<To>) {
     if constexpr (std::is_floating_point_v<Wide>) {
       const uint64_t bits = truncate_to_bits(value);
-      if constexpr (is_narrow_int<To>) return To(static_cast<int64_t>(bits));
-      else return static_cast<To>(bits);
+      if constexpr (is_narrow_int<To>)
+        return To(static_cast<int64_t>(bits));
+      else
+        return static_cast<To>(bits);
     } else if constexpr (is_narrow_int<To>) {
       return To(static_cast<int64_t>(value));
     } else {
@@ -129,9 +138,12 @@ Result<Tensor> Tensor::allocate(DType dtype, std::vector<int64_t> extents, const
   if (dtype == DType::kUndefined || !is_known_dtype(static_cast<int64_t>(dtype))) {
     return invalid_model("a tensor without an element type");
   }
-  const auto name = [&] { return std::string(name_of(dtype)) + to_string(std::span<const int64_t>(extents)); };
+  const auto name = [&] {
+    return std::string(name_of(dtype)) + to_string(std::span<const int64_t>(extents));
+  };
   if (static_cast<int64_t>(extents.size()) > limits.rank) {
-    return unsupported(fmt::format("a tensor of rank {} is beyond the limit rank={}", extents.size(), limits.rank));
+    return unsupported(
+        fmt::format("a tensor of rank {} is beyond the limit rank={}", extents.size(), limits.rank));
   }
   for (int64_t extent : extents) {
     if (extent < 0) return invalid_model(fmt::format("tensor {} has the negative extent {}", name(), extent));
@@ -139,7 +151,8 @@ Result<Tensor> Tensor::allocate(DType dtype, std::vector<int64_t> extents, const
   const std::optional<int64_t> elements = checked_product(extents);
   if (!elements) return unsupported(fmt::format("the element count of tensor {} overflows", name()));
   if (*elements > limits.elements) {
-    return unsupported(fmt::format("tensor {} has {} elements, beyond the limit elements={}", name(), *elements, limits.elements));
+    return unsupported(fmt::format("tensor {} has {} elements, beyond the limit elements={}", name(),
+                                   *elements, limits.elements));
   }
   const std::optional<int64_t> bytes = checked_mul(*elements, storage_size(dtype));
   if (!bytes || *bytes > limits.tensor_bytes) {
@@ -151,7 +164,8 @@ Result<Tensor> Tensor::allocate(DType dtype, std::vector<int64_t> extents, const
   return Tensor(dtype, std::move(extents), *elements, storage.data, std::move(storage.owner), true);
 }
 
-Tensor Tensor::view(DType dtype, std::vector<int64_t> extents, const void* data, std::shared_ptr<const void> owner) {
+Tensor Tensor::view(DType dtype, std::vector<int64_t> extents, const void* data,
+                    std::shared_ptr<const void> owner) {
   const std::optional<int64_t> elements = checked_product(extents);
   CHECK(elements && dtype != DType::kUndefined, "a view of {}{}", name_of(dtype),
         to_string(std::span<const int64_t>(extents)));
@@ -188,7 +202,8 @@ void* Tensor::mutable_raw() {
 
 Tensor Tensor::reshaped(std::vector<int64_t> extents) const {
   const std::optional<int64_t> elements = checked_product(extents);
-  CHECK(elements == elements_, "{} reshaped to {}", type_string(*this), to_string(std::span<const int64_t>(extents)));
+  CHECK(elements == elements_, "{} reshaped to {}", type_string(*this),
+        to_string(std::span<const int64_t>(extents)));
   Tensor result = *this;
   result.extents_ = std::move(extents);
   return result;
@@ -238,8 +253,11 @@ std::string type_string(const Tensor& tensor) {
 
 Result<Tensor> convert(const Tensor& tensor, DType dtype) {
   if (tensor.dtype() == dtype) return tensor;
-  const auto is_number = [](DType t) { return t != DType::kUndefined && t != DType::kString && !is_complex(t); };
-  if (!is_number(tensor.dtype()) || !is_number(dtype)) return invalid_input(not_convertible(tensor.dtype(), dtype));
+  const auto is_number = [](DType t) {
+    return t != DType::kUndefined && t != DType::kString && !is_complex(t);
+  };
+  if (!is_number(tensor.dtype()) || !is_number(dtype))
+    return invalid_input(not_convertible(tensor.dtype(), dtype));
   constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
   Limits limits;
   limits.tensor_bytes = limits.elements = limits.rank = kUnlimited;

@@ -14,7 +14,8 @@ std::string_view trim(std::string_view text) {
 }
 
 Error not_a_type(std::string_view text) {
-  return invalid_input(fmt::format("'{}' is not a type; expected one like f32[batch, 3], seq(f32[2]), optional(i64)", text));
+  return invalid_input(
+      fmt::format("'{}' is not a type; expected one like f32[batch, 3], seq(f32[2]), optional(i64)", text));
 }
 
 // Pieces between commas that are outside of parentheses and quotes.
@@ -62,13 +63,15 @@ Result<Type> parse_tensor_type(std::string_view text) {
 }
 
 Result<Type> parse_nested_type(std::string_view text, int nesting) {
-  if (nesting > kMaxNesting) return invalid_input(fmt::format("a type nests deeper than {} levels", kMaxNesting));
+  if (nesting > kMaxNesting)
+    return invalid_input(fmt::format("a type nests deeper than {} levels", kMaxNesting));
   text = trim(text);
   for (const auto& [prefix, wrap] : {std::pair{std::string_view("seq("), &Type::sequence},
                                      std::pair{std::string_view("optional("), &Type::optional}}) {
     if (!text.starts_with(prefix)) continue;
     if (text.back() != ')') return not_a_type(text);
-    return wrap(TRY(parse_nested_type(text.substr(prefix.size(), text.size() - prefix.size() - 1), nesting + 1)));
+    return wrap(
+        TRY(parse_nested_type(text.substr(prefix.size(), text.size() - prefix.size() - 1), nesting + 1)));
   }
   return parse_tensor_type(text);
 }
@@ -88,7 +91,8 @@ std::string to_string(const Type& type) {
     if (type.shape) text += to_string(std::span<const Dim>(*type.shape));
     return text;
   }
-  const std::string element = type.element ? to_string(*type.element) : std::string(name_of(DType::kUndefined));
+  const std::string element =
+      type.element ? to_string(*type.element) : std::string(name_of(DType::kUndefined));
   return fmt::format("{}({})", type.kind == Type::Kind::kSequence ? "seq" : "optional", element);
 }
 

@@ -124,8 +124,9 @@ TEST(Dim, PrintsAndReadsBack) {
 }
 
 TEST(Dim, RefusesWhatIsNotADimension) {
-  for (const char* text : {"", "2*", "s s", "(s", "s)", "floordiv(s)", "floordiv(s, 1, 2)", "sin(s)", "\"s", "+", "3.5",
-                           "99999999999999999999", "min(s)", "oversized(s)", "s+", "mod(s,)", "*s", "@"}) {
+  for (const char* text :
+       {"", "2*", "s s", "(s", "s)", "floordiv(s)", "floordiv(s, 1, 2)", "sin(s)", "\"s", "+", "3.5",
+        "99999999999999999999", "min(s)", "oversized(s)", "s+", "mod(s,)", "*s", "@"}) {
     EXPECT_FALSE(parse_dim(text).ok()) << text;
   }
   EXPECT_EQ(parse_dim("2*").error().message, "'2*' is not a dimension: expected an operand at character 3");
@@ -142,8 +143,13 @@ TEST(Dim, ParserBoundsNestingAndLength) {
 }
 
 TEST(Dim, OverflowStaysOpaqueAndIsAnErrorWhenEvaluated) {
-  const Dim cases[] = {Dim(kLargest) + 1, Dim(kLargest) * 2, Dim(kSmallest) - 1, Dim(0) - Dim(kSmallest),
-                       floordiv(Dim(kSmallest), -1), Dim(kLargest) * s + s, (Dim(kLargest) + s) * 2,
+  const Dim cases[] = {Dim(kLargest) + 1,
+                       Dim(kLargest) * 2,
+                       Dim(kSmallest) - 1,
+                       Dim(0) - Dim(kSmallest),
+                       floordiv(Dim(kSmallest), -1),
+                       Dim(kLargest) * s + s,
+                       (Dim(kLargest) + s) * 2,
                        element_count(Shape{kLargest, s, 2})};
   for (const Dim& dim : cases) {
     EXPECT_FALSE(dim.is_constant()) << dim.to_string();
@@ -231,19 +237,29 @@ class RandomExpression {
     const int op = pick(0, 7);
     const std::optional<int64_t> value = x && y ? apply(op, *x, *y) : std::nullopt;
     switch (op) {
-      case 0: return {a + c, value};
-      case 1: return {a - c, value};
-      case 2: return {a * c, value};
-      case 3: return {floordiv(a, c), value};
-      case 4: return {ceildiv(a, c), value};
-      case 5: return {mod(a, c), value};
-      case 6: return {min(a, c), value};
-      default: return {max(a, c), value};
+      case 0:
+        return {a + c, value};
+      case 1:
+        return {a - c, value};
+      case 2:
+        return {a * c, value};
+      case 3:
+        return {floordiv(a, c), value};
+      case 4:
+        return {ceildiv(a, c), value};
+      case 5:
+        return {mod(a, c), value};
+      case 6:
+        return {min(a, c), value};
+      default:
+        return {max(a, c), value};
     }
   }
 
  private:
-  int pick(int low, int high) { return low + static_cast<int>(random_() % static_cast<uint32_t>(high - low + 1)); }
+  int pick(int low, int high) {
+    return low + static_cast<int>(random_() % static_cast<uint32_t>(high - low + 1));
+  }
 
   std::pair<Dim, std::optional<int64_t>> leaf() {
     if (pick(0, 2) == 0) {
@@ -262,14 +278,22 @@ class RandomExpression {
       return quotient;
     };
     switch (op) {
-      case 0: return x + y;
-      case 1: return x - y;
-      case 2: return x * y;
-      case 3: return floor_of(x, y);
-      case 4: return -floor_of(-x, y);
-      case 5: return x - floor_of(x, y) * y;
-      case 6: return std::min(x, y);
-      default: return std::max(x, y);
+      case 0:
+        return x + y;
+      case 1:
+        return x - y;
+      case 2:
+        return x * y;
+      case 3:
+        return floor_of(x, y);
+      case 4:
+        return -floor_of(-x, y);
+      case 5:
+        return x - floor_of(x, y) * y;
+      case 6:
+        return std::min(x, y);
+      default:
+        return std::max(x, y);
     }
   }
 
@@ -292,7 +316,8 @@ TEST(Dim, RandomExpressionsKeepTheirValueTextAndBounds) {
     ASSERT_EQ(*result, *value) << text << ", seed " << seed;
     ASSERT_LE(dim.lower_bound().value_or(*value), *value) << text;
     ASSERT_GE(dim.upper_bound().value_or(*value), *value) << text;
-    const Dim constant = dim.substitute([&](const std::string& name) { return Dim(random.values().at(name)); });
+    const Dim constant =
+        dim.substitute([&](const std::string& name) { return Dim(random.values().at(name)); });
     ASSERT_TRUE(constant.is_constant(*value)) << text << ": " << constant.to_string();
   }
   EXPECT_GT(evaluated, 10'000);

@@ -15,13 +15,15 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 const float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-// The value of sign, exponent and mantissa fields by the formula of IEEE 754, without regard to special values.
+// The value of sign, exponent and mantissa fields by the formula of IEEE 754, without regard to special
+// values.
 double field_value(uint32_t bits, int exponent_bits, int mantissa_bits, int bias) {
   const int mantissa = static_cast<int>(bits & ((1u << mantissa_bits) - 1));
   const int exponent = static_cast<int>((bits >> mantissa_bits) & ((1u << exponent_bits) - 1));
   const bool negative = (bits >> (mantissa_bits + exponent_bits)) & 1;
   const double fraction = mantissa * std::pow(2.0, -mantissa_bits);
-  const double magnitude = exponent ? (1 + fraction) * std::pow(2.0, exponent - bias) : fraction * std::pow(2.0, 1 - bias);
+  const double magnitude =
+      exponent ? (1 + fraction) * std::pow(2.0, exponent - bias) : fraction * std::pow(2.0, 1 - bias);
   return negative ? -magnitude : magnitude;
 }
 
@@ -31,8 +33,10 @@ TEST(Half, EveryValueWidensExactlyAndComesBack) {
   for (uint32_t bits = 0; bits < 0x10000; ++bits) {
     const float value = half_to_float(static_cast<uint16_t>(bits));
     if ((bits & 0x7c00) == 0x7c00) {
-      if (bits & 0x3ff) EXPECT_TRUE(std::isnan(value)) << bits;
-      else EXPECT_EQ(value, bits & 0x8000 ? -kInfinity : kInfinity);
+      if (bits & 0x3ff)
+        EXPECT_TRUE(std::isnan(value)) << bits;
+      else
+        EXPECT_EQ(value, bits & 0x8000 ? -kInfinity : kInfinity);
     } else {
       EXPECT_TRUE(same_bits(value, static_cast<float>(field_value(bits, 5, 10, 15)))) << bits;
     }
@@ -110,7 +114,14 @@ std::vector<Format> formats() {
        5,
        2,
        15,
-       {{0x7c, kInfinity}, {0xfc, -kInfinity}, {0x7d, kNaN}, {0x7e, kNaN}, {0x7f, kNaN}, {0xfd, kNaN}, {0xfe, kNaN}, {0xff, kNaN}},
+       {{0x7c, kInfinity},
+        {0xfc, -kInfinity},
+        {0x7d, kNaN},
+        {0x7e, kNaN},
+        {0x7f, kNaN},
+        {0xfd, kNaN},
+        {0xfe, kNaN},
+        {0xff, kNaN}},
        57344,
        true,
        true,
@@ -127,11 +138,15 @@ TEST(SmallFloats, EveryValueWidensExactlyAndComesBack) {
       const float value = small_float_to_float(f.format, static_cast<uint8_t>(bits));
       const auto special = f.specials.find(bits);
       if (special != f.specials.end()) {
-        if (std::isnan(special->second)) EXPECT_TRUE(std::isnan(value)) << bits;
-        else EXPECT_EQ(value, special->second);
+        if (std::isnan(special->second))
+          EXPECT_TRUE(std::isnan(value)) << bits;
+        else
+          EXPECT_EQ(value, special->second);
         continue;
       }
-      EXPECT_TRUE(same_bits(value, static_cast<float>(field_value(bits, f.exponent_bits, f.mantissa_bits, f.bias)))) << bits;
+      EXPECT_TRUE(
+          same_bits(value, static_cast<float>(field_value(bits, f.exponent_bits, f.mantissa_bits, f.bias))))
+          << bits;
       EXPECT_EQ(float_to_small_float(f.format, value, true), bits);
       EXPECT_EQ(float_to_small_float(f.format, value, false), bits);
       largest = std::max(largest, value);
@@ -165,9 +180,12 @@ TEST(SmallFloats, BeyondTheLargest) {
     for (float beyond : {f.largest * 1.5f, 1e30f, kInfinity}) {
       EXPECT_EQ(cast(beyond, true), f.largest);
       EXPECT_EQ(cast(-beyond, true), -f.largest);
-      if (f.has_infinity) EXPECT_EQ(cast(-beyond, false), -kInfinity);
-      else if (f.has_nan) EXPECT_TRUE(std::isnan(cast(beyond, false)));
-      else EXPECT_EQ(cast(beyond, false), f.largest);
+      if (f.has_infinity)
+        EXPECT_EQ(cast(-beyond, false), -kInfinity);
+      else if (f.has_nan)
+        EXPECT_TRUE(std::isnan(cast(beyond, false)));
+      else
+        EXPECT_EQ(cast(beyond, false), f.largest);
     }
     EXPECT_EQ(std::isnan(cast(kNaN, true)), f.has_nan);
     EXPECT_EQ(std::signbit(cast(-0.0f, true)), f.has_negative_zero);
@@ -204,11 +222,13 @@ TEST(E8M0, RoundsByMode) {
 TEST(RoundToOdd, NeverCrossesTheValue) {
   std::mt19937_64 random(7);
   for (int i = 0; i < 100'000; ++i) {
-    const double value = std::bit_cast<double>((random() & ~(0x7ffull << 52)) | ((1023ull - 100 + random() % 200) << 52));
+    const double value =
+        std::bit_cast<double>((random() & ~(0x7ffull << 52)) | ((1023ull - 100 + random() % 200) << 52));
     const float odd = double_to_float_odd(value);
     if (static_cast<double>(odd) == value) continue;
     EXPECT_EQ(std::bit_cast<uint32_t>(odd) & 1, 1u);
-    EXPECT_TRUE(odd == static_cast<float>(value) || std::nextafter(odd, static_cast<float>(value)) == static_cast<float>(value));
+    EXPECT_TRUE(odd == static_cast<float>(value) ||
+                std::nextafter(odd, static_cast<float>(value)) == static_cast<float>(value));
   }
 }
 

@@ -81,13 +81,15 @@ TEST(Tensor, ReshapedSharesTheData) {
 TEST(Tensor, AllocateRefusesWhatDoesNotFit) {
   EXPECT_EQ(refusal(DType::kF32, {2, 3}), "");
   EXPECT_EQ(refusal(DType::kF32, {2, -3}), "tensor f32[2, -3] has the negative extent -3");
-  EXPECT_EQ(refusal(DType::kF32, {kLargest, 2}), "the element count of tensor f32[9223372036854775807, 2] overflows");
+  EXPECT_EQ(refusal(DType::kF32, {kLargest, 2}),
+            "the element count of tensor f32[9223372036854775807, 2] overflows");
   EXPECT_EQ(refusal(DType::kU8, {int64_t{1} << 41}),
             "tensor u8[2199023255552] has 2199023255552 elements, beyond the limit elements=1099511627776");
   EXPECT_EQ(refusal(DType::kF64, {int64_t{1} << 32}),
             "tensor f64[4294967296] takes 34359738368 bytes, beyond the limit tensor-bytes=17179869184");
   EXPECT_NE(refusal(DType::kString, {int64_t{1} << 30}), "");
-  EXPECT_EQ(refusal(DType::kF32, std::vector<int64_t>(65, 1)), "a tensor of rank 65 is beyond the limit rank=64");
+  EXPECT_EQ(refusal(DType::kF32, std::vector<int64_t>(65, 1)),
+            "a tensor of rank 65 is beyond the limit rank=64");
   EXPECT_NE(refusal(DType::kUndefined, {1}), "");
   EXPECT_EQ(refusal(DType::kF32, {kLargest, kLargest, 0}), "");
 }
@@ -120,7 +122,8 @@ TEST(Tensor, ConvertKeepsLowBitsAndRoundsOnce) {
       EXPECT_TRUE(convert(Tensor::scalar(odd), dtype).ok());
     }
   }
-  EXPECT_EQ(convert(Tensor::scalar<std::string>("1"), DType::kF32).error().message, "cannot convert string to f32");
+  EXPECT_EQ(convert(Tensor::scalar<std::string>("1"), DType::kF32).error().message,
+            "cannot convert string to f32");
   EXPECT_FALSE(convert(Tensor::scalar(1.0f), DType::kC64).ok());
 }
 
@@ -171,7 +174,8 @@ TEST(Datum, KindsAndTypes) {
   EXPECT_EQ(to_string(optional.type()), "optional(seq(f32))");
   EXPECT_FALSE(Datum::empty_optional(Type::tensor(DType::kI64)).has_element());
   EXPECT_FALSE(Datum().present());
-  EXPECT_EQ(Datum(Tensor::from<std::string>({1}, {"abc"})).bytes(), static_cast<int64_t>(sizeof(std::string)) + 3);
+  EXPECT_EQ(Datum(Tensor::from<std::string>({1}, {"abc"})).bytes(),
+            static_cast<int64_t>(sizeof(std::string)) + 3);
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ TEST(DType, NamesAndSizes) {
   for (int number = 1; number < kDTypeCount; ++number) {
     const auto dtype = static_cast<DType>(number);
     EXPECT_EQ(dtype_from_name(name_of(dtype)), dtype);
-    EXPECT_EQ(is_float(dtype) + is_small_float(dtype) + is_int(dtype) + is_complex(dtype) + (dtype == DType::kBool) +
-                  (dtype == DType::kString),
+    EXPECT_EQ(is_float(dtype) + is_small_float(dtype) + is_int(dtype) + is_complex(dtype) +
+                  (dtype == DType::kBool) + (dtype == DType::kString),
               1)
         << name_of(dtype);
   }
@@ -34,8 +34,9 @@ TEST(DType, NamesAndSizes) {
 }
 
 TEST(Type, PrintsAndReadsBack) {
-  for (const char* text : {"f32[batch, 3]", "f32", "i64[]", "seq(f32[2])", "optional(seq(i64))", "undefined[2*s+1]", "undefined",
-                           "string[floordiv(h+1, 2), max(1, s)]", "f16[\"a,]b\", 2]", "bool[\"(\\\"\"]"}) {
+  for (const char* text :
+       {"f32[batch, 3]", "f32", "i64[]", "seq(f32[2])", "optional(seq(i64))", "undefined[2*s+1]", "undefined",
+        "string[floordiv(h+1, 2), max(1, s)]", "f16[\"a,]b\", 2]", "bool[\"(\\\"\"]"}) {
     const Result<Type> type = parse_type(text);
     ASSERT_TRUE(type.ok()) << type.error().message;
     EXPECT_EQ(to_string(*type), text);
@@ -44,7 +45,8 @@ TEST(Type, PrintsAndReadsBack) {
 }
 
 TEST(Type, RefusesWhatIsNotAType) {
-  for (const char* text : {"", "float", "f32[", "f32]", "f32[2", "f32[2,]", "f32[,]", "seq(f32", "seq()", "optional(x)", "f32[2]x"}) {
+  for (const char* text : {"", "float", "f32[", "f32]", "f32[2", "f32[2,]", "f32[,]", "seq(f32", "seq()",
+                           "optional(x)", "f32[2]x"}) {
     EXPECT_FALSE(parse_type(text).ok()) << text;
   }
   std::string nested;
@@ -71,8 +73,10 @@ TEST(Limits, AreSetByName) {
   EXPECT_EQ(limits.tensor_bytes, 1024);
   EXPECT_EQ(describe(limits).substr(0, 20), "nodes=5 file-bytes=6");
   EXPECT_EQ(set_limit(limits, "nodes").error().message, "limit 'nodes' is not of the form NAME=VALUE");
-  EXPECT_EQ(set_limit(limits, "nodes=x").error().message, "limit nodes takes an integer of at least 0, not 'x'");
-  for (const char* text : {"nodes=-1", "nodes=", "nodes=1 ", "nodes=99999999999999999999", "=1", "node=1", ""}) {
+  EXPECT_EQ(set_limit(limits, "nodes=x").error().message,
+            "limit nodes takes an integer of at least 0, not 'x'");
+  for (const char* text :
+       {"nodes=-1", "nodes=", "nodes=1 ", "nodes=99999999999999999999", "=1", "node=1", ""}) {
     EXPECT_FALSE(set_limit(limits, text).ok()) << text;
   }
 }

@@ -1,4 +1,5 @@
-// Reads every #include line below a root and reports those that point where the directions of CONTRIBUTING.md forbid:
+// Reads every #include line below a root and reports those that point where the directions of CONTRIBUTING.md
+// forbid:
 //
 //   lint_includes ROOT
 //
@@ -16,7 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A layer and the folders it may include from, itself among them. Folders not named here may include anything of ours.
+// A layer and the folders it may include from, itself among them. Folders not named here may include anything
+// of ours.
 struct Layer {
   std::string_view folder;
   std::vector<std::string_view> may_include;
@@ -53,8 +55,8 @@ const std::vector<ThirdParty>& third_parties() {
   return rows;
 }
 
-constexpr std::array<std::string_view, 9> kOurFolders = {"ir/",    "frontend/", "passes/", "backend/", "runtime/",
-                                                         "tools/", "tests/",    "bench/",  "examples/"};
+constexpr std::array<std::string_view, 9> kOurFolders = {
+    "ir/", "frontend/", "passes/", "backend/", "runtime/", "tools/", "tests/", "bench/", "examples/"};
 
 bool starts_with_any(std::string_view text, const auto& beginnings) {
   return std::any_of(std::begin(beginnings), std::end(beginnings),
@@ -85,7 +87,8 @@ std::string_view included_path(std::string_view line) {
 
 // Why `file` must not include `path`; empty when it may.
 std::string objection_to_include(std::string_view file, std::string_view path) {
-  if (path.find("..") != std::string_view::npos) return "includes start at the root of the repository, not with '..'";
+  if (path.find("..") != std::string_view::npos)
+    return "includes start at the root of the repository, not with '..'";
   for (const ThirdParty& party : third_parties()) {
     if (path.starts_with(party.beginning) && !starts_with_any(file, party.homes)) {
       return std::string(path) + " belongs to " + std::string(party.homes.front());
@@ -106,7 +109,8 @@ std::string objection(std::string_view file, std::string_view line) {
   if (!path.empty()) return objection_to_include(file, path);
   const std::string_view pragma = after_directive(line, "pragma");
   const bool is_parallel = pragma.starts_with("omp") && !pragma.starts_with("omp simd");
-  if (is_parallel && !file.starts_with("runtime/threads")) return "only runtime/threads may use OpenMP's threads";
+  if (is_parallel && !file.starts_with("runtime/threads"))
+    return "only runtime/threads may use OpenMP's threads";
   return {};
 }
 
@@ -127,7 +131,8 @@ int check_file(const fs::path& root, const std::string& file) {
 
 bool is_source(const fs::path& path) {
   const std::string extension = path.extension().string();
-  return extension == ".h" || extension == ".cpp" || extension == ".def" || extension == ".cc" || extension == ".inc";
+  return extension == ".h" || extension == ".cpp" || extension == ".def" || extension == ".cc" ||
+         extension == ".inc";
 }
 
 // Sources below the folders that are ours, sorted; the trees that test this program are not among them.
@@ -137,7 +142,8 @@ std::vector<std::string> sources_below(const fs::path& root) {
     if (!fs::is_directory(root / folder)) continue;
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root / folder)) {
       const std::string file = fs::relative(entry.path(), root).generic_string();
-      if (entry.is_regular_file() && is_source(entry.path()) && !file.starts_with("tests/lint/")) files.push_back(file);
+      if (entry.is_regular_file() && is_source(entry.path()) && !file.starts_with("tests/lint/"))
+        files.push_back(file);
     }
   }
   std::sort(files.begin(), files.end());
