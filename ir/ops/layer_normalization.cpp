@@ -1,6 +1,6 @@
-#include <algorithm>
 // Normalization within one sample: over trailing dimensions (layer, RMS), over the pixels of a channel (instance), or
 // over a group of channels.
+#include <algorithm>
 #include <cmath>
 
 #include "ir/ops/element_copy.h"

@@ -1,0 +1,76 @@
+// What RNN, GRU and LSTM share: shapes, directions, sequence lengths, activations. A layer projects the inputs of all
+// steps at once; what differs is the step of a cell, which turns projected inputs and the state into the next state.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "ir/eval.h"
+#include "ir/infer.h"
+#include "ir/op.h"
+
+namespace gannet {
+
+enum class ActivationKind {
+  kRelu, kTanh, kSigmoid, kAffine, kLeakyRelu, kThresholdedRelu, kScaledTanh, kHardSigmoid, kElu, kSoftsign, kSoftplus
+};
+
+struct Activation {
+  ActivationKind kind = ActivationKind::kTanh;
+  double alpha = 0;
+  double beta = 0;
+  double clip = 0;  // 0: none
+
+  // Clips x and applies the function.
+  template <class T>
+  T operator()(T x) const;
+};
+
+struct RecurrentKind {
+  int64_t gates = 1;
+  std::span<const std::string_view> activations;  // the defaults, one direction's
+  bool has_cell_state = false;                    // initial_c, P and Y_c
+};
+
+struct RecurrentExtents {
+  int64_t steps = 0;
+  int64_t batch = 0;
+  int64_t input = 0;
+  int64_t hidden = 0;
+  int64_t gates = 1;
+};
+
+// One direction of a layer while it runs. Matrices are row-major.
+template <class T>
+struct RecurrentDirection {
+  RecurrentExtents extents;
+  std::span<const Activation> activations;
+  const T* recurrence = nullptr;       // [gates * hidden, hidden]
+  const T* recurrence_bias = nullptr;  // [gates * hidden], or null
+  const T* peepholes = nullptr;        // [3 * hidden], or null
+  T* h = nullptr;                      // [batch, hidden], the state
+  T* c = nullptr;                      // [batch, hidden], the cell state of an LSTM
+  T* products = nullptr;               // [batch, gates * hidden], room for the recurrent products
+  T* scratch = nullptr;                // [batch, hidden]
+  std::vector<const T*> inputs;        // a row: its projected input [gates * hidden], or null past its end
+};
+
+// Infers the outputs of a recurrent op and checks operands and attributes.
+Status infer_recurrent(InferContext& c, const RecurrentKind& kind);
+
+// The functions of the node, all directions after each other; an error for unknown names or too few of them.
+Result<std::vector<Activation>> activations_of(const Attributes& attrs, const RecurrentKind& kind, int64_t directions);
+
+// products = rows * recurrence[first gate ...]^T over `gates` gates; rows is [batch, hidden], products keep their place.
+template <class T>
+void multiply_recurrence(const RecurrentDirection<T>& d, const T* rows, int64_t first_gate, int64_t gates);
+
+// Advances every row that has an input by one step.
+template <class T>
+using CellStep = void (*)(const Attributes& attrs, RecurrentDirection<T>& d);
+
+// Runs a layer; `add_recurrence_bias` says whether the recurrent bias of a gate joins the projected input.
+Status eval_recurrent(EvalContext& c, const RecurrentKind& kind, CellStep<float> step32, CellStep<double> step64,
+                      bool (*add_recurrence_bias)(const Attributes& attrs, int64_t gate));
+
+}  // namespace gannet
