@@ -101,27 +101,16 @@ class Patches {
 
 // One input channel to one output channel, added up tap by tap.
 template <class T>
-void convolve_channel(const WindowGeometry& g, const std::vector<IndexRange>& inner, const T* input, const T* weights,
-                      T* output) {
-  const size_t last = g.last();
-  const int64_t in_width = g.input[last], out_width = g.output[last], kernel = g.kernel[last], step = g.strides[last];
-  for_each_window_row(g, [&](const WindowRow& row) {
-    const T* w = weights + row.kernel * kernel;
-    const T* line = input + row.input * in_width;
-    T* out = output + row.output * out_width;
-    for (int64_t tap = 0; tap < kernel; ++tap) {
-      const IndexRange inside = inner[static_cast<size_t>(tap)];
-      const int64_t count = inside.end - inside.begin;
-      if (count == 0) continue;
-      const T* x = line + inside.begin * step + g.offset(last, tap);
-      T* y = out + inside.begin;
-      const T weight = w[tap];
-      if (step == 1) {
+void convolve_channel(const WindowGeometry& g, const T* input, const T* weights, T* output) {
+  for_each_tap_run(g, [&](const TapRun& run) {
+    const T* x = input + run.input;
+    T* y = output + run.output;
+    const T weight = weights[run.kernel];
+    if (run.step == 1) {
 #pragma omp simd
-        for (int64_t i = 0; i < count; ++i) y[i] += weight * x[i];
-      } else {
-        for (int64_t i = 0; i < count; ++i) y[i] += weight * x[i * step];
-      }
+      for (int64_t i = 0; i < run.count; ++i) y[i] += weight * x[i];
+    } else {
+      for (int64_t i = 0; i < run.count; ++i) y[i] += weight * x[i * run.step];
     }
   });
 }
@@ -160,15 +149,13 @@ void convolve(const ConvolutionGeometry& g, const T* input, const T* weights, co
   if (is_empty(g)) return;
   const int64_t k = g.in_channels * taps;
   const Patches patches(g.window);
-  std::vector<IndexRange> inner;
-  for (int64_t tap = 0; tap < g.window.kernel.back(); ++tap) inner.push_back(windows_with(g.window, g.window.last(), tap));
   constexpr int64_t kFewOutputs = 4;  // too few to repay the making of patches
   const bool direct = g.in_channels == 1 && g.out_channels <= kFewOutputs;
   for_each_group(g, [&](int64_t x, int64_t w, int64_t y) {
     const T* in = input + x;
     if (direct) {
       for (int64_t c = 0; c < g.out_channels; ++c) {
-        convolve_channel(g.window, inner, in, weights + w + c * taps, output + y + c * pixels);
+        convolve_channel(g.window, in, weights + w + c * taps, output + y + c * pixels);
       }
       return;
     }

@@ -100,4 +100,29 @@ void for_each_window_row(const WindowGeometry& g, Visit visit) {
   }
 }
 
+// Neighbouring windows of one row and the elements that one tap of them sees: output + i and input + i * step for i in
+// [0, count), all inside the input.
+struct TapRun {
+  int64_t kernel = 0;
+  int64_t input = 0;
+  int64_t output = 0;
+  int64_t count = 0;
+  int64_t step = 1;
+};
+// Calls visit(run) for all taps of all windows, in the order of rows of the result, then of taps.
+template <class Visit>
+void for_each_tap_run(const WindowGeometry& g, Visit visit) {
+  const size_t last = g.last();
+  const IndexRange taps = useful_taps(g, last);
+  for_each_window_row(g, [&](const WindowRow& row) {
+    for (int64_t tap = taps.begin; tap < taps.end; ++tap) {
+      const IndexRange inside = windows_with(g, last, tap);
+      if (inside.begin == inside.end) continue;
+      visit(TapRun{row.kernel * g.kernel[last] + tap,
+                   row.input * g.input[last] + inside.begin * g.strides[last] + g.offset(last, tap),
+                   row.output * g.output[last] + inside.begin, inside.end - inside.begin, g.strides[last]});
+    }
+  });
+}
+
 }  // namespace gannet
