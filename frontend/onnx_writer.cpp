@@ -28,15 +28,18 @@ int64_t ir_version_of(int64_t opset) {
   return opset >= 19 ? 9 : 8;
 }
 
-void set_type(onnx::ValueInfoProto& value, std::string_view name, DType dtype, const std::vector<WrittenDim>& dims) {
+void set_type(onnx::ValueInfoProto& value, std::string_view name, DType dtype,
+              const std::vector<WrittenDim>& dims) {
   value.set_name(std::string(name));
   onnx::TypeProto::Tensor* type = value.mutable_type()->mutable_tensor_type();
   type->set_elem_type(static_cast<int>(dtype));
   type->mutable_shape();
   for (const WrittenDim& dim : dims) {
     onnx::TensorShapeProto::Dimension* written = type->mutable_shape()->add_dim();
-    if (const int64_t* extent = std::get_if<int64_t>(&dim)) written->set_dim_value(*extent);
-    else written->set_dim_param(std::get<std::string>(dim));
+    if (const int64_t* extent = std::get_if<int64_t>(&dim))
+      written->set_dim_value(*extent);
+    else
+      written->set_dim_param(std::get<std::string>(dim));
   }
 }
 
@@ -50,7 +53,8 @@ void set_attr(onnx::AttributeProto& written, const WrittenAttr& attr) {
     written.set_f(*real);
   } else {
     written.set_type(onnx::AttributeProto::INTS);
-    for (int64_t number_of_list : std::get<std::vector<int64_t>>(attr.value)) written.add_ints(number_of_list);
+    for (int64_t number_of_list : std::get<std::vector<int64_t>>(attr.value))
+      written.add_ints(number_of_list);
   }
 }
 
@@ -75,9 +79,12 @@ void fill_raw(std::string& raw, int64_t elements, Fill fill, Random random) {
   for (int64_t begin = 0; begin < elements; begin += static_cast<int64_t>(chunk.size())) {
     auto count = static_cast<size_t>(std::min<int64_t>(static_cast<int64_t>(chunk.size()), elements - begin));
     std::span<float> part(chunk.data(), count);
-    if (fill.kind == Fill::Kind::kConstant) std::fill(part.begin(), part.end(), static_cast<float>(fill.a));
-    else if (fill.kind == Fill::Kind::kNormal) random.fill_normal(part, fill.a, fill.b);
-    else random.fill_uniform(part, fill.a, fill.b);
+    if (fill.kind == Fill::Kind::kConstant)
+      std::fill(part.begin(), part.end(), static_cast<float>(fill.a));
+    else if (fill.kind == Fill::Kind::kNormal)
+      random.fill_normal(part, fill.a, fill.b);
+    else
+      random.fill_uniform(part, fill.a, fill.b);
     raw.append(reinterpret_cast<const char*>(chunk.data()), count * sizeof(float));
   }
 }
@@ -100,7 +107,8 @@ class FileStream : public google::protobuf::io::CopyingOutputStream {
 Status check_size(const onnx::ModelProto& model) {
   size_t bytes = model.ByteSizeLong();
   if (bytes <= INT_MAX) return {};
-  return invalid_input(fmt::format("the model takes {} bytes, an ONNX file holds at most {}", bytes, INT_MAX));
+  return invalid_input(
+      fmt::format("the model takes {} bytes, an ONNX file holds at most {}", bytes, INT_MAX));
 }
 
 Status write_model(const onnx::ModelProto& model, AtomicFile& file) {
@@ -200,8 +208,9 @@ std::string OnnxWriter::weight(std::string_view name, const std::vector<int64_t>
   std::optional<int64_t> bytes = elements ? checked_mul(*elements, sizeof(float)) : std::nullopt;
   std::optional<int64_t> total = bytes ? checked_add(state_->weight_bytes, *bytes) : std::nullopt;
   if (!total || *total > kMostWeightBytes) {
-    fail(invalid_input(fmt::format("with {} [{}] the weights take {} bytes, an ONNX file holds at most {}", name,
-                                   fmt::join(extents, ", "), total ? fmt::to_string(*total) : "more than 2^63", INT_MAX)));
+    fail(invalid_input(fmt::format("with {} [{}] the weights take {} bytes, an ONNX file holds at most {}",
+                                   name, fmt::join(extents, ", "),
+                                   total ? fmt::to_string(*total) : "more than 2^63", INT_MAX)));
     return {};
   }
   try {
@@ -218,7 +227,8 @@ std::string OnnxWriter::weight(std::string_view name, const std::vector<int64_t>
 
 std::string OnnxWriter::scalar(float value) {
   std::string name = fmt::format("constant_{}", value);
-  if (state_->uses[name]++ == 0) set_raw(*add_tensor(state_->graph(), name, DType::kF32, {}), std::vector{value});
+  if (state_->uses[name]++ == 0)
+    set_raw(*add_tensor(state_->graph(), name, DType::kF32, {}), std::vector{value});
   return name;
 }
 

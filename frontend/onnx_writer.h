@@ -1,6 +1,7 @@
-// Builds an ONNX model node by node, with seeded random weights, and writes it. Values are known by their names, as in
-// the file. The first failure (a weight that does not fit) is kept: everything after it is cheap and without effect,
-// and serialize and save return it, so that code which builds a model needs no checks of its own.
+// Builds an ONNX model node by node, with seeded random weights, and writes it. Values are known by their
+// names, as in the file. The first failure (a weight that does not fit) is kept: everything after it is cheap
+// and without effect, and serialize and save return it, so that code which builds a model needs no checks of
+// its own.
 #pragma once
 
 #include <cstdint>
@@ -58,8 +59,8 @@ class OnnxWriter {
   std::string input(std::string_view name, DType dtype, const std::vector<WrittenDim>& dims);
   std::string output(std::string_view name, DType dtype, const std::vector<WrittenDim>& dims);
 
-  // Names of nodes and of their outputs start with the scope, a path such as "/encoder/layer.0". They are made
-  // unique with a number.
+  // Names of nodes and of their outputs start with the scope, a path such as "/encoder/layer.0". They are
+  // made unique with a number.
   void enter(std::string_view scope);
   void leave();
 
@@ -69,15 +70,16 @@ class OnnxWriter {
   // Names the value that the last node gave; its users must not exist yet.
   std::string name_last(std::string_view name);
 
-  // f32 initializers. Each weight has a random stream of its own. The model's size is limited to what one ONNX file
-  // can hold, 2 GiB.
+  // f32 initializers. Each weight has a random stream of its own. The model's size is limited to what one
+  // ONNX file can hold, 2 GiB.
   std::string weight(std::string_view name, const std::vector<int64_t>& extents, Fill fill);
   // An f32 or i64 constant; equal ones share an initializer.
   std::string scalar(float value);
   std::string ints(const std::vector<int64_t>& values);
   std::string int_scalar(int64_t value);
   // An i64 initializer under its own name, as PyTorch's buffers have.
-  std::string int_buffer(std::string_view name, const std::vector<int64_t>& extents, const std::vector<int64_t>& values);
+  std::string int_buffer(std::string_view name, const std::vector<int64_t>& extents,
+                         const std::vector<int64_t>& values);
 
   Result<std::string> serialize() const;
   // Replaces `path` as a whole or leaves it alone. Returns the bytes written.

@@ -57,7 +57,8 @@ class BertWriter {
   std::string mask_bias_;  // [batch, 1, 1, seq], added to the scores of every layer
 };
 
-std::string BertWriter::linear(const std::string& name, const std::string& x, int64_t inputs, int64_t outputs) {
+std::string BertWriter::linear(const std::string& name, const std::string& x, int64_t inputs,
+                               int64_t outputs) {
   std::string weight = model_.weight(name + ".weight", {inputs, outputs}, Fill::normal(0.0, kDeviation));
   std::string bias = model_.weight(name + ".bias", {outputs}, Fill::constant(0.0));
   return model_.node("Add", {model_.node("MatMul", {x, weight}), bias});
@@ -65,7 +66,8 @@ std::string BertWriter::linear(const std::string& name, const std::string& x, in
 
 // The extent of one axis as a list of one element.
 std::string BertWriter::extent(const std::string& x, int64_t axis) {
-  std::string one = model_.node("Gather", {model_.node("Shape", {x}), model_.int_scalar(axis)}, {{"axis", int64_t{0}}});
+  std::string one =
+      model_.node("Gather", {model_.node("Shape", {x}), model_.int_scalar(axis)}, {{"axis", int64_t{0}}});
   return model_.node("Unsqueeze", {one, model_.ints({0})});
 }
 
@@ -80,7 +82,8 @@ std::string BertWriter::layer_norm(const std::string& name, const std::string& x
   std::string gamma = model_.weight(name + ".weight", {bert_.hidden}, Fill::constant(1.0));
   std::string beta = model_.weight(name + ".bias", {bert_.hidden}, Fill::constant(0.0));
   if (model_.opset() >= 17) {
-    return model_.node("LayerNormalization", {x, gamma, beta}, {{"axis", int64_t{-1}}, {"epsilon", kEpsilon}});
+    return model_.node("LayerNormalization", {x, gamma, beta},
+                       {{"axis", int64_t{-1}}, {"epsilon", kEpsilon}});
   }
   std::vector<WrittenAttr> last_axis = {{"axes", std::vector<int64_t>{-1}}, {"keepdims", int64_t{1}}};
   std::string centred = model_.node("Sub", {x, model_.node("ReduceMean", {x}, last_axis)});
@@ -110,7 +113,8 @@ std::string BertWriter::embeddings(const std::string& ids, const std::string& ty
 
 // 0 where the mask is 1, the lowest f32 where it is 0.
 std::string BertWriter::mask_bias(const std::string& mask) {
-  std::string wide = model_.node("Unsqueeze", {model_.node("Unsqueeze", {mask, model_.ints({1})}), model_.ints({2})});
+  std::string wide =
+      model_.node("Unsqueeze", {model_.node("Unsqueeze", {mask, model_.ints({1})}), model_.ints({2})});
   std::string real = model_.node("Cast", {wide}, {{"to", static_cast<int64_t>(DType::kF32)}});
   std::string inverse = model_.node("Sub", {model_.scalar(1.0f), real});
   return model_.node("Mul", {inverse, model_.scalar(std::numeric_limits<float>::lowest())});
@@ -118,9 +122,10 @@ std::string BertWriter::mask_bias(const std::string& mask) {
 
 // [batch, seq, hidden] to [batch, seq, heads, hidden / heads], transposed.
 std::string BertWriter::split_heads(const std::string& x, const std::vector<int64_t>& order) {
-  std::string shape = model_.node("Concat", {extent(x, 0), extent(x, 1), model_.ints({bert_.heads}),
-                                             model_.ints({bert_.hidden / bert_.heads})},
-                                  {{"axis", int64_t{0}}});
+  std::string shape = model_.node(
+      "Concat",
+      {extent(x, 0), extent(x, 1), model_.ints({bert_.heads}), model_.ints({bert_.hidden / bert_.heads})},
+      {{"axis", int64_t{0}}});
   return model_.node("Transpose", {model_.node("Reshape", {x, shape})}, {{"perm", order}});
 }
 
@@ -167,7 +172,8 @@ std::string BertWriter::encode() {
   std::string types = model_.input("token_type_ids", DType::kI64, {"batch", "seq"});
   mask_bias_ = mask_bias(mask);
   std::string x = embeddings(ids, types);
-  for (int64_t i = 0; i < bert_.layers && model_.status().ok(); ++i) x = layer(fmt::format("encoder.layer.{}", i), x);
+  for (int64_t i = 0; i < bert_.layers && model_.status().ok(); ++i)
+    x = layer(fmt::format("encoder.layer.{}", i), x);
   return x;
 }
 

@@ -4,12 +4,12 @@
 namespace gannet {
 namespace {
 
-std::string add_conv_with_bias(OnnxWriter& model, const std::string& name, const std::string& x, int64_t inputs,
-                               int64_t channels) {
+std::string add_conv_with_bias(OnnxWriter& model, const std::string& name, const std::string& x,
+                               int64_t inputs, int64_t channels) {
   int64_t fan_in = inputs * 9;
   double bound = scaled_deviation(1.0, fan_in);
-  std::string weight =
-      model.weight(name + ".weight", {channels, inputs, 3, 3}, Fill::normal(0.0, scaled_deviation(2.0, fan_in)));
+  std::string weight = model.weight(name + ".weight", {channels, inputs, 3, 3},
+                                    Fill::normal(0.0, scaled_deviation(2.0, fan_in)));
   std::string bias = model.weight(name + ".bias", {channels}, Fill::uniform(-bound, bound));
   return model.node("Conv", {x, weight, bias},
                     {{"dilations", std::vector<int64_t>{1, 1}},
@@ -30,8 +30,8 @@ Result<OnnxWriter> make_cnn(const ImageClassifierOptions& image, const TemplateO
   TRY(check_template_options(options));
   TRY(check_image_options(image));
   if (image.height < 4 || image.width < 4) {
-    return invalid_input(fmt::format("image size {}x{} is too small: two poolings by 2 need at least 4x4", image.height,
-                                     image.width));
+    return invalid_input(fmt::format("image size {}x{} is too small: two poolings by 2 need at least 4x4",
+                                     image.height, image.width));
   }
   OnnxWriter model("cnn", options.opset, options.seed);
   std::string x = model.input("input", DType::kF32, {"batch", image.channels, image.height, image.width});

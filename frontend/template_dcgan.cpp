@@ -36,10 +36,12 @@ std::vector<WrittenAttr> convolution_attrs(int64_t kernel, int64_t stride, int64
 
 // `taps` weights of each input channel meet in one output element.
 Features add_convolution(OnnxWriter& model, std::string_view op, const std::string& name, const Features& x,
-                         int64_t channels, int64_t kernel, int64_t taps, const std::vector<WrittenAttr>& attrs) {
+                         int64_t channels, int64_t kernel, int64_t taps,
+                         const std::vector<WrittenAttr>& attrs) {
   bool transposed = op == "ConvTranspose";
   int64_t rows = transposed ? x.channels : channels, columns = transposed ? channels : x.channels;
-  std::string weight = model.weight(name + ".weight", {rows, columns, kernel, kernel}, Fill::normal(0.0, kDeviation));
+  std::string weight =
+      model.weight(name + ".weight", {rows, columns, kernel, kernel}, Fill::normal(0.0, kDeviation));
   double moment = x.moment * static_cast<double>(x.channels * taps) * kDeviation * kDeviation;
   return {model.node(op, {x.value, weight}, attrs), channels, moment};
 }
@@ -48,7 +50,8 @@ Features add_convolution(OnnxWriter& model, std::string_view op, const std::stri
 Features add_doubling(OnnxWriter& model, const std::string& name, const Features& x, int64_t channels,
                       int64_t output_padding) {
   std::vector<WrittenAttr> attrs = convolution_attrs(4, 2, 1);
-  if (output_padding != 0) attrs.push_back({"output_padding", std::vector<int64_t>{output_padding, output_padding}});
+  if (output_padding != 0)
+    attrs.push_back({"output_padding", std::vector<int64_t>{output_padding, output_padding}});
   return add_convolution(model, "ConvTranspose", name, x, channels, 4, 4, attrs);
 }
 
@@ -70,14 +73,16 @@ Result<OnnxWriter> make_dcgan_generator(const DcganOptions& dcgan, const Templat
   TRY(check_dcgan_options(dcgan));
   std::vector<int64_t> extents = dcgan_extents(dcgan.image_size);
   OnnxWriter model("dcgan-generator", options.opset, options.seed);
-  Features x{model.input("z", DType::kF32, {"batch", dcgan.latent, int64_t{1}, int64_t{1}}), dcgan.latent, 1.0};
+  Features x{model.input("z", DType::kF32, {"batch", dcgan.latent, int64_t{1}, int64_t{1}}), dcgan.latent,
+             1.0};
   size_t level = extents.size() - 1;
   x = add_convolution(model, "ConvTranspose", "main.0.conv", x, channels_at(dcgan, level), extents[level], 1,
                       convolution_attrs(extents[level], 1, 0));
   for (int64_t number = 0; level > 0; ++number) {
     x = add_relu(model, add_batch_norm(model, fmt::format("main.{}.norm", number), x));
     --level;
-    x = add_doubling(model, fmt::format("main.{}.conv", number + 1), x, channels_at(dcgan, level), extents[level] % 2);
+    x = add_doubling(model, fmt::format("main.{}.conv", number + 1), x, channels_at(dcgan, level),
+                     extents[level] % 2);
   }
   model.node("Tanh", {x.value}, {}, "image");
   model.output("image", DType::kF32, {"batch", dcgan.channels, dcgan.image_size, dcgan.image_size});
@@ -94,7 +99,8 @@ Result<OnnxWriter> make_dcgan_discriminator(const DcganOptions& dcgan, const Tem
              dcgan.channels, 1.0};
   for (size_t level = 1; level < extents.size(); ++level) {
     std::string name = fmt::format("main.{}", level - 1);
-    x = add_convolution(model, "Conv", name + ".conv", x, channels_at(dcgan, level), 4, 16, convolution_attrs(4, 2, 1));
+    x = add_convolution(model, "Conv", name + ".conv", x, channels_at(dcgan, level), 4, 16,
+                        convolution_attrs(4, 2, 1));
     if (level > 1) x = add_batch_norm(model, name + ".norm", x);
     x = add_leaky_relu(model, x);
   }

@@ -9,19 +9,26 @@ constexpr int64_t kMostUnits = 100'000'000;
 
 std::string add_activation(OnnxWriter& model, const std::string& x, Activation activation) {
   switch (activation) {
-    case Activation::kNone: return x;
-    case Activation::kRelu: return model.node("Relu", {x});
-    case Activation::kLeakyRelu: return model.node("LeakyRelu", {x}, {{"alpha", 0.01f}});
-    case Activation::kTanh: return model.node("Tanh", {x});
-    case Activation::kSigmoid: return model.node("Sigmoid", {x});
-    case Activation::kGelu: return add_gelu(model, x);
+    case Activation::kNone:
+      return x;
+    case Activation::kRelu:
+      return model.node("Relu", {x});
+    case Activation::kLeakyRelu:
+      return model.node("LeakyRelu", {x}, {{"alpha", 0.01f}});
+    case Activation::kTanh:
+      return model.node("Tanh", {x});
+    case Activation::kSigmoid:
+      return model.node("Sigmoid", {x});
+    case Activation::kGelu:
+      return add_gelu(model, x);
   }
   return x;
 }
 
 // What a layer multiplies its input's mean square by, to make up for what the activation takes away.
 double gain2_of(Activation activation) {
-  bool halves = activation == Activation::kRelu || activation == Activation::kLeakyRelu || activation == Activation::kGelu;
+  bool halves = activation == Activation::kRelu || activation == Activation::kLeakyRelu ||
+                activation == Activation::kGelu;
   return halves ? 2.0 : 1.0;
 }
 

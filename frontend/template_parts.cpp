@@ -27,12 +27,15 @@ Status check_image_options(const ImageClassifierOptions& image) {
   return check_range("classes", image.classes, 1, kMostClasses);
 }
 
-double scaled_deviation(double gain2, int64_t fan_in) { return std::sqrt(gain2 / static_cast<double>(fan_in)); }
+double scaled_deviation(double gain2, int64_t fan_in) {
+  return std::sqrt(gain2 / static_cast<double>(fan_in));
+}
 
-std::string add_dense(OnnxWriter& model, const std::string& name, const std::string& x, int64_t inputs, int64_t units,
-                      double gain2) {
+std::string add_dense(OnnxWriter& model, const std::string& name, const std::string& x, int64_t inputs,
+                      int64_t units, double gain2) {
   double bound = scaled_deviation(1.0, inputs);
-  std::string weight = model.weight(name + ".weight", {units, inputs}, Fill::normal(0.0, scaled_deviation(gain2, inputs)));
+  std::string weight =
+      model.weight(name + ".weight", {units, inputs}, Fill::normal(0.0, scaled_deviation(gain2, inputs)));
   std::string bias = model.weight(name + ".bias", {units}, Fill::uniform(-bound, bound));
   return model.node("Gemm", {x, weight, bias}, {{"transB", int64_t{1}}});
 }
@@ -62,7 +65,8 @@ Features add_batch_norm(OnnxWriter& model, const std::string& name, const Featur
   std::vector<int64_t> extents = {x.channels};
   std::string gamma = model.weight(name + ".weight", extents, Fill::uniform(0.9 * scale, 1.1 * scale));
   std::string beta = model.weight(name + ".bias", extents, Fill::normal(0.0, 0.05));
-  std::string mean = model.weight(name + ".running_mean", extents, Fill::normal(0.0, 0.05 * std::sqrt(x.moment)));
+  std::string mean =
+      model.weight(name + ".running_mean", extents, Fill::normal(0.0, 0.05 * std::sqrt(x.moment)));
   std::string variance =
       model.weight(name + ".running_var", extents, Fill::uniform(0.8 * x.moment, 1.2 * x.moment));
   std::string y = model.node("BatchNormalization", {x.value, gamma, beta, mean, variance},

@@ -1,4 +1,5 @@
-// Parts that several templates are made of. Each adds nodes to a writer and returns the name of the last value.
+// Parts that several templates are made of. Each adds nodes to a writer and returns the name of the last
+// value.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +20,10 @@ Status check_image_options(const ImageClassifierOptions& image);
 // sqrt(gain2 / fan_in): the deviation that keeps the second moment, times gain2, through a layer.
 double scaled_deviation(double gain2, int64_t fan_in);
 
-// x w^T + b by Gemm; the weight is [units, inputs], as in PyTorch. Biases are uniform within 1 / sqrt(inputs).
-std::string add_dense(OnnxWriter& model, const std::string& name, const std::string& x, int64_t inputs, int64_t units,
-                      double gain2);
+// x w^T + b by Gemm; the weight is [units, inputs], as in PyTorch. Biases are uniform within 1 /
+// sqrt(inputs).
+std::string add_dense(OnnxWriter& model, const std::string& name, const std::string& x, int64_t inputs,
+                      int64_t units, double gain2);
 
 // x (1 + erf(x / sqrt 2)) / 2 in single nodes, as PyTorch exports it.
 std::string add_gelu(OnnxWriter& model, const std::string& x);
@@ -44,8 +46,8 @@ struct ConvOptions {
 // A square convolution without bias, He-initialized: its output has twice the mean square of its input.
 Features add_conv(OnnxWriter& model, const std::string& name, const Features& x, const ConvOptions& conv);
 
-// BatchNormalization in inference form. The running variance is near x.moment, the mean near 0, the scale near
-// `scale`, each a little different for each channel so that none is trivial.
+// BatchNormalization in inference form. The running variance is near x.moment, the mean near 0, the scale
+// near `scale`, each a little different for each channel so that none is trivial.
 Features add_batch_norm(OnnxWriter& model, const std::string& name, const Features& x, double scale = 1.0);
 
 // Relu; half of a centred value's mean square is left.

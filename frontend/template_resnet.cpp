@@ -35,31 +35,34 @@ constexpr double kBranchScale = 0.5;
 
 Features add_basic_branch(OnnxWriter& model, const std::string& name, const Features& x, int64_t channels,
                           int64_t stride) {
-  Features y = add_relu(model, add_conv_norm(model, name + ".conv1", name + ".bn1", x, {channels, 3, stride, 1}));
+  Features y =
+      add_relu(model, add_conv_norm(model, name + ".conv1", name + ".bn1", x, {channels, 3, stride, 1}));
   return add_conv_norm(model, name + ".conv2", name + ".bn2", y, {channels, 3, 1, 1}, kBranchScale);
 }
 
-Features add_bottleneck_branch(OnnxWriter& model, const std::string& name, const Features& x, int64_t channels,
-                               int64_t stride) {
+Features add_bottleneck_branch(OnnxWriter& model, const std::string& name, const Features& x,
+                               int64_t channels, int64_t stride) {
   Features y = add_relu(model, add_conv_norm(model, name + ".conv1", name + ".bn1", x, {channels, 1}));
   y = add_relu(model, add_conv_norm(model, name + ".conv2", name + ".bn2", y, {channels, 3, stride, 1}));
   return add_conv_norm(model, name + ".conv3", name + ".bn3", y, {4 * channels, 1}, kBranchScale);
 }
 
-Features add_block(OnnxWriter& model, const std::string& name, const Features& x, bool bottleneck, int64_t channels,
-                   int64_t stride) {
+Features add_block(OnnxWriter& model, const std::string& name, const Features& x, bool bottleneck,
+                   int64_t channels, int64_t stride) {
   model.enter(name);
   Features branch = bottleneck ? add_bottleneck_branch(model, name, x, channels, stride)
                                : add_basic_branch(model, name, x, channels, stride);
   Features shortcut = x;
   bool projected = stride != 1 || branch.channels != x.channels;
   if (projected) {
-    shortcut = add_conv_norm(model, name + ".downsample.0", name + ".downsample.1", x, {branch.channels, 1, stride, 0});
+    shortcut = add_conv_norm(model, name + ".downsample.0", name + ".downsample.1", x,
+                             {branch.channels, 1, stride, 0});
   }
   std::string sum = model.node("Add", {branch.value, shortcut.value});
   std::string result = model.node("Relu", {sum});
   model.leave();
-  // A projected shortcut is centred, so Relu halves the sum's mean square; an identity is positive, and keeps nearly all.
+  // A projected shortcut is centred, so Relu halves the sum's mean square; an identity is positive, and keeps
+  // nearly all.
   double moment = branch.moment + shortcut.moment;
   return {result, branch.channels, projected ? 0.5 * moment : moment - 0.4 * branch.moment};
 }
@@ -79,12 +82,14 @@ Features add_stem(OnnxWriter& model, const Features& x, const ResnetKind& kind) 
 
 }  // namespace
 
-Result<OnnxWriter> make_resnet(int64_t depth, const ImageClassifierOptions& image, const TemplateOptions& options) {
+Result<OnnxWriter> make_resnet(int64_t depth, const ImageClassifierOptions& image,
+                               const TemplateOptions& options) {
   ResnetKind kind = TRY(kind_of(depth));
   TRY(check_template_options(options));
   TRY(check_image_options(image));
   OnnxWriter model(fmt::format("resnet{}", depth), options.opset, options.seed);
-  Features x{model.input("input", DType::kF32, {"batch", image.channels, image.height, image.width}), image.channels, 1.0};
+  Features x{model.input("input", DType::kF32, {"batch", image.channels, image.height, image.width}),
+             image.channels, 1.0};
   x = add_stem(model, x, kind);
   for (size_t s = 0; s < kind.stages.size(); ++s) {
     const Stage& stage = kind.stages[s];

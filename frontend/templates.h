@@ -1,5 +1,6 @@
-// ONNX models with random weights from templates, so that work can start without a trained model. Batch (and sequence)
-// are symbolic. Each template returns a model ready to be saved, or says which numbers do not go together.
+// ONNX models with random weights from templates, so that work can start without a trained model. Batch (and
+// sequence) are symbolic. Each template returns a model ready to be saved, or says which numbers do not go
+// together.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,8 @@ struct TemplateOptions {
   int64_t opset = 17;  // kOldestWrittenOpset to kNewestWrittenOpset
 };
 
-// BERT as PyTorch exports it, LayerNormalization as one node from opset 17 on. Inputs input_ids, attention_mask and
-// token_type_ids, i64 [batch, seq]. Weights are normal with deviation 0.02, biases zero.
+// BERT as PyTorch exports it, LayerNormalization as one node from opset 17 on. Inputs input_ids,
+// attention_mask and token_type_ids, i64 [batch, seq]. Weights are normal with deviation 0.02, biases zero.
 struct BertOptions {
   int64_t layers = 2;
   int64_t hidden = 128;
@@ -42,16 +43,18 @@ struct ImageClassifierOptions {
 // Conv32-ReLU-MaxPool-Conv64-ReLU-MaxPool-Flatten-Dense128-ReLU-Dense-Softmax; output probabilities.
 // The convolutions are 3x3 and keep the size, the poolings halve it; at least 4x4 pixels.
 Result<OnnxWriter> make_cnn(const ImageClassifierOptions& image, const TemplateOptions& options);
-// Residual nets of He et al., "Deep residual learning for image recognition" (2016); output logits. Depth 8 is the
-// CIFAR kind (3x3 stem; stages of 16, 32, 64, one block each), 18 and 50 the ImageNet kind. BatchNormalization is in
-// inference form; its statistics fit the random weights, so that activations are of order one.
-Result<OnnxWriter> make_resnet(int64_t depth, const ImageClassifierOptions& image, const TemplateOptions& options);
+// Residual nets of He et al., "Deep residual learning for image recognition" (2016); output logits. Depth 8
+// is the CIFAR kind (3x3 stem; stages of 16, 32, 64, one block each), 18 and 50 the ImageNet kind.
+// BatchNormalization is in inference form; its statistics fit the random weights, so that activations are of
+// order one.
+Result<OnnxWriter> make_resnet(int64_t depth, const ImageClassifierOptions& image,
+                               const TemplateOptions& options);
 // Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks" (2018), width 1; output logits.
 Result<OnnxWriter> make_mobilenet_v2(const ImageClassifierOptions& image, const TemplateOptions& options);
 
-// Radford, Metz and Chintala, "Unsupervised representation learning with deep convolutional GANs" (2016). The extents
-// of the discriminator halve, rounded down, until they are at most 7; the generator walks the same extents upward,
-// with output_padding where one was odd, so that every image size comes out exactly.
+// Radford, Metz and Chintala, "Unsupervised representation learning with deep convolutional GANs" (2016). The
+// extents of the discriminator halve, rounded down, until they are at most 7; the generator walks the same
+// extents upward, with output_padding where one was odd, so that every image size comes out exactly.
 struct DcganOptions {
   int64_t image_size = 64;  // kSmallestDcganImage to kLargestDcganImage
   int64_t channels = 3;
@@ -69,9 +72,9 @@ Result<OnnxWriter> make_dcgan_generator(const DcganOptions& dcgan, const Templat
 Result<OnnxWriter> make_dcgan_discriminator(const DcganOptions& dcgan, const TemplateOptions& options);
 
 enum class Activation { kNone, kRelu, kLeakyRelu, kTanh, kSigmoid, kGelu };
-// Gemm nodes with an activation behind each but the last. Input `input` [batch, inputs]; output logits (or, with
-// softmax, probabilities) [batch, outputs]. He or Glorot weights and small random biases keep the activations of chains
-// of thousands of layers of order one.
+// Gemm nodes with an activation behind each but the last. Input `input` [batch, inputs]; output logits (or,
+// with softmax, probabilities) [batch, outputs]. He or Glorot weights and small random biases keep the
+// activations of chains of thousands of layers of order one.
 struct MlpOptions {
   int64_t inputs = 784;
   std::vector<int64_t> hidden = {128, 64};  // units of each hidden layer

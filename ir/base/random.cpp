@@ -5,7 +5,8 @@
 
 #include "ir/base/check.h"
 
-// A fused multiply-add rounds once where two operations round twice: the same bits everywhere need one choice.
+// A fused multiply-add rounds once where two operations round twice: the same bits everywhere need one
+// choice.
 #if defined(__clang__)
 #pragma clang fp contract(off)
 #else
@@ -47,8 +48,8 @@ inline double natural_log(double x) {
   return static_cast<double>(exponent) * 0.6931471805599453 + 2.0 * s * series;
 }
 
-// Cosine and sine of the angle whose share of a full turn is bits / 2^64. The nearest quarter turn is taken off first;
-// the Taylor series serve the rest, at most pi/4.
+// Cosine and sine of the angle whose share of a full turn is bits / 2^64. The nearest quarter turn is taken
+// off first; the Taylor series serve the rest, at most pi/4.
 inline Pair cosine_and_sine(uint64_t bits) {
   constexpr double kTwoPi = 6.283185307179586;
   uint64_t quarter = (bits + (uint64_t{1} << 61)) >> 62;
@@ -73,7 +74,8 @@ inline Pair cosine_and_sine(uint64_t bits) {
   sine = sine * z - 1.0 / 6;
   sine = sine * z + 1.0;
   sine *= a;
-  // Quarter turns swap the two and change signs; without branches, which would be guessed wrong half of the time.
+  // Quarter turns swap the two and change signs; without branches, which would be guessed wrong half of the
+  // time.
   bool swapped = (quarter & 1) != 0;
   double first = swapped ? sine : cosine, second = swapped ? cosine : sine;
   uint64_t first_sign = ((quarter + 1) & 2) << 62, second_sign = (quarter & 2) << 62;
@@ -94,13 +96,14 @@ inline std::array<uint32_t, 4> philox_block(std::array<uint32_t, 4> counter, std
 }
 
 inline std::array<uint32_t, 4> block_of(uint64_t seed, uint64_t stream, uint64_t block) {
-  return philox_block({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), static_cast<uint32_t>(stream),
-                       static_cast<uint32_t>(stream >> 32)},
+  return philox_block({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
+                       static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)},
                       {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
 }
 
 inline Pair normal_pair(uint64_t radius_bits, uint64_t angle_bits) {
-  double u = static_cast<double>((radius_bits >> 11) + 1) * kTwoToMinus53;  // in (0, 1]: the logarithm is finite
+  double u =
+      static_cast<double>((radius_bits >> 11) + 1) * kTwoToMinus53;  // in (0, 1]: the logarithm is finite
   double radius = std::sqrt(-2.0 * natural_log(u));
   Pair direction = cosine_and_sine(angle_bits);
   return {radius * direction.first, radius * direction.second};

@@ -1,6 +1,7 @@
-// Seeded random numbers that are the same on every machine. The generator is counter-based: block i of stream s of a
-// seed is a pure function of (seed, s, i), so streams are independent and none is ever in the way of another.
-// Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
+// Seeded random numbers that are the same on every machine. The generator is counter-based: block i of stream
+// s of a seed is a pure function of (seed, s, i), so streams are independent and none is ever in the way of
+// another. Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC
+// 2011).
 #pragma once
 
 #include <array>
@@ -27,8 +28,8 @@ class Random {
   double uniform(double low, double high);
   // Below `bound`, each number equally likely; `bound` must be positive.
   uint64_t below(uint64_t bound);
-  // Standard normal, by the method of Box and Muller ("A note on the generation of random normal deviates", 1958),
-  // with logarithm, sine and cosine of our own: those of the system's library differ in the last bit.
+  // Standard normal, by the method of Box and Muller ("A note on the generation of random normal deviates",
+  // 1958), with logarithm, sine and cosine of our own: those of the system's library differ in the last bit.
   double normal();
 
   void fill_uniform(std::span<float> values, double low, double high);

@@ -68,24 +68,60 @@ Make resnet(int64_t depth) {
 
 std::vector<Case> cases() {
   return {
-      {"bert-classifier", [](const TemplateOptions& o) { return make_bert_classifier(small_bert(), o); }, bert_ops(1)},
-      {"bert-encoder", [](const TemplateOptions& o) { return make_bert_encoder(small_bert(), o); }, bert_ops(0)},
-      {"cnn", [](const TemplateOptions& o) { return make_cnn({28, 20, 1, 10}, o); },
+      {"bert-classifier", [](const TemplateOptions& o) { return make_bert_classifier(small_bert(), o); },
+       bert_ops(1)},
+      {"bert-encoder", [](const TemplateOptions& o) { return make_bert_encoder(small_bert(), o); },
+       bert_ops(0)},
+      {"cnn",
+       [](const TemplateOptions& o) {
+         return make_cnn({28, 20, 1, 10}, o);
+       },
        {{"Conv", 2}, {"Flatten", 1}, {"Gemm", 2}, {"MaxPool", 2}, {"Relu", 3}, {"Softmax", 1}}},
-      {"resnet8", resnet(8),
-       {{"Add", 3}, {"BatchNormalization", 9}, {"Conv", 9}, {"Flatten", 1}, {"Gemm", 1}, {"GlobalAveragePool", 1}, {"Relu", 7}}},
-      {"resnet18", resnet(18),
-       {{"Add", 8}, {"BatchNormalization", 20}, {"Conv", 20}, {"Flatten", 1}, {"Gemm", 1}, {"GlobalAveragePool", 1},
-        {"MaxPool", 1}, {"Relu", 17}}},
-      {"resnet50", resnet(50),
-       {{"Add", 16}, {"BatchNormalization", 53}, {"Conv", 53}, {"Flatten", 1}, {"Gemm", 1}, {"GlobalAveragePool", 1},
-        {"MaxPool", 1}, {"Relu", 49}}},
-      {"mobilenet-v2", [](const TemplateOptions& o) { return make_mobilenet_v2({32, 32, 3, 10}, o); },
-       {{"Add", 10}, {"BatchNormalization", 52}, {"Clip", 35}, {"Conv", 52}, {"Flatten", 1}, {"Gemm", 1},
+      {"resnet8",
+       resnet(8),
+       {{"Add", 3},
+        {"BatchNormalization", 9},
+        {"Conv", 9},
+        {"Flatten", 1},
+        {"Gemm", 1},
+        {"GlobalAveragePool", 1},
+        {"Relu", 7}}},
+      {"resnet18",
+       resnet(18),
+       {{"Add", 8},
+        {"BatchNormalization", 20},
+        {"Conv", 20},
+        {"Flatten", 1},
+        {"Gemm", 1},
+        {"GlobalAveragePool", 1},
+        {"MaxPool", 1},
+        {"Relu", 17}}},
+      {"resnet50",
+       resnet(50),
+       {{"Add", 16},
+        {"BatchNormalization", 53},
+        {"Conv", 53},
+        {"Flatten", 1},
+        {"Gemm", 1},
+        {"GlobalAveragePool", 1},
+        {"MaxPool", 1},
+        {"Relu", 49}}},
+      {"mobilenet-v2",
+       [](const TemplateOptions& o) {
+         return make_mobilenet_v2({32, 32, 3, 10}, o);
+       },
+       {{"Add", 10},
+        {"BatchNormalization", 52},
+        {"Clip", 35},
+        {"Conv", 52},
+        {"Flatten", 1},
+        {"Gemm", 1},
         {"GlobalAveragePool", 1}}},
-      {"dcgan-generator", [](const TemplateOptions& o) { return make_dcgan_generator(small_dcgan(), o); },
+      {"dcgan-generator",
+       [](const TemplateOptions& o) { return make_dcgan_generator(small_dcgan(), o); },
        {{"BatchNormalization", 4}, {"ConvTranspose", 5}, {"Relu", 4}, {"Tanh", 1}}},
-      {"dcgan-discriminator", [](const TemplateOptions& o) { return make_dcgan_discriminator(small_dcgan(), o); },
+      {"dcgan-discriminator",
+       [](const TemplateOptions& o) { return make_dcgan_discriminator(small_dcgan(), o); },
        {{"BatchNormalization", 3}, {"Conv", 5}, {"Flatten", 1}, {"LeakyRelu", 4}}},
       {"mlp", [](const TemplateOptions& o) { return make_mlp({}, o); }, {{"Gemm", 3}, {"Relu", 2}}},
   };
@@ -113,10 +149,12 @@ std::map<std::string, int> count_ops(const onnx::ModelProto& model) {
 void expect_sound_graph(const onnx::GraphProto& graph) {
   std::set<std::string> values, names;
   for (const auto& input : graph.input()) EXPECT_TRUE(values.insert(input.name()).second) << input.name();
-  for (const auto& tensor : graph.initializer()) EXPECT_TRUE(values.insert(tensor.name()).second) << tensor.name();
+  for (const auto& tensor : graph.initializer())
+    EXPECT_TRUE(values.insert(tensor.name()).second) << tensor.name();
   for (const onnx::NodeProto& node : graph.node()) {
     EXPECT_TRUE(names.insert(node.name()).second) << node.name();
-    for (const std::string& input : node.input()) EXPECT_TRUE(values.count(input)) << node.name() << " uses " << input;
+    for (const std::string& input : node.input())
+      EXPECT_TRUE(values.count(input)) << node.name() << " uses " << input;
     for (const std::string& output : node.output()) EXPECT_TRUE(values.insert(output).second) << output;
   }
   for (const auto& output : graph.output()) EXPECT_TRUE(values.count(output.name())) << output.name();
@@ -134,7 +172,9 @@ void expect_full_tensors(const onnx::GraphProto& graph) {
   }
 }
 
-std::string message_of(const Result<OnnxWriter>& model) { return model.ok() ? "no error" : model.error().message; }
+std::string message_of(const Result<OnnxWriter>& model) {
+  return model.ok() ? "no error" : model.error().message;
+}
 
 TEST(Templates, GraphsAreSoundAndHaveTheExpectedNodes) {
   for (const Case& c : cases()) {
@@ -207,9 +247,10 @@ TEST(Templates, ImpossibleNumbersAreNamed) {
 TEST(Templates, ModelsBeyondTwoGigabytesAreRefusedBeforeTheyTakeMemory) {
   MlpOptions mlp;
   mlp.hidden = {100'000'000, 100'000'000};
-  EXPECT_EQ(message_of(make_mlp(mlp, {})),
-            "with layer.0.weight [100000000, 784] the weights take 313600000000 bytes, an ONNX file holds at most "
-            "2147483647");
+  EXPECT_EQ(
+      message_of(make_mlp(mlp, {})),
+      "with layer.0.weight [100000000, 784] the weights take 313600000000 bytes, an ONNX file holds at most "
+      "2147483647");
 }
 
 }  // namespace

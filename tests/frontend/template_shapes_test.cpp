@@ -121,7 +121,8 @@ TEST(TemplateShapes, BertSharesNothingBetweenLayersButConstants) {
   }
   EXPECT_EQ(graph.output(0).type().tensor_type().shape().dim(1).dim_value(), 5);
   int weights = 0;
-  for (const auto& tensor : graph.initializer()) weights += tensor.data_type() == onnx::TensorProto::FLOAT && tensor.dims_size() > 0;
+  for (const auto& tensor : graph.initializer())
+    weights += tensor.data_type() == onnx::TensorProto::FLOAT && tensor.dims_size() > 0;
   EXPECT_EQ(weights, 5 + 2 * 16 + 4);
 }
 

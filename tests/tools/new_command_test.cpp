@@ -57,7 +57,8 @@ TEST_F(NewCommand, WritesTheModelAndSaysWhatItIs) {
 }
 
 TEST_F(NewCommand, TheSeedDecidesTheFile) {
-  for (const char* name : {"a", "b"}) ASSERT_EQ(run_new({"resnet8", "--seed", "3", "-o", file(name)}).status, 0);
+  for (const char* name : {"a", "b"})
+    ASSERT_EQ(run_new({"resnet8", "--seed", "3", "-o", file(name)}).status, 0);
   ASSERT_EQ(run_new({"resnet8", "--seed", "4", "-o", file("c")}).status, 0);
   std::string a = read_file(file("a"), 1 << 24).value();
   EXPECT_EQ(a, read_file(file("b"), 1 << 24).value());
@@ -65,8 +66,8 @@ TEST_F(NewCommand, TheSeedDecidesTheFile) {
 }
 
 TEST_F(NewCommand, SamplesFitTheModel) {
-  Outcome outcome = run_new({"cnn", "--image-size", "8x12", "--channels", "1", "--classes", "5", "-o", file("m.onnx"),
-                             "--sample-data", file("s.npz"), "--samples", "20"});
+  Outcome outcome = run_new({"cnn", "--image-size", "8x12", "--channels", "1", "--classes", "5", "-o",
+                             file("m.onnx"), "--sample-data", file("s.npz"), "--samples", "20"});
   ASSERT_EQ(outcome.status, 0) << outcome.errors;
   NamedTensors samples = read_npz(file("s.npz")).value();
   ASSERT_EQ(samples.size(), 2u);
@@ -88,8 +89,8 @@ TEST_F(NewCommand, EveryArchitectureHasSamples) {
       {"mlp"},
       {"mlp", "--outputs", "1"}};
   for (std::vector<std::string>& words : commands) {
-    for (const std::string& word : {std::string("-o"), file("m.onnx"), std::string("--sample-data"), file("s.npz"),
-                                    std::string("--samples"), std::string("4")}) {
+    for (const std::string& word : {std::string("-o"), file("m.onnx"), std::string("--sample-data"),
+                                    file("s.npz"), std::string("--samples"), std::string("4")}) {
       words.push_back(word);
     }
     Outcome outcome = run_new(words);
@@ -108,7 +109,8 @@ TEST_F(NewCommand, UsageErrors) {
   EXPECT_NE(no_output.errors.find("-o FILE is missing"), std::string::npos);
   Outcome unknown = run_new({"resnet19", "-o", file("m.onnx")});
   EXPECT_EQ(unknown.status, 2);
-  EXPECT_NE(unknown.errors.find("no architecture 'resnet19', did you mean 'resnet18'?"), std::string::npos) << unknown.errors;
+  EXPECT_NE(unknown.errors.find("no architecture 'resnet19', did you mean 'resnet18'?"), std::string::npos)
+      << unknown.errors;
   EXPECT_NE(run_new({"mlp", "--bogus", "-o", file("m.onnx")}).status, 0);
 }
 
@@ -117,7 +119,8 @@ TEST_F(NewCommand, WrongNumbersLeaveNoFile) {
       {{"bert-classifier", "--hidden", "130", "--heads", "4"}, "4 heads do not divide hidden 130"},
       {{"cnn", "--image-size", "axb"}, "image size 'axb' is neither a number nor HxW"},
       {{"mlp", "--layers", "128y3"}, "layers '128y3' are neither UNITS nor UNITSxCOUNT"},
-      {{"mlp", "--layers", "1x999999999999"}, "'1x999999999999' makes more than 100000 layers or fewer than 0"},
+      {{"mlp", "--layers", "1x999999999999"},
+       "'1x999999999999' makes more than 100000 layers or fewer than 0"},
       {{"mlp", "--units", "1,2,3", "--depth", "2"}, "depth 2 is less than the 3 layers of --units"},
       {{"mlp", "--activation", "tanhh"}, "no activation 'tanhh', did you mean 'tanh'?"},
       {{"mlp", "--samples", "0"}, "samples is 0, it must be 1 to 10000000"},
@@ -132,7 +135,8 @@ TEST_F(NewCommand, WrongNumbersLeaveNoFile) {
 }
 
 TEST_F(NewCommand, DepthRepeatsTheLastWidth) {
-  Outcome outcome = run_new({"mlp", "--inputs", "2", "--units", "3,4", "--depth", "4", "--outputs", "1", "-o", file("m.onnx")});
+  Outcome outcome = run_new(
+      {"mlp", "--inputs", "2", "--units", "3,4", "--depth", "4", "--outputs", "1", "-o", file("m.onnx")});
   // 2-3-4-4-4-1 with biases.
   EXPECT_NE(outcome.output.find(" 70 parameters"), std::string::npos) << outcome.output;
 }

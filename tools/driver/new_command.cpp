@@ -45,8 +45,8 @@ Result<std::string> write_request(const Architecture& architecture, const Reques
   {
     OnnxWriter model = TRY(architecture.model(request.options));
     int64_t bytes = TRY(model.save(request.output));
-    report = fmt::format("{}: {}, {} nodes, {} parameters, {} bytes\n", request.output, architecture.name, model.nodes(),
-                         model.parameters(), bytes);
+    report = fmt::format("{}: {}, {} nodes, {} parameters, {} bytes\n", request.output, architecture.name,
+                         model.nodes(), model.parameters(), bytes);
   }
   if (request.sample_file.empty()) return report;
   NamedTensors samples = TRY(architecture.samples(request.samples, request.options.seed));
@@ -75,8 +75,10 @@ CLI::App* add_architecture(CLI::App& parent, std::function<int()>& run, Architec
   auto request = std::make_shared<Request>();
   app->add_option("-o,--output", request->output, "The ONNX file to write")->type_name("FILE");
   app->add_option("--seed", request->options.seed, "Seed of the random weights")->capture_default_str();
-  app->add_option("--opset", request->options.opset, "Version of the operator set, 13 to 21")->capture_default_str();
-  app->add_option("--sample-data", request->sample_file, "Also write a small task to learn, as .npz")->type_name("FILE");
+  app->add_option("--opset", request->options.opset, "Version of the operator set, 13 to 21")
+      ->capture_default_str();
+  app->add_option("--sample-data", request->sample_file, "Also write a small task to learn, as .npz")
+      ->type_name("FILE");
   app->add_option("--samples", request->samples, "Samples of that task")->capture_default_str();
   app->callback([app, &run, request, architecture = std::move(architecture)] {
     run = [app, request, architecture] { return run_request(architecture, *request, app->help()); };
@@ -100,7 +102,8 @@ Status parse_image_size(std::string_view text, ImageClassifierOptions& image) {
   size_t by = text.find('x');
   std::optional<int64_t> height = parse_number(text.substr(0, by));
   std::optional<int64_t> width = by == std::string_view::npos ? height : parse_number(text.substr(by + 1));
-  if (!height || !width) return invalid_input(fmt::format("image size '{}' is neither a number nor HxW", text));
+  if (!height || !width)
+    return invalid_input(fmt::format("image size '{}' is neither a number nor HxW", text));
   image.height = *height;
   image.width = *width;
   return {};
@@ -115,7 +118,8 @@ Result<std::vector<int64_t>> parse_layers(std::string_view text) {
     size_t by = item.find('x');
     std::optional<int64_t> units = parse_number(item.substr(0, by));
     std::optional<int64_t> count = by == std::string_view::npos ? 1 : parse_number(item.substr(by + 1));
-    if (!units || !count) return invalid_input(fmt::format("layers '{}' are neither UNITS nor UNITSxCOUNT", item));
+    if (!units || !count)
+      return invalid_input(fmt::format("layers '{}' are neither UNITS nor UNITSxCOUNT", item));
     if (*count < 0 || *count > kMostLayers - static_cast<int64_t>(hidden.size())) {
       return invalid_input(fmt::format("'{}' makes more than {} layers or fewer than 0", item, kMostLayers));
     }
@@ -137,7 +141,8 @@ constexpr std::array<NamedActivation, 6> kActivations = {{{"relu", Activation::k
                                                           {"none", Activation::kNone}}};
 
 // `no activation 'than', did you mean 'tanh'? There are relu, tanh, ...`
-std::string unknown_name(std::string_view kind, std::string_view word, std::span<const std::string_view> candidates) {
+std::string unknown_name(std::string_view kind, std::string_view word,
+                         std::span<const std::string_view> candidates) {
   std::string name = nearest(word, candidates);
   std::string hint = name.empty() ? "." : fmt::format(", did you mean '{}'?", name);
   return fmt::format("no {} '{}'{} There are {}.", kind, word, hint, fmt::join(candidates, ", "));
@@ -175,7 +180,8 @@ Result<MlpOptions> resolve(const MlpFlags& flags) {
   if (flags.units.empty()) mlp.hidden = {mlp.hidden.front()};
   auto depth = static_cast<size_t>(flags.depth);
   if (flags.units.size() > depth) {
-    return invalid_input(fmt::format("depth {} is less than the {} layers of --units", depth, flags.units.size()));
+    return invalid_input(
+        fmt::format("depth {} is less than the {} layers of --units", depth, flags.units.size()));
   }
   mlp.hidden.resize(depth, mlp.hidden.back());
   return mlp;
@@ -183,18 +189,24 @@ Result<MlpOptions> resolve(const MlpFlags& flags) {
 
 void add_mlp(CLI::App& parent, std::function<int()>& run) {
   auto flags = std::make_shared<MlpFlags>();
-  CLI::App* app = add_architecture(
-      parent, run,
-      {"mlp", "Dense layers with an activation, any number of any width",
-       [flags](const TemplateOptions& options) -> Result<OnnxWriter> { return make_mlp(TRY(resolve(*flags)), options); },
-       [flags](int64_t samples, uint64_t seed) -> Result<NamedTensors> {
-         return vector_samples(TRY(resolve(*flags)), samples, seed);
-       }});
+  CLI::App* app = add_architecture(parent, run,
+                                   {"mlp", "Dense layers with an activation, any number of any width",
+                                    [flags](const TemplateOptions& options) -> Result<OnnxWriter> {
+                                      return make_mlp(TRY(resolve(*flags)), options);
+                                    },
+                                    [flags](int64_t samples, uint64_t seed) -> Result<NamedTensors> {
+                                      return vector_samples(TRY(resolve(*flags)), samples, seed);
+                                    }});
   add_size(app, "--inputs", flags->mlp.inputs, "Numbers of an input");
-  CLI::Option* layers = app->add_option("--layers", flags->layers, "Hidden layers, as 128x443 or 256,128x3,64");
-  app->add_option("--units", flags->units, "Units of each hidden layer (default 128,64)")->delimiter(',')->excludes(layers);
-  app->add_option("--depth", flags->depth, "Number of hidden layers; the last width is repeated")->excludes(layers);
-  app->add_option("--activation", flags->activation, "relu, leaky-relu, tanh, sigmoid, gelu or none")->capture_default_str();
+  CLI::Option* layers =
+      app->add_option("--layers", flags->layers, "Hidden layers, as 128x443 or 256,128x3,64");
+  app->add_option("--units", flags->units, "Units of each hidden layer (default 128,64)")
+      ->delimiter(',')
+      ->excludes(layers);
+  app->add_option("--depth", flags->depth, "Number of hidden layers; the last width is repeated")
+      ->excludes(layers);
+  app->add_option("--activation", flags->activation, "relu, leaky-relu, tanh, sigmoid, gelu or none")
+      ->capture_default_str();
   add_size(app, "--outputs", flags->mlp.outputs, "Numbers of an output");
   app->add_flag("--softmax", flags->mlp.softmax, "End in Softmax instead of logits");
 }
@@ -210,7 +222,8 @@ Result<ImageClassifierOptions> resolve(const ImageFlags& flags) {
   return image;
 }
 
-using MakeImageModel = std::function<Result<OnnxWriter>(const ImageClassifierOptions&, const TemplateOptions&)>;
+using MakeImageModel =
+    std::function<Result<OnnxWriter>(const ImageClassifierOptions&, const TemplateOptions&)>;
 
 void add_image_classifier(CLI::App& parent, std::function<int()>& run, const std::string& name,
                           const std::string& summary, int64_t size, int64_t classes, MakeImageModel make) {
@@ -226,41 +239,49 @@ void add_image_classifier(CLI::App& parent, std::function<int()>& run, const std
        [flags](int64_t samples, uint64_t seed) -> Result<NamedTensors> {
          return image_samples(TRY(resolve(*flags)), samples, seed);
        }});
-  app->add_option("--image-size", flags->size, "Height and width, as 128 or 96x128")->type_name("HxW")->capture_default_str();
+  app->add_option("--image-size", flags->size, "Height and width, as 128 or 96x128")
+      ->type_name("HxW")
+      ->capture_default_str();
   add_size(app, "--channels", flags->image.channels, "Channels of an image");
   add_size(app, "--classes", flags->image.classes, "Classes to tell apart");
 }
 
 void add_image_classifiers(CLI::App& parent, std::function<int()>& run) {
-  add_image_classifier(parent, run, "cnn", "Conv32-Pool-Conv64-Pool-Dense128-Dense-Softmax for images of any size", 128,
-                       10, make_cnn);
+  add_image_classifier(parent, run, "cnn",
+                       "Conv32-Pool-Conv64-Pool-Dense128-Dense-Softmax for images of any size", 128, 10,
+                       make_cnn);
   for (int64_t depth : {8, 18, 50}) {
     bool small = depth == 8;
     std::string summary = small ? "Residual net of 8 layers, for images as small as CIFAR's"
                                 : fmt::format("Residual net of {} layers, as for ImageNet", depth);
-    add_image_classifier(parent, run, fmt::format("resnet{}", depth), summary, small ? 32 : 224, small ? 10 : 1000,
+    add_image_classifier(parent, run, fmt::format("resnet{}", depth), summary, small ? 32 : 224,
+                         small ? 10 : 1000,
                          [depth](const ImageClassifierOptions& image, const TemplateOptions& options) {
                            return make_resnet(depth, image, options);
                          });
   }
-  add_image_classifier(parent, run, "mobilenet-v2", "Inverted residuals with depthwise convolutions, width 1", 224, 1000,
-                       make_mobilenet_v2);
+  add_image_classifier(parent, run, "mobilenet-v2", "Inverted residuals with depthwise convolutions, width 1",
+                       224, 1000, make_mobilenet_v2);
 }
 
 void add_bert(CLI::App& parent, std::function<int()>& run, bool classifier) {
   auto bert = std::make_shared<BertOptions>();
-  CLI::App* app = add_architecture(
-      parent, run,
-      {classifier ? "bert-classifier" : "bert-encoder",
-       classifier ? "BERT with a classifier of the first token" : "BERT giving hidden states and a pooled vector",
-       [bert, classifier](const TemplateOptions& options) {
-         return classifier ? make_bert_classifier(*bert, options) : make_bert_encoder(*bert, options);
-       },
-       [bert, classifier](int64_t samples, uint64_t seed) { return token_samples(*bert, samples, seed, classifier); }});
+  CLI::App* app = add_architecture(parent, run,
+                                   {classifier ? "bert-classifier" : "bert-encoder",
+                                    classifier ? "BERT with a classifier of the first token"
+                                               : "BERT giving hidden states and a pooled vector",
+                                    [bert, classifier](const TemplateOptions& options) {
+                                      return classifier ? make_bert_classifier(*bert, options)
+                                                        : make_bert_encoder(*bert, options);
+                                    },
+                                    [bert, classifier](int64_t samples, uint64_t seed) {
+                                      return token_samples(*bert, samples, seed, classifier);
+                                    }});
   add_size(app, "--layers", bert->layers, "Transformer layers");
   add_size(app, "--hidden", bert->hidden, "Width of the hidden states");
   add_size(app, "--heads", bert->heads, "Attention heads; they divide hidden");
-  app->add_option("--intermediate", bert->intermediate, "Width inside the feed-forward part (default 4 * hidden)")
+  app->add_option("--intermediate", bert->intermediate,
+                  "Width inside the feed-forward part (default 4 * hidden)")
       ->check(CLI::PositiveNumber);
   add_size(app, "--vocab", bert->vocabulary, "Tokens of the vocabulary");
   add_size(app, "--max-positions", bert->max_positions, "Longest sequence");
@@ -270,21 +291,26 @@ void add_bert(CLI::App& parent, std::function<int()>& run, bool classifier) {
 
 void add_dcgan(CLI::App& parent, std::function<int()>& run, bool generator) {
   auto dcgan = std::make_shared<DcganOptions>();
-  CLI::App* app = add_architecture(
-      parent, run,
-      {generator ? "dcgan-generator" : "dcgan-discriminator",
-       generator ? "Images from random vectors, by transposed convolutions" : "Tells real images from generated ones",
-       [dcgan, generator](const TemplateOptions& options) {
-         return generator ? make_dcgan_generator(*dcgan, options) : make_dcgan_discriminator(*dcgan, options);
-       },
-       [dcgan, generator](int64_t samples, uint64_t seed) {
-         return generator ? latent_samples(*dcgan, samples, seed) : discriminator_samples(*dcgan, samples, seed);
-       }});
+  CLI::App* app = add_architecture(parent, run,
+                                   {generator ? "dcgan-generator" : "dcgan-discriminator",
+                                    generator ? "Images from random vectors, by transposed convolutions"
+                                              : "Tells real images from generated ones",
+                                    [dcgan, generator](const TemplateOptions& options) {
+                                      return generator ? make_dcgan_generator(*dcgan, options)
+                                                       : make_dcgan_discriminator(*dcgan, options);
+                                    },
+                                    [dcgan, generator](int64_t samples, uint64_t seed) {
+                                      return generator ? latent_samples(*dcgan, samples, seed)
+                                                       : discriminator_samples(*dcgan, samples, seed);
+                                    }});
   add_size(app, "--image-size", dcgan->image_size, "Height and width, 28 to 128");
   add_size(app, "--channels", dcgan->channels, "Channels of an image");
-  add_size(app, "--features", dcgan->features, "Channels at half the image size; they double with each halving");
-  if (generator) add_size(app, "--latent", dcgan->latent, "Numbers of an input vector");
-  else app->add_flag("--sigmoid", dcgan->sigmoid, "End in a probability instead of a logit");
+  add_size(app, "--features", dcgan->features,
+           "Channels at half the image size; they double with each halving");
+  if (generator)
+    add_size(app, "--latent", dcgan->latent, "Numbers of an input vector");
+  else
+    app->add_flag("--sigmoid", dcgan->sigmoid, "End in a probability instead of a logit");
 }
 
 // The end of a command line that names no architecture we know.
@@ -312,7 +338,9 @@ CLI::App* add_new_command(CLI::App& app, std::function<int()>& run) {
   add_mlp(*command, run);
   // Only now, so that the architectures do not inherit it: a word that names none of them is explained by us.
   command->allow_extras();
-  command->footer("`gannet new ARCH --help` lists the flags of one.\n\nExample: gannet new mlp --layers 128x443 -o chain.onnx");
+  command->footer(
+      "`gannet new ARCH --help` lists the flags of one.\n\nExample: gannet new mlp --layers 128x443 -o "
+      "chain.onnx");
   command->callback([command, &run] {
     if (!command->get_subcommands().empty()) return;
     std::vector<std::string> words = command->remaining();

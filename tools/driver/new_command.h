@@ -1,5 +1,5 @@
-// `gannet new ARCH -o FILE`: ONNX models with random weights from the templates of frontend/templates.h, and synthetic
-// samples that they can learn.
+// `gannet new ARCH -o FILE`: ONNX models with random weights from the templates of frontend/templates.h, and
+// synthetic samples that they can learn.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -7,8 +7,9 @@
 
 namespace gannet {
 
-// Adds `new` with a subcommand for each architecture. When the command line names it, parsing sets `run`, which must
-// live as long as `app`; calling it does the work and gives the exit status: 0, 1 for a failure, 2 for wrong usage.
+// Adds `new` with a subcommand for each architecture. When the command line names it, parsing sets `run`,
+// which must live as long as `app`; calling it does the work and gives the exit status: 0, 1 for a failure, 2
+// for wrong usage.
 CLI::App* add_new_command(CLI::App& app, std::function<int()>& run);
 
 }  // namespace gannet

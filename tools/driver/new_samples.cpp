@@ -49,7 +49,8 @@ void add_waves(std::span<float> pixels, int64_t height, int64_t width, double sc
   }
 }
 
-void add_class_pattern(std::span<float> pixels, const ImageClassifierOptions& image, uint64_t seed, int64_t label) {
+void add_class_pattern(std::span<float> pixels, const ImageClassifierOptions& image, uint64_t seed,
+                       int64_t label) {
   Random random(seed, kClassStream + static_cast<uint64_t>(label));
   auto plane = static_cast<size_t>(image.height * image.width);
   for (size_t c = 0; c < static_cast<size_t>(image.channels); ++c) {
@@ -90,7 +91,8 @@ Tokens tokens_of(int64_t vocabulary) {
 }
 
 // One sentence of random length; every third token is one of the eight that belong to the label.
-void fill_sentence(std::span<int64_t> ids, std::span<int64_t> mask, const Tokens& tokens, int64_t label, Random& random) {
+void fill_sentence(std::span<int64_t> ids, std::span<int64_t> mask, const Tokens& tokens, int64_t label,
+                   Random& random) {
   size_t shortest = std::max<size_t>(1, ids.size() / 2);
   size_t length = shortest + random.below(ids.size() - shortest + 1);
   for (size_t i = 0; i < length; ++i) {
@@ -119,7 +121,8 @@ Result<NamedTensors> image_samples(const ImageClassifierOptions& image, int64_t 
 
 Result<NamedTensors> vector_samples(const MlpOptions& mlp, int64_t samples, uint64_t seed) {
   Tensor inputs = TRY(Tensor::allocate(DType::kF32, {samples, mlp.inputs}));
-  if (mlp.outputs == 1) return regression_samples(inputs, TRY(Tensor::allocate(DType::kF32, {samples, 1})), seed);
+  if (mlp.outputs == 1)
+    return regression_samples(inputs, TRY(Tensor::allocate(DType::kF32, {samples, 1})), seed);
   Tensor labels = TRY(balanced_labels(mlp.outputs, samples, seed));
   std::span<float> values = inputs.mutable_data<float>();
   Random(seed, kNoiseStream).fill_normal(values, 0.0, kNoise);
@@ -133,7 +136,8 @@ Result<NamedTensors> vector_samples(const MlpOptions& mlp, int64_t samples, uint
   return NamedTensors{{"input", std::move(inputs)}, {"labels", std::move(labels)}};
 }
 
-Result<NamedTensors> token_samples(const BertOptions& bert, int64_t samples, uint64_t seed, bool with_labels) {
+Result<NamedTensors> token_samples(const BertOptions& bert, int64_t samples, uint64_t seed,
+                                   bool with_labels) {
   int64_t length = std::min<int64_t>(32, bert.max_positions);
   Tensor labels = TRY(balanced_labels(with_labels ? bert.labels : 1, samples, seed));
   Tensor ids = Tensor::zeros(DType::kI64, {samples, length});
@@ -145,10 +149,12 @@ Result<NamedTensors> token_samples(const BertOptions& bert, int64_t samples, uin
   std::span<const int64_t> classes = labels.data<int64_t>();
   auto size = static_cast<size_t>(length);
   for (size_t i = 0; i < classes.size(); ++i) {
-    fill_sentence(all_ids.subspan(i * size, size), all_masks.subspan(i * size, size), tokens, classes[i], random);
+    fill_sentence(all_ids.subspan(i * size, size), all_masks.subspan(i * size, size), tokens, classes[i],
+                  random);
   }
-  NamedTensors result = {
-      {"input_ids", std::move(ids)}, {"attention_mask", std::move(mask)}, {"token_type_ids", std::move(types)}};
+  NamedTensors result = {{"input_ids", std::move(ids)},
+                         {"attention_mask", std::move(mask)},
+                         {"token_type_ids", std::move(types)}};
   if (with_labels) result.emplace_back("labels", std::move(labels));
   return result;
 }

@@ -1,6 +1,6 @@
-// Small synthetic tasks that fit the templates: arrays named as the model's inputs, and `labels` (i64 [samples], every
-// class equally often) or `targets` (f32 [samples, 1]). They are easy on purpose: a model that learns at all learns
-// them in seconds. The same seed gives the same bits everywhere.
+// Small synthetic tasks that fit the templates: arrays named as the model's inputs, and `labels` (i64
+// [samples], every class equally often) or `targets` (f32 [samples, 1]). They are easy on purpose: a model
+// that learns at all learns them in seconds. The same seed gives the same bits everywhere.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,8 @@ namespace gannet {
 Result<NamedTensors> image_samples(const ImageClassifierOptions& image, int64_t samples, uint64_t seed);
 // A random point for each class, plus noise; with one output, a linear function of random points.
 Result<NamedTensors> vector_samples(const MlpOptions& mlp, int64_t samples, uint64_t seed);
-// Sentences of up to 32 random tokens, in which the tokens of one class are frequent. Without labels for an encoder.
+// Sentences of up to 32 random tokens, in which the tokens of one class are frequent. Without labels for an
+// encoder.
 Result<NamedTensors> token_samples(const BertOptions& bert, int64_t samples, uint64_t seed, bool with_labels);
 // Latent vectors of a generator.
 Result<NamedTensors> latent_samples(const DcganOptions& dcgan, int64_t samples, uint64_t seed);
