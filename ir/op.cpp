@@ -97,6 +97,7 @@ OpDef structured(std::string_view name, int since, const StructuredOp& op) {
   def.eval = op.eval ? op.eval : eval_by_decomposition;
   def.vjp = op.vjp;
   def.decompose = op.decompose;
+  def.flops = op.flops;
   def.random = op.random;
   return def;
 }
@@ -142,6 +143,20 @@ std::string nearest_op(std::string_view name) {
   std::vector<std::string_view> names;
   for (const OpDef& op : all_ops()) names.push_back(op.name);
   return nearest(name, names);
+}
+
+std::optional<Dim> flops_of(const Node& node) {
+  for (const Value* value : node.inputs()) {
+    if (value && node.op().flops && !value->type.shape) return std::nullopt;
+  }
+  if (node.op().flops) return node.op().flops(node);
+  Dim total = 0;
+  for (const Value* output : node.outputs()) {
+    if (output == nullptr || node.op().name == "Constant") continue;
+    if (!output->type.shape) return std::nullopt;
+    total = total + element_count(*output->type.shape);
+  }
+  return total;
 }
 
 ScalarExpr body_of(const OpDef& op, const Attributes& attrs, std::span<const bool> present) {

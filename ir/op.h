@@ -5,6 +5,7 @@
 // in the importer.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 
 namespace gannet {
 
+class Node;              // graph.h
 class InferContext;      // infer.h
 class EvalContext;       // eval.h
 class VjpContext;        // vjp.h
@@ -24,6 +26,8 @@ using InferFn = Status (*)(InferContext&);
 using EvalFn = Status (*)(EvalContext&);
 using VjpFn = Status (*)(VjpContext&);
 using DecomposeFn = Status (*)(DecomposeContext&);
+// Floating point operations of a node whose types are inferred; a multiply-add counts as two.
+using FlopsFn = Dim (*)(const Node&);
 
 inline constexpr int kVariadic = -1;
 struct Arity {
@@ -41,7 +45,8 @@ struct StructuredOp {
   EvalFn eval = nullptr;
   VjpFn vjp = nullptr;
   DecomposeFn decompose = nullptr;
-  bool random = false;  // two equal nodes may give different results
+  FlopsFn flops = nullptr;  // null: one for each output element
+  bool random = false;      // two equal nodes may give different results
 };
 
 // Element types that an elementwise op accepts.
@@ -64,6 +69,7 @@ struct OpDef {
   EvalFn eval = nullptr;    // never null
   VjpFn vjp = nullptr;      // null: the gradient is that of the decomposition
   DecomposeFn decompose = nullptr;
+  FlopsFn flops = nullptr;
   BodyFn body = nullptr;    // of an elementwise op
   uint8_t types = kAny;     // that an elementwise op accepts
   bool random = false;
@@ -76,6 +82,10 @@ const OpDef& op_named(std::string_view name);
 std::span<const OpDef> all_ops();
 // Names of ops closest to `name`, for hints.
 std::string nearest_op(std::string_view name);
+
+// Floating point operations of `node`: what its op says, else one for each element of its outputs (movement counts
+// too, as the work it is). Nothing where shapes are not known.
+std::optional<Dim> flops_of(const Node& node);
 
 // The scalar body of an elementwise op applied to `operand_count` operands, of which `present[i]` says whether
 // operand i is given; operands are numbered densely among those present.

@@ -1,0 +1,12 @@
+// `gannet check PATH...`: compares models with their reference results.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace gannet {
+
+// Adds `check`; parsing the command line sets `run` (command.h).
+CLI::App* add_check_command(CLI::App& app, std::function<int()>& run);
+
+}  // namespace gannet

@@ -1,0 +1,51 @@
+// What every subcommand of `gannet` has in common: how it reports errors, and the flags about the model.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "frontend/import.h"
+#include "ir/base/error.h"
+
+namespace gannet {
+
+inline constexpr int kSuccess = 0;
+inline constexpr int kFailure = 1;
+
+// Prints "error: ..." on standard error and gives the exit status of a failed command.
+int report(const Error& error);
+
+// Adds a subcommand whose work is `body`; parsing the command line sets `run` to it. `example` closes the help text.
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description, const std::string& example,
+                      std::function<int()>& run, std::function<Status()> body);
+
+// The flags that say which model and how to read it.
+struct ModelArguments {
+  std::string path;
+  std::vector<std::string> shapes;  // NAME=1x3x224x224
+  std::vector<std::string> limits;  // NAME=VALUE
+  bool symbolic_batch = false;
+};
+
+// Adds MODEL, --shape, --batch and --limit.
+void add_model_arguments(CLI::App& command, ModelArguments& arguments);
+Result<Limits> limits_of(const ModelArguments& arguments);
+// Imports the model as the flags say. With `apply_shapes`, --shape replaces the shapes of inputs; its extents may be
+// symbols ("batchx3x224x224").
+Result<ImportedModel> load_model(const ModelArguments& arguments, bool apply_shapes = true);
+
+// "NAME=VALUE" in two; an error where there is no '='.
+Result<std::pair<std::string, std::string>> split_assignment(const std::string& text, std::string_view flag);
+// "1x3x224x224" or "batchx3x8": extents separated by 'x' or ','. A symbol is a name of letters, digits and '_' that
+// holds no 'x' (write "max_len,3" with commas where one does).
+Result<Shape> parse_extents(const std::string& text);
+
+// Human-readable amounts: "1.2 MiB", "3.4 GFLOP", "12 345".
+std::string bytes_text(int64_t bytes);
+std::string flops_text(double flops);
+
+}  // namespace gannet

@@ -1,0 +1,12 @@
+// `gannet inspect MODEL`: what a model is made of.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace gannet {
+
+// Adds `inspect`; parsing the command line sets `run` (command.h).
+CLI::App* add_inspect_command(CLI::App& app, std::function<int()>& run);
+
+}  // namespace gannet
