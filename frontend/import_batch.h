@@ -1,0 +1,19 @@
+// A fixed batch made symbolic: constants that hold it as part of a shape follow.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "frontend/upgrade.h"
+#include "ir/base/dim.h"
+
+namespace gannet {
+
+// The extent that the batch has in the file, and the symbol that stands for it now.
+using Rebatch = std::pair<int64_t, Dim>;
+
+// Rewrites the shape operand of a Reshape, Expand or Resize whose constant holds the old batch. An error when a
+// constant shape cannot be right for every batch.
+Status rebatch(const Rebatch& batch, UpgradeContext& c);
+
+}  // namespace gannet

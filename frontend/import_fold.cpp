@@ -1,0 +1,119 @@
+#include "frontend/import_fold.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "ir/eval.h"
+#include "ir/infer.h"
+#include "ir/op.h"
+
+namespace gannet {
+namespace {
+
+constexpr int64_t kSmallConstant = 1024;
+constexpr int64_t kSmallFloats = 16;
+
+// Folding evaluates single nodes without subgraphs and without symbols.
+class ConstantServices : public EvalServices {
+ public:
+  explicit ConstantServices(const Limits& limits) : limits_(limits) {}
+  Result<std::vector<Datum>> run(const Graph&, std::vector<Datum>) override {
+    return unsupported("a subgraph among constants");
+  }
+  const SymbolValues& symbols() const override { return symbols_; }
+  const Limits& limits() const override { return limits_; }
+  uint64_t next_random_seed() override { return 0; }
+
+ private:
+  Limits limits_;
+  SymbolValues symbols_;
+};
+
+bool is_leaf(const Node& node) { return node.op().name == "Constant" || node.op().name == "Dims"; }
+
+// A Cast of Dims is as far as an i32 result of symbols folds.
+bool is_folded_cast(const Node& node) {
+  return node.op().name == "Cast" && node.input(0) && node.input(0)->producer() &&
+         node.input(0)->producer()->op().name == "Dims";
+}
+
+bool holds_dims(const Value* value) {
+  const Type& type = value->type;
+  return value->contents && type.is_tensor() && type.rank() >= 0 && type.rank() <= 1 && is_int(type.dtype);
+}
+
+Value* add_known_dims(Graph& graph, const Value& value, Node* before) {
+  const std::vector<Dim>& dims = *value.contents;
+  bool scalar = value.type.rank() == 0;
+  if (is_static(dims)) {
+    Tensor list = Tensor::of_ints(static_extents(dims));
+    Result<Tensor> converted = convert(scalar ? list.reshaped({}) : list, value.type.dtype);
+    return converted.ok() ? graph.add_constant(std::move(*converted), "", before) : nullptr;
+  }
+  Attributes attrs{{"dims", dims}};
+  if (scalar) attrs.set("scalar", int64_t{1});
+  Node* leaf = graph.add_node(op_named("Dims"), {}, std::move(attrs), 1, before);
+  if (!infer_node(*leaf).ok()) return nullptr;
+  if (value.type.dtype == DType::kI64) return leaf->output();
+  Node* cast = graph.add_node(op_named("Cast"), {leaf->output()}, {{"to", value.type.dtype}}, 1, before);
+  return infer_node(*cast).ok() ? cast->output() : nullptr;
+}
+
+// Weights have an origin in the file. Their integers only steer shapes and indices, but floats may be trained: those
+// fold only together with something derived.
+bool may_evaluate(const Node& node) {
+  if (node.inputs().empty() || node.op().random || node.outputs().size() != 1 || !node.output()) return false;
+  bool has_graph = false;
+  for_each_subgraph(node, [&](Graph&) { has_graph = true; });
+  if (has_graph || !node.output()->type.is_static()) return false;
+  bool float_result = !is_int(node.output()->type.dtype) && node.output()->type.dtype != DType::kBool;
+  int64_t largest = float_result ? kSmallFloats : kSmallConstant;
+  bool derived = false;
+  for (const Value* operand : node.inputs()) {
+    if (operand == nullptr) continue;
+    const Tensor* constant = operand->constant();
+    if (constant == nullptr || constant->elements() > largest) return false;
+    derived = derived || !operand->origin;
+  }
+  std::optional<int64_t> elements = checked_product(static_extents(*node.output()->type.shape));
+  return elements && *elements <= largest && (!float_result || derived);
+}
+
+Value* evaluate_constant(Graph& graph, const Node& node, const Limits& limits, Node* before) {
+  if (!may_evaluate(node)) return nullptr;
+  std::vector<Datum> operands;
+  for (const Value* operand : node.inputs()) operands.push_back(operand ? Datum(*operand->constant()) : Datum());
+  ConstantServices services(limits);
+  Result<std::vector<Datum>> results = eval_op(node.op(), node.attrs, operands, 1, services);
+  if (!results.ok() || results->size() != 1 || !(*results)[0].is_tensor()) return nullptr;
+  return graph.add_constant((*results)[0].tensor(), "", before);
+}
+
+Value* folded(Graph& graph, Node* node, const Limits& limits) {
+  if (is_leaf(*node) || is_folded_cast(*node) || node->outputs().size() != 1 || !node->output()) return nullptr;
+  Value* known = holds_dims(node->output()) ? add_known_dims(graph, *node->output(), node) : nullptr;
+  return known ? known : evaluate_constant(graph, *node, limits, node);
+}
+
+}  // namespace
+
+Value* fold_node(Graph& graph, Node* node, const Limits& limits) {
+  Value* known = folded(graph, node, limits);
+  if (known == nullptr) return nullptr;
+  std::string name = node->output()->name;
+  graph.replace_uses(node->output(), known);
+  graph.erase(node);
+  graph.rename(known, name);
+  return known;
+}
+
+void fold_graph(Graph& graph) {
+  std::vector<Node*> nodes;
+  for (const auto& node : graph.nodes()) nodes.push_back(node.get());
+  for (Node* node : nodes) {
+    for_each_subgraph(*node, [](Graph& subgraph) { fold_graph(subgraph); });
+    fold_node(graph, node, {});
+  }
+}
+
+}  // namespace gannet
