@@ -113,25 +113,6 @@ Status infer_loop(InferContext& c) {
   return {};
 }
 
-// The results of a body that are collected from run to run, one list for each.
-struct Collected {
-  std::vector<std::vector<Datum>> pieces;
-  int64_t bytes = 0;
-
-  Status add(std::vector<Datum>& results, size_t first, const Limits& limits) {
-    for (size_t i = 0; i < pieces.size(); ++i) {
-      Datum& piece = results[first + i];
-      if (!piece.is_tensor()) return invalid_input(fmt::format("scan output {} must be a tensor", i));
-      bytes += piece.bytes();
-      if (bytes > limits.live_bytes) {
-        return unsupported(fmt::format("scan outputs of {} bytes are beyond the limit live-bytes={}", bytes, limits.live_bytes));
-      }
-      pieces[i].push_back(std::move(piece));
-    }
-    return {};
-  }
-};
-
 Status eval_loop(EvalContext& c) {
   const Graph& body = *c.attrs().graph("body");
   const auto captures = static_cast<size_t>(c.attrs().integer("captures"));
@@ -142,8 +123,7 @@ Status eval_loop(EvalContext& c) {
   std::vector<Datum> carried = operands_from(c, std::min<size_t>(2, c.operand_count()));
   const std::vector<Datum> captured(carried.begin() + static_cast<ptrdiff_t>(count), carried.end());
   carried.resize(count);
-  Collected collected;
-  collected.pieces.resize(body.outputs.size() - 1 - count);
+  CollectedPieces collected(body.outputs.size() - 1 - count);
   for (int64_t i = 0; running && i < trips; ++i) {
     if (i >= limits.loop_trips) return unsupported(fmt::format("the loop exceeds the limit loop-trips={}", limits.loop_trips));
     std::vector<Datum> inputs = {Tensor::scalar<int64_t>(i), Tensor::scalar<bool>(true)};

@@ -187,6 +187,19 @@ std::vector<Datum> operands_from(const EvalContext& c, size_t first) {
   return result;
 }
 
+Status CollectedPieces::add(std::vector<Datum>& results, size_t first, const Limits& limits) {
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    Datum& piece = results[first + i];
+    if (!piece.is_tensor()) return invalid_input(fmt::format("scan output {} must be a tensor, got {}", i, to_string(piece.type())));
+    bytes += piece.bytes() + static_cast<int64_t>(sizeof(Datum));
+    if (bytes > limits.live_bytes) {
+      return unsupported(fmt::format("scan outputs of {} bytes are beyond the limit live-bytes={}", bytes, limits.live_bytes));
+    }
+    pieces[i].push_back(std::move(piece));
+  }
+  return {};
+}
+
 Result<Tensor> stack_tensors(EvalContext& c, std::span<const Datum> pieces, const Type& piece, int64_t axis, bool backwards) {
   std::vector<int64_t> extents;
   DType dtype = piece.dtype;

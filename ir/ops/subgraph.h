@@ -41,6 +41,15 @@ Result<std::vector<Type>> infer_repeated(InferContext& c, Graph& body, const std
 
 // Operands from `first` on.
 std::vector<Datum> operands_from(const EvalContext& c, size_t first);
+// Results of a body that are kept from run to run, a list for each.
+struct CollectedPieces {
+  explicit CollectedPieces(size_t count) : pieces(count) {}
+  // Takes results[first], results[first + 1], ...; an error when they are no tensors or together beyond a limit.
+  Status add(std::vector<Datum>& results, size_t first, const Limits& limits);
+
+  std::vector<std::vector<Datum>> pieces;
+  int64_t bytes = 0;
+};
 // The tensors joined along a new axis `axis` (from last to first when `backwards`); `piece` is their type where there
 // are none.
 Result<Tensor> stack_tensors(EvalContext& c, std::span<const Datum> pieces, const Type& piece, int64_t axis, bool backwards);
