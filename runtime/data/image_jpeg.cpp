@@ -156,12 +156,12 @@ Result<Image> decode_jpeg(std::span<const uint8_t> bytes, const ImageDecodeOptio
   int64_t channels = jpeg.out_color_components;
   CHECK(channels == 1 || channels == 3 || channels == 4, "{} channels", channels);
   Image image{jpeg.output_height, jpeg.output_width, channels, {}};
+  int orientation = options.apply_orientation ? orientation_of(jpeg) : 1;  // the markers are gone after the last row
   size_t row_bytes = static_cast<size_t>(image.width * channels);
   image.pixels.resize(row_bytes * static_cast<size_t>(image.height));
   if (!read_rows(reader, image.pixels.data(), row_bytes)) return refused();
   if (channels == 4) image = cmyk_to_rgb(image, jpeg.saw_Adobe_marker);
-  if (!options.apply_orientation) return image;
-  return oriented(std::move(image), orientation_of(jpeg));
+  return oriented(std::move(image), orientation);
 }
 
 }  // namespace gannet
