@@ -1,6 +1,7 @@
 // Files cut short and files with changed bytes: readers answer with a tensor, a picture or an error, never worse.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <random>
 
 #include "ir/base/file.h"
@@ -45,11 +46,17 @@ std::string bytes_of(const std::function<Status(const std::string&)>& write) {
 }
 
 TEST(Damage, Npy) {
-  TemporaryFolder folder;
   for (const Tensor& tensor : {Tensor::from<float>({2, 3}, {1, 2, 3, 4, 5, 6}), Tensor::from<std::string>({2}, {"ab", "\xc3\xa9"})}) {
     std::string bytes = bytes_of([&](const std::string& path) { return write_npy(path, tensor); });
     damage(bytes, 3000, [&](const std::string& changed) {
-      Result<Tensor> result = read_npy(folder.write("x", changed), small_limits());
+      size_t at = 0;
+      ByteSource source = [&](std::span<uint8_t> out) -> Status {
+        EXPECT_LE(out.size(), changed.size() - at);
+        std::copy_n(changed.begin() + static_cast<std::ptrdiff_t>(at), out.size(), out.begin());
+        at += out.size();
+        return {};
+      };
+      Result<Tensor> result = parse_npy(source, static_cast<int64_t>(changed.size()), small_limits());
       EXPECT_TRUE(result.ok() || !result.error().message.empty());
       EXPECT_TRUE(changed.size() == bytes.size() || !result.ok());
     });
@@ -61,7 +68,7 @@ TEST(Damage, Npz) {
   std::string bytes = bytes_of([](const std::string& path) {
     return write_npz(path, {{"a", Tensor::scalar(1.f)}, {"b", Tensor::from<int64_t>({2}, {1, 2})}});
   });
-  damage(bytes, 5000, [&](const std::string& changed) {
+  damage(bytes, 2000, [&](const std::string& changed) {
     Result<NamedTensors> result = read_npz(folder.write("x", changed), small_limits());
     EXPECT_TRUE(changed.size() == bytes.size() || !result.ok());
   });
@@ -73,7 +80,8 @@ TEST(Damage, Pictures) {
   for (const SamplePicture& sample : sample_pictures()) {
     damage(std::string(sample.file.begin(), sample.file.end()), 2000, [&](const std::string& changed) {
       Result<Image> image = decode_image({reinterpret_cast<const uint8_t*>(changed.data()), changed.size()}, options);
-      if (image.ok()) EXPECT_EQ(static_cast<int64_t>(image->pixels.size()), image->height * image->width * image->channels);
+      if (!image.ok()) return;
+      EXPECT_EQ(static_cast<int64_t>(image->pixels.size()), image->height * image->width * image->channels);
     });
   }
 }
