@@ -21,7 +21,8 @@ Result<int64_t> parse_position(const std::string& key, const std::string& text) 
   int64_t value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < 0) {
-    return invalid_model(fmt::format("external data: {} '{}' is not a number from 0 to {}", key, text, INT64_MAX));
+    return invalid_model(
+        fmt::format("external data: {} '{}' is not a number from 0 to {}", key, text, INT64_MAX));
   }
   return value;
 }
@@ -29,7 +30,8 @@ Result<int64_t> parse_position(const std::string& key, const std::string& text) 
 // The components of a location that is relative and stays below its folder.
 Result<std::vector<std::string>> components_of(const std::string& location) {
   if (location.empty()) return invalid_model("external data: the location is empty");
-  if (location.find('\0') != std::string::npos) return invalid_model("external data: the location holds a zero byte");
+  if (location.find('\0') != std::string::npos)
+    return invalid_model("external data: the location holds a zero byte");
   if (location[0] == '/') {
     return invalid_model(fmt::format("external data: location '{}' is absolute", location));
   }
@@ -43,13 +45,15 @@ Result<std::vector<std::string>> components_of(const std::string& location) {
     if (!component.empty() && component != ".") components.push_back(std::move(component));
     begin = end + 1;
   }
-  if (components.empty()) return invalid_model(fmt::format("external data: location '{}' names no file", location));
+  if (components.empty())
+    return invalid_model(fmt::format("external data: location '{}' names no file", location));
   return components;
 }
 
 Error open_failure(const std::string& location) {
   if (errno == ELOOP || errno == EXDEV) {
-    return invalid_model(fmt::format("external data: location '{}' is or passes through a symbolic link", location));
+    return invalid_model(
+        fmt::format("external data: location '{}' is or passes through a symbolic link", location));
   }
   return io_error(fmt::format("external data: '{}' cannot be opened: {}", location, std::strerror(errno)));
 }
@@ -79,7 +83,8 @@ FileDescriptor open_by_kernel(const FileDescriptor& folder, const std::string& l
   struct open_how how = {};
   how.flags = static_cast<uint64_t>(kOpenFlags);
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  return FileDescriptor(static_cast<int>(syscall(SYS_openat2, folder.value(), location.c_str(), &how, sizeof(how))));
+  return FileDescriptor(
+      static_cast<int>(syscall(SYS_openat2, folder.value(), location.c_str(), &how, sizeof(how))));
 }
 
 Status check_file(int descriptor, const std::string& location) {
@@ -89,15 +94,16 @@ Status check_file(int descriptor, const std::string& location) {
     return invalid_model(fmt::format("external data: '{}' is not a regular file", location));
   }
   if (info.st_nlink > 1) {
-    return invalid_model(
-        fmt::format("external data: '{}' is a file with {} hard links, 1 is allowed", location, info.st_nlink));
+    return invalid_model(fmt::format("external data: '{}' is a file with {} hard links, 1 is allowed",
+                                     location, info.st_nlink));
   }
   return {};
 }
 
 }  // namespace
 
-Result<ExternalLocation> parse_external_location(const std::vector<std::pair<std::string, std::string>>& entries) {
+Result<ExternalLocation> parse_external_location(
+    const std::vector<std::pair<std::string, std::string>>& entries) {
   ExternalLocation result;
   bool located = false;
   for (const auto& [key, value] : entries) {
@@ -128,13 +134,15 @@ Result<FileDescriptor> open_beneath(const std::string& folder, const std::string
   return file;
 }
 
-Result<ExternalBytes> ExternalData::bytes(const ExternalLocation& where, int64_t needed, const Limits& limits) {
+Result<ExternalBytes> ExternalData::bytes(const ExternalLocation& where, int64_t needed,
+                                          const Limits& limits) {
   if (folder_.empty()) {
-    return invalid_model(fmt::format("external data: '{}' cannot be found for a model without a folder", where.location));
+    return invalid_model(
+        fmt::format("external data: '{}' cannot be found for a model without a folder", where.location));
   }
   if (where.length && *where.length != needed) {
-    return invalid_model(
-        fmt::format("external data: length {} does not fit the tensor, which needs {} bytes", *where.length, needed));
+    return invalid_model(fmt::format("external data: length {} does not fit the tensor, which needs {} bytes",
+                                     *where.length, needed));
   }
   auto found = files_.find(where.location);
   if (found == files_.end()) {
@@ -145,8 +153,9 @@ Result<ExternalBytes> ExternalData::bytes(const ExternalLocation& where, int64_t
   }
   const FileBytes& file = found->second;
   if (where.offset > file.size || needed > file.size - where.offset) {
-    return invalid_model(fmt::format("external data: {} bytes at offset {} of '{}' lie beyond its end, it has {} bytes",
-                                     needed, where.offset, where.location, file.size));
+    return invalid_model(
+        fmt::format("external data: {} bytes at offset {} of '{}' lie beyond its end, it has {} bytes",
+                    needed, where.offset, where.location, file.size));
   }
   return ExternalBytes{file, where.offset, needed};
 }

@@ -43,8 +43,8 @@ void FileBytes::release(int64_t begin, int64_t length) const {
   madvise(const_cast<std::byte*>(data) + first, static_cast<size_t>(last - first), MADV_DONTNEED);
 }
 
-Result<FileBytes> map_descriptor(int descriptor, const std::string& name, const Limits& limits, bool allow_empty,
-                                 FileIdentity* identity) {
+Result<FileBytes> map_descriptor(int descriptor, const std::string& name, const Limits& limits,
+                                 bool allow_empty, FileIdentity* identity) {
   struct stat info;
   if (fstat(descriptor, &info) != 0) return io_error(fmt::format("{}: {}", name, reason()));
   if (!S_ISREG(info.st_mode)) {

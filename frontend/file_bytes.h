@@ -13,8 +13,8 @@
 
 namespace gannet {
 
-// Bytes that stay valid as long as `owner` lives. Copies share them. A mapped file that another process shortens
-// while it is in use ends the program, as with every mapped file.
+// Bytes that stay valid as long as `owner` lives. Copies share them. A mapped file that another process
+// shortens while it is in use ends the program, as with every mapped file.
 struct FileBytes {
   std::shared_ptr<const void> owner;
   const std::byte* data = nullptr;

@@ -18,8 +18,8 @@ namespace {
 // Above message_depth_limit of any limits: what make_skeleton let pass is not refused here.
 constexpr int kMaxRecursion = 1000;
 
-// Calls visitor(varint, bytes) for each unknown field `number`. What protobuf's full and lite classes keep differs:
-// a set of fields or their serialized bytes.
+// Calls visitor(varint, bytes) for each unknown field `number`. What protobuf's full and lite classes keep
+// differs: a set of fields or their serialized bytes.
 template <class Unknown, class Visitor>
 void visit_unknown(const Unknown& unknown, uint32_t number, Visitor&& visitor) {
   if constexpr (std::is_same_v<Unknown, std::string>) {
@@ -67,8 +67,10 @@ std::vector<Child> unknown_messages(const Proto& proto, uint32_t number) {
 // The newer classes have these members, the older ones unknown fields.
 template <class Proto>
 std::string overload_field(const Proto& proto, uint32_t number) {
-  if constexpr (requires { proto.overload(); }) return proto.overload();
-  else return unknown_text(proto, number);
+  if constexpr (requires { proto.overload(); })
+    return proto.overload();
+  else
+    return unknown_text(proto, number);
 }
 
 template <class Proto>
@@ -82,8 +84,10 @@ std::vector<onnx::AttributeProto> attribute_protos(const Proto& proto) {
 
 template <class Proto>
 std::vector<onnx::ValueInfoProto> value_info_protos(const Proto& proto) {
-  if constexpr (requires { proto.value_info(); }) return {proto.value_info().begin(), proto.value_info().end()};
-  else return unknown_messages<onnx::ValueInfoProto>(proto, 12);
+  if constexpr (requires { proto.value_info(); })
+    return {proto.value_info().begin(), proto.value_info().end()};
+  else
+    return unknown_messages<onnx::ValueInfoProto>(proto, 12);
 }
 
 std::string folder_of(const std::string& path) {

@@ -1,6 +1,6 @@
-// An ONNX file in memory: mapped, checked byte by byte, and parsed without its raw tensor bytes (see skeleton.h).
-// Tensors of `proto` have no raw_data of their own: read them with read_tensor of tensor_data.h. For the importer only:
-// this header shows protobuf's types.
+// An ONNX file in memory: mapped, checked byte by byte, and parsed without its raw tensor bytes (see
+// skeleton.h). Tensors of `proto` have no raw_data of their own: read them with read_tensor of tensor_data.h.
+// For the importer only: this header shows protobuf's types.
 #pragma once
 
 #include <onnx/onnx_pb.h>
@@ -31,8 +31,8 @@ struct ModelFile {
   std::optional<FileIdentity> identity;  // of a model from a file
 };
 
-// Reads the model at `path`. Errors begin with the path: what map_file and make_skeleton refuse, and a model without a
-// graph.
+// Reads the model at `path`. Errors begin with the path: what map_file and make_skeleton refuse, and a model
+// without a graph.
 Result<ModelFile> load_model(const std::string& path, const Limits& limits = {});
 // Reads a model from memory; it cannot have external data unless `folder` says where they are.
 Result<ModelFile> load_model_bytes(std::string bytes, const std::string& name, const Limits& limits = {},

@@ -23,10 +23,12 @@ constexpr int64_t kProtobufLimit = INT32_MAX;
 constexpr int64_t kWriteBlock = int64_t{16} << 20;
 
 // Field numbers of TensorProto.
-constexpr uint32_t kFloatData = 4, kInt32Data = 5, kInt64Data = 7, kRawData = 9, kDoubleData = 10, kUint64Data = 11;
+constexpr uint32_t kFloatData = 4, kInt32Data = 5, kInt64Data = 7, kRawData = 9, kDoubleData = 10,
+                   kUint64Data = 11;
 constexpr uint32_t kExternalData = 13, kDataLocation = 14;
 
-// A part of the new file: bytes of the old one, bytes of our own, or the elements of a tensor in the dtype of the file.
+// A part of the new file: bytes of the old one, bytes of our own, or the elements of a tensor in the dtype of
+// the file.
 struct Range {
   int64_t begin = 0, end = 0;
 };
@@ -38,20 +40,20 @@ using Piece = std::variant<Range, std::string, Elements>;
 
 // A tensor of the model that is written anew.
 struct Edit {
-  int64_t begin = 0, end = 0;     // of its message in the old file
+  int64_t begin = 0, end = 0;  // of its message in the old file
   TensorHeader header;
   const Tensor* value = nullptr;  // null where only the place of external data changes
   bool was_external = false;
   bool goes_external = false;
-  bool typed = false;             // its data are in the typed field
-  ExternalLocation old_place;     // where was_external
-  int64_t new_offset = 0;         // in the new data file, where goes_external
+  bool typed = false;          // its data are in the typed field
+  ExternalLocation old_place;  // where was_external
+  int64_t new_offset = 0;      // in the new data file, where goes_external
 };
 
 // A stretch of the new data file.
 struct DataBlock {
   int64_t offset = 0;
-  Elements elements;              // or, without a value:
+  Elements elements;  // or, without a value:
   ExternalBytes old;
 };
 
@@ -60,13 +62,18 @@ bool is_convertible(DType from, DType to) { return from == to || (is_float(from)
 uint32_t typed_field(DType dtype) {
   switch (dtype) {
     case DType::kF32:
-    case DType::kC64: return kFloatData;
+    case DType::kC64:
+      return kFloatData;
     case DType::kF64:
-    case DType::kC128: return kDoubleData;
-    case DType::kI64: return kInt64Data;
+    case DType::kC128:
+      return kDoubleData;
+    case DType::kI64:
+      return kInt64Data;
     case DType::kU32:
-    case DType::kU64: return kUint64Data;
-    default: return kInt32Data;
+    case DType::kU64:
+      return kUint64Data;
+    default:
+      return kInt32Data;
   }
 }
 
@@ -76,7 +83,8 @@ bool is_typed_field(uint32_t number) {
 }
 
 Result<Tensor> in_dtype(const Elements& elements) {
-  return elements.value->dtype() == elements.dtype ? *elements.value : TRY(convert(*elements.value, elements.dtype));
+  return elements.value->dtype() == elements.dtype ? *elements.value
+                                                   : TRY(convert(*elements.value, elements.dtype));
 }
 
 // The payload of a packed typed field whose numbers are varints.
@@ -140,8 +148,9 @@ class Patcher {
 Status Patcher::check_patch(const onnx::TensorProto& proto, const Edit& edit) const {
   std::string name = fmt::format("tensor '{}': ", proto.name());
   if (edit.value->extents() != edit.header.extents) {
-    return invalid_input(fmt::format("{}the new data are {}, the file's are {}{}", name, type_string(*edit.value),
-                                     name_of(edit.header.dtype), to_string(edit.header.extents)));
+    return invalid_input(fmt::format("{}the new data are {}, the file's are {}{}", name,
+                                     type_string(*edit.value), name_of(edit.header.dtype),
+                                     to_string(edit.header.extents)));
   }
   if (edit.header.dtype == DType::kString || !is_convertible(edit.value->dtype(), edit.header.dtype)) {
     return invalid_input(fmt::format("{}{} cannot replace {}", name, name_of(edit.value->dtype()),
@@ -164,10 +173,12 @@ Status Patcher::add_edit(int64_t begin, int64_t end) {
   auto content = bytes().subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
   std::string skeleton = TRY(make_skeleton(content, Message::kTensor, limits_));
   onnx::TensorProto proto;
-  if (!proto.ParseFromString(skeleton)) return invalid_model(fmt::format("the tensor at byte {} is malformed", begin));
+  if (!proto.ParseFromString(skeleton))
+    return invalid_model(fmt::format("the tensor at byte {} is malformed", begin));
   Edit edit{begin, end, TRY(read_tensor_header(proto, limits_)), nullptr, external, external, false, {}, 0};
   edit.typed = proto.float_data_size() + proto.int32_data_size() + proto.int64_data_size() +
-                   proto.double_data_size() + proto.uint64_data_size() > 0;
+                   proto.double_data_size() + proto.uint64_data_size() >
+               0;
   if (external) {
     if (edit.header.dtype == DType::kString) {
       return invalid_model(fmt::format("tensor '{}': strings cannot be external data", proto.name()));
@@ -204,8 +215,10 @@ bool Patcher::has_edit(int64_t begin, int64_t end) const {
 
 int64_t Patcher::keep(int64_t begin, int64_t end) {
   Range* last = pieces_.empty() ? nullptr : std::get_if<Range>(&pieces_.back());
-  if (last != nullptr && last->end == begin) last->end = end;
-  else if (begin < end) pieces_.push_back(Range{begin, end});
+  if (last != nullptr && last->end == begin)
+    last->end = end;
+  else if (begin < end)
+    pieces_.push_back(Range{begin, end});
   return end - begin;
 }
 
@@ -263,7 +276,8 @@ Result<int64_t> Patcher::rewrite_tensor(const Edit& edit) {
     WireField field = TRY(reader.next());
     bool data_field = field.number == (edit.typed ? typed_field(edit.header.dtype) : kRawData);
     bool place_field = field.number == kExternalData || field.number == kDataLocation;
-    if (edit.goes_external && (place_field || field.number == kRawData || is_typed_field(field.number))) continue;
+    if (edit.goes_external && (place_field || field.number == kRawData || is_typed_field(field.number)))
+      continue;
     if (!edit.goes_external && data_field && edit.header.elements > 0) {
       if (!written) total += TRY(new_payload(edit, field));
       written = true;
@@ -321,8 +335,8 @@ Result<int64_t> Patcher::rewrite_all() {
   return rewrite(Message::kModel, 0, original_.source.file.size);
 }
 
-// Large blocks begin at pages, so that readers can map them. Tensors that shared their bytes and are not replaced go on
-// sharing them.
+// Large blocks begin at pages, so that readers can map them. Tensors that shared their bytes and are not
+// replaced go on sharing them.
 Status Patcher::place_external_data() {
   blocks_.clear();
   std::map<std::tuple<std::string, int64_t, int64_t>, int64_t> placed;
@@ -342,7 +356,8 @@ Status Patcher::place_external_data() {
     position = edit.new_offset + size;
     DataBlock block{edit.new_offset, {edit.value, edit.header.dtype}, {}};
     if (edit.value == nullptr) {
-      if (original_.source.external == nullptr) return invalid_model("the model's external data are not at hand");
+      if (original_.source.external == nullptr)
+        return invalid_model("the model's external data are not at hand");
       block.old = TRY(original_.source.external->bytes(edit.old_place, size, limits_));
       placed.emplace(std::move(key), edit.new_offset);
     }
@@ -358,7 +373,8 @@ Status Patcher::plan(std::span<const TensorPatch> patches) {
     }
   }
   TRY(find_edits(Message::kModel, 0, original_.source.file.size));
-  if (!values_.empty()) return invalid_input(fmt::format("no tensor begins at byte {}", values_.begin()->first));
+  if (!values_.empty())
+    return invalid_input(fmt::format("no tensor begins at byte {}", values_.begin()->first));
   TRY(place_external_data());
   int64_t size = TRY(rewrite_all());
   if (size <= kProtobufLimit) return {};
@@ -388,8 +404,10 @@ Status Patcher::write_data_file() const {
     for (const DataBlock& block : blocks_) {
       CHECK(block.offset >= file.size(), "block at {} after {} bytes", block.offset, file.size());
       TRY(file.write(std::string(static_cast<size_t>(block.offset - file.size()), '\0')));
-      if (block.elements.value != nullptr) TRY(write_elements(file, block.elements));
-      else TRY(write_range(file, block.old.file, block.old.offset, block.old.offset + block.old.length));
+      if (block.elements.value != nullptr)
+        TRY(write_elements(file, block.elements));
+      else
+        TRY(write_range(file, block.old.file, block.old.offset, block.old.offset + block.old.length));
     }
     return {};
   });
@@ -418,7 +436,8 @@ Status write_patched_model(const ModelFile& original, std::span<const TensorPatc
   if (original.identity) {
     Result<FileIdentity> now = identify_file(original.path);
     // A file that was replaced by another one is still mapped as it was; one that was written to is not.
-    bool same_file = now.ok() && now->device == original.identity->device && now->inode == original.identity->inode;
+    bool same_file =
+        now.ok() && now->device == original.identity->device && now->inode == original.identity->inode;
     if (same_file && !(*now == *original.identity)) {
       return io_error(fmt::format("{}: was changed by another program since it was read", original.path));
     }

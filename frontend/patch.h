@@ -1,5 +1,5 @@
-// New weights in the user's own file: everything stays byte for byte as it was, except the data of the given tensors
-// and the lengths of the messages around them.
+// New weights in the user's own file: everything stays byte for byte as it was, except the data of the given
+// tensors and the lengths of the messages around them.
 #pragma once
 
 #include <cstdint>
@@ -13,17 +13,19 @@
 
 namespace gannet {
 
-// New data for the TensorProto at `origin` (origin_of). Its extents must be those of the file. f16, bf16, f32 and f64
-// are converted into each other, so that the file keeps its dtype; any other difference of dtype is an error.
+// New data for the TensorProto at `origin` (origin_of). Its extents must be those of the file. f16, bf16, f32
+// and f64 are converted into each other, so that the file keeps its dtype; any other difference of dtype is
+// an error.
 struct TensorPatch {
   int64_t origin = 0;
   Tensor value;
 };
 
-// Writes the model with `patches` applied to `output_path` (which may be the original's). raw_data stays raw_data, and
-// typed fields stay the same typed field. When the original has external data, all of them, replaced or not, go to
-// `<output_path>.data`, and so do replaced tensors when the file would grow beyond protobuf's 2 GiB. Files appear
-// whole or not at all; the data file appears first.
+// Writes the model with `patches` applied to `output_path` (which may be the original's). raw_data stays
+// raw_data, and typed fields stay the same typed field. When the original has external data, all of them,
+// replaced or not, go to
+// `<output_path>.data`, and so do replaced tensors when the file would grow beyond protobuf's 2 GiB. Files
+// appear whole or not at all; the data file appears first.
 Status write_patched_model(const ModelFile& original, std::span<const TensorPatch> patches,
                            const std::string& output_path, const Limits& limits = {});
 

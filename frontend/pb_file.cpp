@@ -27,7 +27,9 @@ class Reader {
  private:
   template <class Proto>
   Result<Proto> parse(Message kind);
-  Result<Datum> tensor(const onnx::TensorProto& proto) { return Datum(TRY(read_tensor(proto, source_, limits_))); }
+  Result<Datum> tensor(const onnx::TensorProto& proto) {
+    return Datum(TRY(read_tensor(proto, source_, limits_)));
+  }
   Result<Datum> sparse(const onnx::SparseTensorProto& proto) {
     return Datum(TRY(read_sparse_tensor(proto, source_, limits_)));
   }
@@ -78,7 +80,8 @@ Result<Datum> Reader::sequence(const onnx::SequenceProto& proto, const Type* exp
     case kOptional:
       for (const auto& value : proto.optional_values()) elements.push_back(TRY(optional(value, element)));
       break;
-    default: return unsupported("sequences of maps are not supported");
+    default:
+      return unsupported("sequences of maps are not supported");
   }
   Type type = elements.empty() ? type_of_absent(proto.elem_type(), expected) : elements[0].type();
   // The elements of a sequence may differ in shape but not in kind or dtype.
@@ -103,7 +106,8 @@ Result<Datum> Reader::optional(const onnx::OptionalProto& proto, const Type* exp
 }
 
 Result<Datum> Reader::read(const Type* expected) {
-  if (expected == nullptr || expected->is_tensor()) return tensor(TRY(parse<onnx::TensorProto>(Message::kTensor)));
+  if (expected == nullptr || expected->is_tensor())
+    return tensor(TRY(parse<onnx::TensorProto>(Message::kTensor)));
   if (expected->kind == Type::Kind::kSequence) {
     return sequence(TRY(parse<onnx::SequenceProto>(Message::kSequence)), expected);
   }
@@ -112,19 +116,26 @@ Result<Datum> Reader::read(const Type* expected) {
 
 int element_kind(const Datum& datum) {
   switch (datum.kind()) {
-    case Datum::Kind::kTensor: return kTensor;
-    case Datum::Kind::kSequence: return kSequence;
-    case Datum::Kind::kOptional: return kOptional;
-    case Datum::Kind::kAbsent: break;
+    case Datum::Kind::kTensor:
+      return kTensor;
+    case Datum::Kind::kSequence:
+      return kSequence;
+    case Datum::Kind::kOptional:
+      return kOptional;
+    case Datum::Kind::kAbsent:
+      break;
   }
   return kNothing;
 }
 
 int element_kind(const Type& type) {
   switch (type.kind) {
-    case Type::Kind::kTensor: return kTensor;
-    case Type::Kind::kSequence: return kSequence;
-    case Type::Kind::kOptional: break;
+    case Type::Kind::kTensor:
+      return kTensor;
+    case Type::Kind::kSequence:
+      return kSequence;
+    case Type::Kind::kOptional:
+      break;
   }
   return kOptional;
 }
@@ -143,8 +154,10 @@ std::string serialize(const Datum& datum, const std::string& name) {
     append_varint_field(out, 2, static_cast<uint64_t>(kind));
     for (const Datum& element : elements) append_bytes_field(out, value_field(kind), serialize(element, ""));
   } else if (datum.kind() == Datum::Kind::kOptional) {
-    if (!datum.has_element()) kind = element_kind(*datum.type().element);
-    else kind = element_kind(datum.element());
+    if (!datum.has_element())
+      kind = element_kind(*datum.type().element);
+    else
+      kind = element_kind(datum.element());
     append_varint_field(out, 2, static_cast<uint64_t>(kind));
     if (datum.has_element()) append_bytes_field(out, value_field(kind), serialize(datum.element(), ""));
   }
@@ -168,11 +181,13 @@ Result<Datum> read_pb_bytes(std::string bytes, const Type* expected, const Limit
 Result<std::string> write_pb_bytes(const Datum& datum, const std::string& name) {
   if (!datum.present()) return invalid_input(fmt::format("'{}' is absent and cannot be written", name));
   if (datum.bytes() > INT32_MAX) {
-    return unsupported(fmt::format("'{}' has {} bytes, a .pb file holds at most {}", name, datum.bytes(), INT32_MAX));
+    return unsupported(
+        fmt::format("'{}' has {} bytes, a .pb file holds at most {}", name, datum.bytes(), INT32_MAX));
   }
   std::string bytes = serialize(datum, name);
   if (bytes.size() > INT32_MAX) {
-    return unsupported(fmt::format("'{}' takes {} bytes, a .pb file holds at most {}", name, bytes.size(), INT32_MAX));
+    return unsupported(
+        fmt::format("'{}' takes {} bytes, a .pb file holds at most {}", name, bytes.size(), INT32_MAX));
   }
   return bytes;
 }

@@ -24,17 +24,20 @@ std::string type_text(const TensorHeader& header) {
 Result<TensorHeader> check_header(DType dtype, std::vector<int64_t> extents, const Limits& limits) {
   TensorHeader header{dtype, std::move(extents), 0};
   if (static_cast<int64_t>(header.extents.size()) > limits.rank) {
-    return invalid_model(fmt::format("{} dimensions, the limit rank is {}", header.extents.size(), limits.rank));
+    return invalid_model(
+        fmt::format("{} dimensions, the limit rank is {}", header.extents.size(), limits.rank));
   }
   for (int64_t extent : header.extents) {
-    if (extent < 0) return invalid_model(fmt::format("dimension {} of {} is negative", extent, type_text(header)));
+    if (extent < 0)
+      return invalid_model(fmt::format("dimension {} of {} is negative", extent, type_text(header)));
   }
   std::optional<int64_t> elements = checked_product(header.extents);
-  if (!elements) return invalid_model(fmt::format("{} has more than {} elements", type_text(header), INT64_MAX));
+  if (!elements)
+    return invalid_model(fmt::format("{} has more than {} elements", type_text(header), INT64_MAX));
   header.elements = *elements;
   if (header.elements > limits.elements) {
-    return invalid_model(
-        fmt::format("{} has {} elements, the limit elements is {}", type_text(header), *elements, limits.elements));
+    return invalid_model(fmt::format("{} has {} elements, the limit elements is {}", type_text(header),
+                                     *elements, limits.elements));
   }
   int64_t size = dtype == DType::kString ? static_cast<int64_t>(sizeof(std::string)) : element_size(dtype);
   std::optional<int64_t> bytes = checked_mul(*elements, size);
@@ -63,7 +66,8 @@ void unpack(DType dtype, const std::byte* packed, int64_t elements, uint8_t* out
 
 // Bytes of bool other than 0 and 1 have no meaning in C++.
 bool is_clean(DType dtype, const std::byte* data, int64_t size) {
-  return dtype != DType::kBool || std::all_of(data, data + size, [](std::byte b) { return b <= std::byte{1}; });
+  return dtype != DType::kBool ||
+         std::all_of(data, data + size, [](std::byte b) { return b <= std::byte{1}; });
 }
 
 // The tensor in file[offset, offset + length), which the caller knows to be inside of the file.
@@ -72,7 +76,8 @@ Result<Tensor> from_bytes(const TensorHeader& header, const FileBytes& file, int
   if (header.dtype == DType::kString) return invalid_model("strings cannot be raw or external data");
   int64_t needed = packed_bytes(header.dtype, header.elements);
   if (length != needed) {
-    return invalid_model(fmt::format("{} bytes of raw data, but {} needs {}", length, type_text(header), needed));
+    return invalid_model(
+        fmt::format("{} bytes of raw data, but {} needs {}", length, type_text(header), needed));
   }
   if (header.elements == 0) return Tensor::zeros(header.dtype, header.extents);
   const std::byte* data = file.data + offset;
@@ -86,7 +91,8 @@ Result<Tensor> from_bytes(const TensorHeader& header, const FileBytes& file, int
   if (!whole_bytes) {
     unpack(header.dtype, data, header.elements, out);
   } else if (header.dtype == DType::kBool) {
-    std::transform(data, data + length, out, [](std::byte b) { return b == std::byte{0} ? uint8_t{0} : uint8_t{1}; });
+    std::transform(data, data + length, out,
+                   [](std::byte b) { return b == std::byte{0} ? uint8_t{0} : uint8_t{1}; });
   } else {
     // Block by block, so that the file's pages and their copy are not in memory together.
     for (int64_t done = 0; done < length; done += kCopyBlock) {
@@ -100,18 +106,21 @@ Result<Tensor> from_bytes(const TensorHeader& header, const FileBytes& file, int
 
 Status check_count(const TensorHeader& header, const char* field, int64_t values, int64_t needed) {
   if (values == needed) return {};
-  return invalid_model(fmt::format("{} holds {} values, but {} needs {}", field, values, type_text(header), needed));
+  return invalid_model(
+      fmt::format("{} holds {} values, but {} needs {}", field, values, type_text(header), needed));
 }
 
 // The low bits of a value of int32_data; both readings of them, signed and unsigned, occur in files.
 Result<uint32_t> low_bits(int32_t value, int bits, DType dtype) {
   if (bits < 32 && (value < -(int32_t{1} << (bits - 1)) || value >= int32_t{1} << bits)) {
-    return invalid_model(fmt::format("int32_data holds {}, which is not a value of {}", value, name_of(dtype)));
+    return invalid_model(
+        fmt::format("int32_data holds {}, which is not a value of {}", value, name_of(dtype)));
   }
   return static_cast<uint32_t>(value);
 }
 
-Result<Tensor> from_int32_data(const onnx::TensorProto& proto, const TensorHeader& header, const Limits& limits) {
+Result<Tensor> from_int32_data(const onnx::TensorProto& proto, const TensorHeader& header,
+                               const Limits& limits) {
   int bits = static_cast<int>(element_bits(header.dtype));
   int stored_bits = std::max(bits, 8);
   int64_t needed = bits < 8 ? packed_bytes(header.dtype, header.elements) : header.elements;
@@ -126,8 +135,10 @@ Result<Tensor> from_int32_data(const onnx::TensorProto& proto, const TensorHeade
       continue;
     }
     uint32_t low = TRY(low_bits(value, stored_bits, header.dtype));
-    if (bits < 8) packed.push_back(static_cast<char>(low));
-    else std::memcpy(out + i * (bits / 8), &low, static_cast<size_t>(bits / 8));
+    if (bits < 8)
+      packed.push_back(static_cast<char>(low));
+    else
+      std::memcpy(out + i * (bits / 8), &low, static_cast<size_t>(bits / 8));
   }
   if (bits < 8) unpack(header.dtype, reinterpret_cast<const std::byte*>(packed.data()), header.elements, out);
   return tensor;
@@ -139,23 +150,27 @@ Result<Tensor> from_same_bits(const Field& field, const char* name, int64_t part
                               const Limits& limits) {
   TRY(check_count(header, name, field.size(), header.elements * parts));
   Tensor tensor = TRY(Tensor::allocate(header.dtype, header.extents, limits));
-  if (header.elements > 0) std::memcpy(tensor.mutable_raw(), field.data(), static_cast<size_t>(tensor.bytes()));
+  if (header.elements > 0)
+    std::memcpy(tensor.mutable_raw(), field.data(), static_cast<size_t>(tensor.bytes()));
   return tensor;
 }
 
-Result<Tensor> from_u32_values(const onnx::TensorProto& proto, const TensorHeader& header, const Limits& limits) {
+Result<Tensor> from_u32_values(const onnx::TensorProto& proto, const TensorHeader& header,
+                               const Limits& limits) {
   TRY(check_count(header, "uint64_data", proto.uint64_data_size(), header.elements));
   Tensor tensor = TRY(Tensor::allocate(header.dtype, header.extents, limits));
   std::span<uint32_t> out = tensor.mutable_data<uint32_t>();
   for (int i = 0; i < proto.uint64_data_size(); ++i) {
     uint64_t value = proto.uint64_data(i);
-    if (value > UINT32_MAX) return invalid_model(fmt::format("uint64_data holds {}, which is not a value of u32", value));
+    if (value > UINT32_MAX)
+      return invalid_model(fmt::format("uint64_data holds {}, which is not a value of u32", value));
     out[static_cast<size_t>(i)] = static_cast<uint32_t>(value);
   }
   return tensor;
 }
 
-Result<Tensor> from_strings(const onnx::TensorProto& proto, const TensorHeader& header, const Limits& limits) {
+Result<Tensor> from_strings(const onnx::TensorProto& proto, const TensorHeader& header,
+                            const Limits& limits) {
   TRY(check_count(header, "string_data", proto.string_data_size(), header.elements));
   Tensor tensor = TRY(Tensor::allocate(header.dtype, header.extents, limits));
   std::span<std::string> out = tensor.mutable_data<std::string>();
@@ -165,15 +180,24 @@ Result<Tensor> from_strings(const onnx::TensorProto& proto, const TensorHeader& 
 
 Result<Tensor> from_typed(const onnx::TensorProto& proto, const TensorHeader& header, const Limits& limits) {
   switch (header.dtype) {
-    case DType::kF32: return from_same_bits(proto.float_data(), "float_data", 1, header, limits);
-    case DType::kC64: return from_same_bits(proto.float_data(), "float_data", 2, header, limits);
-    case DType::kF64: return from_same_bits(proto.double_data(), "double_data", 1, header, limits);
-    case DType::kC128: return from_same_bits(proto.double_data(), "double_data", 2, header, limits);
-    case DType::kI64: return from_same_bits(proto.int64_data(), "int64_data", 1, header, limits);
-    case DType::kU64: return from_same_bits(proto.uint64_data(), "uint64_data", 1, header, limits);
-    case DType::kU32: return from_u32_values(proto, header, limits);
-    case DType::kString: return from_strings(proto, header, limits);
-    default: return from_int32_data(proto, header, limits);
+    case DType::kF32:
+      return from_same_bits(proto.float_data(), "float_data", 1, header, limits);
+    case DType::kC64:
+      return from_same_bits(proto.float_data(), "float_data", 2, header, limits);
+    case DType::kF64:
+      return from_same_bits(proto.double_data(), "double_data", 1, header, limits);
+    case DType::kC128:
+      return from_same_bits(proto.double_data(), "double_data", 2, header, limits);
+    case DType::kI64:
+      return from_same_bits(proto.int64_data(), "int64_data", 1, header, limits);
+    case DType::kU64:
+      return from_same_bits(proto.uint64_data(), "uint64_data", 1, header, limits);
+    case DType::kU32:
+      return from_u32_values(proto, header, limits);
+    case DType::kString:
+      return from_strings(proto, header, limits);
+    default:
+      return from_int32_data(proto, header, limits);
   }
 }
 
@@ -182,8 +206,8 @@ bool has_typed_data(const onnx::TensorProto& proto) {
          proto.double_data_size() > 0 || proto.uint64_data_size() > 0 || proto.string_data_size() > 0;
 }
 
-Result<Tensor> from_external(const onnx::TensorProto& proto, const TensorHeader& header, const TensorSource& source,
-                             const Limits& limits) {
+Result<Tensor> from_external(const onnx::TensorProto& proto, const TensorHeader& header,
+                             const TensorSource& source, const Limits& limits) {
   if (header.dtype == DType::kString) return invalid_model("strings cannot be raw or external data");
   std::vector<std::pair<std::string, std::string>> entries;
   for (const auto& entry : proto.external_data()) entries.emplace_back(entry.key(), entry.value());
@@ -194,7 +218,8 @@ Result<Tensor> from_external(const onnx::TensorProto& proto, const TensorHeader&
   return from_bytes(header, bytes.file, bytes.offset, bytes.length, limits);
 }
 
-Result<Tensor> read_unnamed(const onnx::TensorProto& proto, const TensorSource& source, const Limits& limits) {
+Result<Tensor> read_unnamed(const onnx::TensorProto& proto, const TensorSource& source,
+                            const Limits& limits) {
   TensorHeader header = TRY(read_tensor_header(proto, limits));
   if (proto.has_segment()) return unsupported("tensors in segments are not supported");
   std::optional<RawLocation> raw = raw_location_of(proto);
@@ -235,17 +260,20 @@ Result<int64_t> dense_position(const Tensor& indices, int64_t index, const Tenso
     int64_t coordinate = values[static_cast<size_t>(index * rank + axis)];
     int64_t extent = dense.extents[static_cast<size_t>(axis)];
     if (coordinate < 0 || coordinate >= extent) {
-      return invalid_model(fmt::format("index {} lies outside of dimension {} of extent {}", coordinate, axis, extent));
+      return invalid_model(
+          fmt::format("index {} lies outside of dimension {} of extent {}", coordinate, axis, extent));
     }
     position = position * extent + coordinate;
   }
   return position;
 }
 
-Result<Tensor> densify(const Tensor& values, const Tensor& indices, const TensorHeader& dense, const Limits& limits) {
+Result<Tensor> densify(const Tensor& values, const Tensor& indices, const TensorHeader& dense,
+                       const Limits& limits) {
   int64_t count = values.elements();
   int64_t rank = static_cast<int64_t>(dense.extents.size());
-  if (values.rank() != 1) return invalid_model(fmt::format("values are {}, not of rank 1", type_string(values)));
+  if (values.rank() != 1)
+    return invalid_model(fmt::format("values are {}, not of rank 1", type_string(values)));
   bool linear = indices.rank() == 1 && indices.extent(0) == count;
   bool coordinates = indices.rank() == 2 && indices.extent(0) == count && indices.extent(1) == rank;
   if (indices.dtype() != DType::kI64 || (!linear && !coordinates)) {
@@ -268,9 +296,11 @@ Result<Tensor> densify(const Tensor& values, const Tensor& indices, const Tensor
 
 Result<TensorHeader> read_tensor_header(const onnx::TensorProto& proto, const Limits& limits) {
   if (!is_known_dtype(proto.data_type())) {
-    return invalid_model(fmt::format("element type {} is not one of ONNX's 1 to {}", proto.data_type(), kDTypeCount - 1));
+    return invalid_model(
+        fmt::format("element type {} is not one of ONNX's 1 to {}", proto.data_type(), kDTypeCount - 1));
   }
-  return check_header(static_cast<DType>(proto.data_type()), {proto.dims().begin(), proto.dims().end()}, limits);
+  return check_header(static_cast<DType>(proto.data_type()), {proto.dims().begin(), proto.dims().end()},
+                      limits);
 }
 
 Result<Tensor> read_tensor(const onnx::TensorProto& proto, const TensorSource& source, const Limits& limits) {
@@ -284,7 +314,8 @@ Result<Tensor> read_sparse_tensor(const onnx::SparseTensorProto& proto, const Te
   auto read = [&]() -> Result<Tensor> {
     Tensor values = TRY(read_unnamed(proto.values(), source, limits));
     Tensor indices = TRY(read_unnamed(proto.indices(), source, limits));
-    TensorHeader dense = TRY(check_header(values.dtype(), {proto.dims().begin(), proto.dims().end()}, limits));
+    TensorHeader dense =
+        TRY(check_header(values.dtype(), {proto.dims().begin(), proto.dims().end()}, limits));
     return densify(values, indices, dense, limits);
   };
   Result<Tensor> result = read();

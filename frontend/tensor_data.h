@@ -1,5 +1,5 @@
-// Tensors of ONNX messages: reading (without a copy where the bytes in the file are aligned for their type) and
-// writing. For the importer only: this header shows protobuf's types; pb_file.h is the one without.
+// Tensors of ONNX messages: reading (without a copy where the bytes in the file are aligned for their type)
+// and writing. For the importer only: this header shows protobuf's types; pb_file.h is the one without.
 #pragma once
 
 #include <onnx/onnx_pb.h>
@@ -13,10 +13,11 @@
 
 namespace gannet {
 
-// The tensor of a TensorProto: raw, typed or external data, every element type. Errors name the tensor and both
-// numbers: dims against bytes or values, negative or overflowing dims, what `limits` forbids, segments.
+// The tensor of a TensorProto: raw, typed or external data, every element type. Errors name the tensor and
+// both numbers: dims against bytes or values, negative or overflowing dims, what `limits` forbids, segments.
 Result<Tensor> read_tensor(const onnx::TensorProto& proto, const TensorSource& source, const Limits& limits);
-inline Result<Tensor> read_tensor(const onnx::TensorProto& proto, const ModelFile& model, const Limits& limits) {
+inline Result<Tensor> read_tensor(const onnx::TensorProto& proto, const ModelFile& model,
+                                  const Limits& limits) {
   return read_tensor(proto, model.source, limits);
 }
 
@@ -38,7 +39,8 @@ Result<TensorHeader> read_tensor_header(const onnx::TensorProto& proto, const Li
 
 // Bytes that `elements` elements take in raw_data, sub-byte kinds packed; not for strings.
 int64_t packed_bytes(DType dtype, int64_t elements);
-// The elements as raw_data holds them: little endian, 4- and 2-bit kinds packed low bits first. Not for strings.
+// The elements as raw_data holds them: little endian, 4- and 2-bit kinds packed low bits first. Not for
+// strings.
 std::string packed_elements(const Tensor& tensor);
 // A serialized TensorProto: dims, data_type, name and raw_data (string_data for strings).
 std::string write_tensor(const Tensor& tensor, const std::string& name);

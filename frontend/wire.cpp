@@ -4,7 +4,8 @@ namespace gannet {
 
 Error WireReader::ends_inside(uint32_t field_number, int64_t field_begin) const {
   bool at_file_end = end_ == static_cast<int64_t>(file_.size());
-  std::string end = at_file_end ? "the file ends" : fmt::format("the message that ends at byte {} is cut", end_);
+  std::string end =
+      at_file_end ? "the file ends" : fmt::format("the message that ends at byte {} is cut", end_);
   if (field_number == 0) return invalid_model(fmt::format("{} inside a field at byte {}", end, field_begin));
   return invalid_model(fmt::format("{} inside field {} at byte {}", end, field_number, field_begin));
 }
@@ -19,7 +20,8 @@ Result<uint64_t> WireReader::varint(int64_t max_bytes, int64_t field_begin, uint
     value |= (byte & 0x7f) << (7 * i);
     if (byte < 0x80) return value;
   }
-  return invalid_model(fmt::format("a number at byte {} has more than {} bits", first, max_bytes == 10 ? 64 : 32));
+  return invalid_model(
+      fmt::format("a number at byte {} has more than {} bits", first, max_bytes == 10 ? 64 : 32));
 }
 
 Result<WireField> WireReader::next() {
@@ -28,7 +30,8 @@ Result<WireField> WireReader::next() {
   field.begin = position_;
   uint64_t tag = TRY(varint(5, field.begin, 0));
   if (tag > UINT32_MAX || (tag >> 3) == 0) {
-    return invalid_model(fmt::format("field number {} at byte {} is outside of 1 to 536870911", tag >> 3, field.begin));
+    return invalid_model(
+        fmt::format("field number {} at byte {} is outside of 1 to 536870911", tag >> 3, field.begin));
   }
   field.number = static_cast<uint32_t>(tag >> 3);
   field.length_begin = field.payload = position_;
@@ -57,8 +60,8 @@ Result<WireField> WireReader::next() {
       return invalid_model(
           fmt::format("field {} at byte {} is a group, which ONNX does not have", field.number, field.begin));
     default:
-      return invalid_model(
-          fmt::format("field {} at byte {} has wire type {}, which does not exist", field.number, field.begin, tag & 7));
+      return invalid_model(fmt::format("field {} at byte {} has wire type {}, which does not exist",
+                                       field.number, field.begin, tag & 7));
   }
   if (size > static_cast<uint64_t>(end_ - position_)) {
     Error error = ends_inside(field.number, field.begin);
@@ -81,8 +84,8 @@ Status check_packed_varints(std::span<const std::byte> file, const WireField& fi
   }
   if (run > 0) {
     return invalid_model(
-        fmt::format("field {} at byte {} ends inside its last number, {} bytes of which are there", field.number,
-                    field.begin, run));
+        fmt::format("field {} at byte {} ends inside its last number, {} bytes of which are there",
+                    field.number, field.begin, run));
   }
   return {};
 }

@@ -1,5 +1,6 @@
-// The wire format of protobuf without protobuf: a message is a row of fields, each a number, a wire type and a
-// payload. It is read in place, by byte offsets into the file, so that errors can say where and nothing is copied.
+// The wire format of protobuf without protobuf: a message is a row of fields, each a number, a wire type and
+// a payload. It is read in place, by byte offsets into the file, so that errors can say where and nothing is
+// copied.
 #pragma once
 
 #include <cstddef>
@@ -36,8 +37,9 @@ class WireReader {
       : WireReader(file, 0, static_cast<int64_t>(file.size())) {}
 
   bool at_end() const { return position_ == end_; }
-  // The next field; there must be one. Errors say what is malformed and at which byte: a field that goes beyond the
-  // end, a varint of more than 64 bits, field number 0, a wire type that does not exist or that ONNX does not use.
+  // The next field; there must be one. Errors say what is malformed and at which byte: a field that goes
+  // beyond the end, a varint of more than 64 bits, field number 0, a wire type that does not exist or that
+  // ONNX does not use.
   Result<WireField> next();
 
  private:

@@ -14,7 +14,8 @@ namespace {
 
 using testing::HasSubstr;
 
-WireMessage external_tensor(const std::string& name, std::initializer_list<int64_t> dims, const std::string& location) {
+WireMessage external_tensor(const std::string& name, std::initializer_list<int64_t> dims,
+                            const std::string& location) {
   return tensor_message(name, 1, dims).entry(13, "location", location).number(14, 1);
 }
 
@@ -45,7 +46,8 @@ TEST(ExternalData, ReadsWithoutACopy) {
   data.replace(4100, sizeof(values), reinterpret_cast<const char*>(values), sizeof(values));
   std::filesystem::create_directory(folder / "sub");
   folder.write("sub/w.bin", data);
-  WireMessage tensor = external_tensor("w", {2}, "./sub//w.bin").entry(13, "offset", "4100").entry(13, "checksum", "?");
+  WireMessage tensor =
+      external_tensor("w", {2}, "./sub//w.bin").entry(13, "offset", "4100").entry(13, "checksum", "?");
   Result<Tensor> value = read_first(folder, tensor);
   ASSERT_TRUE(value.ok()) << value.error().message;
   EXPECT_EQ(value->double_at(0), 1.5);
@@ -111,11 +113,13 @@ TEST(ExternalData, RangesNameBothNumbers) {
   folder.write("empty.bin", "");
   EXPECT_THAT(error_of(folder, external_tensor("w", {2}, "empty.bin")), HasSubstr("it has 0 bytes"));
   EXPECT_EQ(error_of(folder, external_tensor("w", {0}, "empty.bin")), "");
-  EXPECT_THAT(error_of(folder, WireMessage(tensor).text(9, "12345678")), HasSubstr("both external and inner"));
+  EXPECT_THAT(error_of(folder, WireMessage(tensor).text(9, "12345678")),
+              HasSubstr("both external and inner"));
 }
 
 TEST(ExternalData, ModelsFromMemoryHaveNone) {
-  ModelFile model = load_model_bytes(model_message({external_tensor("w", {2}, "w.bin")}).bytes(), "m").value();
+  ModelFile model =
+      load_model_bytes(model_message({external_tensor("w", {2}, "w.bin")}).bytes(), "m").value();
   EXPECT_THAT(read_tensor(model.proto.graph().initializer(0), model, {}).error().message,
               HasSubstr("model without a folder"));
 }

@@ -36,7 +36,8 @@ std::string error_of(const std::string& bytes, const Limits& limits = {}) {
 std::string rich_model() {
   WireMessage raw = tensor_message("raw", 1, {2, 3}).text(9, floats(6));
   WireMessage typed = tensor_message("typed", 7, {2}).packed(7, {1, -1});
-  WireMessage inner_graph = WireMessage().text(2, "then").child(5, tensor_message("inner", 1, {1}).text(9, floats(1)));
+  WireMessage inner_graph =
+      WireMessage().text(2, "then").child(5, tensor_message("inner", 1, {1}).text(9, floats(1)));
   WireMessage attrs = WireMessage().text(4, "If");
   attrs.child(5, WireMessage().text(1, "then_branch").child(6, inner_graph).number(20, 5));
   attrs.child(5, WireMessage().text(1, "value").child(5, raw).number(20, 4));
@@ -44,7 +45,8 @@ std::string rich_model() {
   attrs.text(8, "special");
   WireMessage sparse = WireMessage().child(1, raw).child(2, typed).packed(3, {4, 4});
   WireMessage graph = WireMessage().child(1, attrs).child(5, raw).child(5, typed).child(15, sparse);
-  WireMessage shape = WireMessage().child(1, WireMessage().text(2, "batch")).child(1, WireMessage().number(1, 3));
+  WireMessage shape =
+      WireMessage().child(1, WireMessage().text(2, "batch")).child(1, WireMessage().number(1, 3));
   WireMessage type = WireMessage().child(1, WireMessage().number(1, 1).child(2, shape));
   graph.child(11, WireMessage().text(1, "x").child(2, type));
   WireMessage default_attr = WireMessage().text(1, "alpha").number(20, 4).child(5, raw);
@@ -113,7 +115,8 @@ void read_everything(const ModelFile& model) {
   Limits limits;
   limits.tensor_bytes = 1 << 20;
   for (const auto& tensor : model.proto.graph().initializer()) (void)read_tensor(tensor, model, limits);
-  for (const auto& sparse : model.proto.graph().sparse_initializer()) (void)read_sparse_tensor(sparse, model, limits);
+  for (const auto& sparse : model.proto.graph().sparse_initializer())
+    (void)read_sparse_tensor(sparse, model, limits);
   for (const auto& node : model.proto.graph().node()) {
     for (const auto& attr : node.attribute()) (void)read_tensor(attr.t(), model, limits);
   }
@@ -131,9 +134,14 @@ TEST(ModelFile, MutationsNeverCrash) {
     for (unsigned edits = random() % 4 + 1; edits > 0; --edits) {
       size_t at = random() % bytes.size();
       switch (random() % 3) {
-        case 0: bytes[at] = static_cast<char>(random()); break;
-        case 1: bytes.erase(at, random() % 4); break;
-        default: bytes.insert(at, 1 + random() % 3, static_cast<char>(random() % 2 == 0 ? 0xff : random()));
+        case 0:
+          bytes[at] = static_cast<char>(random());
+          break;
+        case 1:
+          bytes.erase(at, random() % 4);
+          break;
+        default:
+          bytes.insert(at, 1 + random() % 3, static_cast<char>(random() % 2 == 0 ? 0xff : random()));
       }
       if (bytes.empty()) bytes = original;
     }
@@ -183,7 +191,8 @@ TEST(ModelFile, SaysWhatAFileIsNot) {
   EXPECT_EQ(error_of(""), "m.onnx: the file is empty");
   EXPECT_THAT(error_of("version https://git-lfs.github.com/spec/v1\n"), HasSubstr("Git LFS pointer"));
   EXPECT_THAT(error_of("<!DOCTYPE html><html></html>"), StartsWith("m.onnx: not an ONNX model: "));
-  EXPECT_EQ(error_of(WireMessage().number(1, 8).bytes()), "m.onnx: not an ONNX model: there is no graph in it");
+  EXPECT_EQ(error_of(WireMessage().number(1, 8).bytes()),
+            "m.onnx: not an ONNX model: there is no graph in it");
   std::string twice = model_message({}).bytes() + model_message({}).bytes();
   EXPECT_THAT(error_of(twice), HasSubstr("is there twice in one message"));
   std::string cut = model_message({tensor_message("w", 1, {64}).text(9, floats(64))}).bytes();

@@ -27,10 +27,15 @@ std::string mixed_model() {
     append_tag(one_by_one, 4, WireType::kFixed32);
     one_by_one.append(reinterpret_cast<const char*>(&value), 4);
   }
-  WireMessage constant = WireMessage().text(4, "Constant").child(
-      5, WireMessage().text(1, "value").child(5, tensor_message("", 1, {2}).text(9, bytes_of({3, 4}))).number(20, 4));
+  WireMessage constant = WireMessage()
+                             .text(4, "Constant")
+                             .child(5, WireMessage()
+                                           .text(1, "value")
+                                           .child(5, tensor_message("", 1, {2}).text(9, bytes_of({3, 4})))
+                                           .number(20, 4));
   WireMessage body = WireMessage().text(2, "body").child(1, constant);
-  WireMessage loop = WireMessage().text(4, "Loop").child(5, WireMessage().text(1, "body").child(6, body).number(20, 5));
+  WireMessage loop =
+      WireMessage().text(4, "Loop").child(5, WireMessage().text(1, "body").child(6, body).number(20, 5));
   WireMessage graph = WireMessage().child(1, loop).text(2, "g");
   graph.child(5, tensor_message("raw", 1, {3}).text(9, bytes_of({1, 2, 3})).text(77, "unknown"));
   graph.child(5, tensor_message("floats", 1, {2}).fixed<float>(4, {5, 6}).text(12, "doc"));
@@ -39,7 +44,12 @@ std::string mixed_model() {
   graph.child(5, tensor_message("ints", 7, {3}).packed(7, {1, 2, 300}));
   graph.child(5, tensor_message("nibbles", 22, {3}).text(9, "\x21\x03"));
   graph.child(5, tensor_message("empty", 1, {0}));
-  return WireMessage().number(1, 8).text(1000, "new").child(7, graph).child(8, WireMessage().number(2, 17)).bytes();
+  return WireMessage()
+      .number(1, 8)
+      .text(1000, "new")
+      .child(7, graph)
+      .child(8, WireMessage().number(2, 17))
+      .bytes();
 }
 
 const onnx::TensorProto& named(const ModelFile& model, const std::string& name) {
@@ -157,11 +167,15 @@ TEST(Patch, ExternalDataMoveToTheNewDataFile) {
   data.replace(64, 12, bytes_of({3, 4, 5}));
   folder.write("m.data", data);
   auto external = [](const char* name, int64_t count, const char* offset) {
-    return tensor_message(name, 1, {count}).entry(13, "location", "m.data").entry(13, "offset", offset).number(14, 1);
+    return tensor_message(name, 1, {count})
+        .entry(13, "location", "m.data")
+        .entry(13, "offset", offset)
+        .number(14, 1);
   };
   WireMessage inner = tensor_message("inner", 1, {1}).text(9, bytes_of({6}));
   std::string bytes =
-      model_message({external("a", 2, "16"), inner, external("b", 3, "64"), external("tied", 3, "64")}).bytes();
+      model_message({external("a", 2, "16"), inner, external("b", 3, "64"), external("tied", 3, "64")})
+          .bytes();
   ModelFile model = load_model(folder.write("m.onnx", bytes)).value();
   std::vector<TensorPatch> patches = {patch_of(model, "a", Tensor::from<float>({2}, {10, 20})),
                                       patch_of(model, "inner", Tensor::from<float>({1}, {60}))};

@@ -38,7 +38,8 @@ TEST(PbFile, EveryKindSurvivesWritingAndReading) {
       {Datum::optional(tensor), Type::optional(kAnyTensor)},
       {Datum::optional(list), Type::optional(list_type)},
       {Datum::empty_optional(list_type), Type::optional(list_type)},
-      {Datum::sequence({Datum::optional(tensor)}, Type::optional(kAnyTensor)), Type::sequence(Type::optional(kAnyTensor))},
+      {Datum::sequence({Datum::optional(tensor)}, Type::optional(kAnyTensor)),
+       Type::sequence(Type::optional(kAnyTensor))},
   };
   for (const auto& [datum, type] : cases) {
     Status status = write_pb(folder / "x.pb", datum, "x");
@@ -72,11 +73,13 @@ TEST(PbFile, RefusesMixedSequencesAndMaps) {
 
 TEST(PbFile, MutationsNeverCrash) {
   std::mt19937 random(3);
-  Datum list = Datum::sequence({Datum(Tensor::from<float>({2}, {1, 2})), Datum(Tensor::from<float>({1}, {3}))}, kAnyTensor);
+  Datum list = Datum::sequence(
+      {Datum(Tensor::from<float>({2}, {1, 2})), Datum(Tensor::from<float>({1}, {3}))}, kAnyTensor);
   std::string original = write_pb_bytes(Datum::optional(list), "x").value();
   Limits limits;
   limits.tensor_bytes = 1 << 20;
-  for (const Type& type : {kAnyTensor, Type::sequence(kAnyTensor), Type::optional(Type::sequence(kAnyTensor))}) {
+  for (const Type& type :
+       {kAnyTensor, Type::sequence(kAnyTensor), Type::optional(Type::sequence(kAnyTensor))}) {
     for (int i = 0; i < 5000; ++i) {
       std::string bytes = original;
       for (int edits = 0; edits < 2; ++edits) bytes[random() % bytes.size()] = static_cast<char>(random());

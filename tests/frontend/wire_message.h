@@ -1,4 +1,5 @@
-// Messages of ONNX built field by field for tests, so that malformed ones can be built as well, and a scratch folder.
+// Messages of ONNX built field by field for tests, so that malformed ones can be built as well, and a scratch
+// folder.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -45,7 +46,8 @@ class WireMessage {
 };
 
 // The first fields of a TensorProto.
-inline WireMessage tensor_message(const std::string& name, int64_t data_type, std::initializer_list<int64_t> dims) {
+inline WireMessage tensor_message(const std::string& name, int64_t data_type,
+                                  std::initializer_list<int64_t> dims) {
   WireMessage message;
   for (int64_t dim : dims) message.number(1, dim);
   return message.number(2, data_type).text(8, name);
@@ -58,7 +60,8 @@ inline WireMessage model_message(const std::vector<WireMessage>& initializers) {
   graph.text(2, "graph");
   for (const WireMessage& tensor : initializers) graph.child(5, tensor);
   WireMessage type = WireMessage().child(1, WireMessage().number(1, 1));
-  graph.child(11, WireMessage().text(1, "x").child(2, type)).child(12, WireMessage().text(1, "y").child(2, type));
+  graph.child(11, WireMessage().text(1, "x").child(2, type))
+      .child(12, WireMessage().text(1, "y").child(2, type));
   return WireMessage().number(1, 8).child(7, graph).child(8, WireMessage().text(1, "").number(2, 17));
 }
 

@@ -49,8 +49,12 @@ TEST(Wire, ErrorsNameTheFieldAndTheByte) {
   EXPECT_THAT(first_error(std::string("\x02\x01", 2)), HasSubstr("field number 0 at byte 0"));
   EXPECT_THAT(first_error("\x0b"), HasSubstr("is a group"));
   EXPECT_THAT(first_error("\x0f"), HasSubstr("wire type 7"));
-  EXPECT_THAT(first_error("\x09" "1234567"), HasSubstr("7 bytes of 8"));
-  EXPECT_THAT(first_error("\x0d" "123"), HasSubstr("3 bytes of 4"));
+  EXPECT_THAT(first_error("\x09"
+                          "1234567"),
+              HasSubstr("7 bytes of 8"));
+  EXPECT_THAT(first_error("\x0d"
+                          "123"),
+              HasSubstr("3 bytes of 4"));
 }
 
 TEST(Wire, RefusesNumbersOfMoreThan64Bits) {
