@@ -74,11 +74,14 @@ void step_gru(const Attributes& attrs, RecurrentDirection<T>& d) {
 
 // The gates stand in the order i (input), o (output), f (forget), c (cell); peepholes in the order i, o, f:
 // C = f C + i g(...), H = o h(C)
+// The clip is one of the gates: the cell state passes to h as it is, as in ONNX Runtime.
 template <class T>
 void step_lstm(const Attributes& attrs, RecurrentDirection<T>& d) {
   const RecurrentExtents& e = d.extents;
   const int64_t n = e.hidden;
   bool couple = attrs.integer("input_forget") != 0;
+  Activation unclipped = d.activations[2];
+  unclipped.clip = 0;
   multiply_recurrence(d, d.h, 0, 4);
   for (int64_t row = 0; row < e.batch; ++row) {
     const T *x = d.inputs[static_cast<size_t>(row)], *products = d.products + row * 4 * n;
@@ -91,7 +94,7 @@ void step_lstm(const Attributes& attrs, RecurrentDirection<T>& d) {
       T forget = couple ? 1 - input : d.activations[0](sum(2) + peek(2));
       c = forget * c + input * d.activations[1](sum(3));
       T output = d.activations[0](sum(1) + peek(1));
-      d.h[row * n + j] = output * d.activations[2](c);
+      d.h[row * n + j] = output * unclipped(c);
     }
   }
 }
