@@ -37,9 +37,9 @@ Extents extents_before_crop(const Image& image, int64_t height, int64_t width, i
   return extents;
 }
 
-// resize with a bound on the result and on the picture between its two steps.
+// resize with a bound on the result.
 Result<Image> resize_within_limits(const Image& image, Extents extents, ResizeFilter filter) {
-  if (std::max(extents.height, image.height) > kMaxImagePixels / extents.width) {
+  if (extents.height > kMaxImagePixels / extents.width) {
     return invalid_input(fmt::format("a picture of {} x {} is too large to become {} x {}", image.height, image.width,
                                      extents.height, extents.width));
   }

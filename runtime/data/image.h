@@ -53,8 +53,9 @@ Status write_png(const std::string& path, const Image& image);
 
 enum class ResizeFilter {
   kNearest,
-  // A triangle as wide as the step between two output pixels when shrinking (so every input pixel counts), and linear
-  // interpolation when enlarging; columns first, then rows, each rounded to 8 bits. Equal to Pillow's BILINEAR.
+  // A triangle that reaches one output pixel to either side when shrinking (so every input pixel counts), and linear
+  // interpolation when enlarging; one axis after the other, each rounded to 8 bits. Equal to Pillow's BILINEAR, or one
+  // level off where a version of Pillow takes the axes in the other order.
   kBilinear,
 };
 

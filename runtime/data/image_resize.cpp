@@ -41,7 +41,7 @@ std::vector<Taps> triangle_taps(int64_t input, int64_t output) {
     Taps& tap = taps[static_cast<size_t>(i)];
     tap.first = first;
     for (double weight : weights) {
-      tap.weights.push_back(static_cast<int32_t>(0.5 + weight / sum * (1 << kFractionBits)));
+      tap.weights.push_back(static_cast<int32_t>(0.5 + weight * (1.0 / sum) * (1 << kFractionBits)));
     }
   }
   return taps;
@@ -110,8 +110,10 @@ Image resize(const Image& image, int64_t height, int64_t width, ResizeFilter fil
   CHECK(height > 0 && width > 0 && image.height > 0 && image.width > 0, "{} x {} to {} x {}", image.height,
         image.width, height, width);
   if (filter == ResizeFilter::kNearest) return resize_nearest(image, height, width);
-  Image wide = width == image.width ? image : resize_columns(image, width);
-  return height == image.height ? wide : resize_rows(wide, height);
+  // In this order the picture between the steps is never larger than both others.
+  if (height < image.height && width > image.width) return resize_columns(resize_rows(image, height), width);
+  Image between = width == image.width ? image : resize_columns(image, width);
+  return height == image.height ? between : resize_rows(between, height);
 }
 
 Result<Image> center_crop(const Image& image, int64_t height, int64_t width) {

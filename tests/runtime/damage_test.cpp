@@ -1,5 +1,7 @@
 // Files cut short and files with changed bytes: readers answer with a tensor, a picture or an error, never worse.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <functional>
 #include <random>
@@ -63,13 +65,27 @@ TEST(Damage, Npy) {
   }
 }
 
+// A file in memory, for thousands of versions of it.
+class MemoryFile {
+ public:
+  MemoryFile() : descriptor_(::memfd_create("test", MFD_CLOEXEC)) {}
+  std::string write(const std::string& bytes) {
+    EXPECT_EQ(::ftruncate(descriptor_.value(), 0), 0);
+    EXPECT_EQ(::pwrite(descriptor_.value(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+    return "/proc/self/fd/" + std::to_string(descriptor_.value());
+  }
+
+ private:
+  FileDescriptor descriptor_;
+};
+
 TEST(Damage, Npz) {
-  TemporaryFolder folder;
+  MemoryFile file;
   std::string bytes = bytes_of([](const std::string& path) {
     return write_npz(path, {{"a", Tensor::scalar(1.f)}, {"b", Tensor::from<int64_t>({2}, {1, 2})}});
   });
-  damage(bytes, 2000, [&](const std::string& changed) {
-    Result<NamedTensors> result = read_npz(folder.write("x", changed), small_limits());
+  damage(bytes, 5000, [&](const std::string& changed) {
+    Result<NamedTensors> result = read_npz(file.write(changed), small_limits());
     EXPECT_TRUE(changed.size() == bytes.size() || !result.ok());
   });
 }
