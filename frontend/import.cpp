@@ -250,7 +250,7 @@ Result<ImportedModel> import_model(std::shared_ptr<const ModelFile> file, const 
   body.read_nodes(proto.node());
   body.read_outputs(proto, true);
   if (problems.any()) return problems.report();
-  fold_graph(*graph);
+  fold_graph(*graph, {options.limits, &session.input_symbols});
   erase_dead_nodes(*graph);
   ImportedModel model{std::move(graph), describe_model(*file), file};
   for (const auto& [domain, version] : session.opsets) model.info.opsets.push_back({domain, version});

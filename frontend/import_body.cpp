@@ -29,10 +29,6 @@ size_t named_outputs(const onnx::NodeProto& proto) {
   return static_cast<size_t>(count);
 }
 
-bool is_constant_or_dims(const Value& value) {
-  return value.producer() && (value.producer()->op().name == "Constant" || value.producer()->op().name == "Dims");
-}
-
 }  // namespace
 
 std::string_view canonical_domain(std::string_view domain) { return domain == "ai.onnx" ? "" : domain; }
@@ -241,7 +237,7 @@ Status BodyImporter::add_node(NodeInProgress& node, UpgradeContext& context) {
     if (!context.wanted[i]) graph_.drop_output(added, i);
   }
   if (context.finish) return bind_finished(node, context, *added);
-  if (Value* known = fold_node(graph_, added, session_.limits())) {
+  if (Value* known = fold_node(graph_, added, {session_.limits(), &session_.input_symbols})) {
     bind(node.proto.output(0), {known, false});
     return {};
   }

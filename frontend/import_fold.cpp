@@ -37,9 +37,13 @@ bool is_folded_cast(const Node& node) {
          node.input(0)->producer()->op().name == "Dims";
 }
 
-bool holds_dims(const Value* value) {
+bool holds_dims(const Value* value, const FoldOptions& options) {
   const Type& type = value->type;
-  return value->contents && type.is_tensor() && type.rank() >= 0 && type.rank() <= 1 && is_int(type.dtype);
+  if (!value->contents || !type.is_tensor() || type.rank() < 0 || type.rank() > 1 || !is_int(type.dtype)) return false;
+  std::vector<std::string> symbols;
+  for (const Dim& dim : *value->contents) dim.collect_symbols(symbols);
+  return std::all_of(symbols.begin(), symbols.end(),
+                     [&](const std::string& symbol) { return options.bound_symbols->contains(symbol); });
 }
 
 Value* add_known_dims(Graph& graph, const Value& value, Node* before) {
@@ -89,16 +93,16 @@ Value* evaluate_constant(Graph& graph, const Node& node, const Limits& limits, N
   return graph.add_constant((*results)[0].tensor(), "", before);
 }
 
-Value* folded(Graph& graph, Node* node, const Limits& limits) {
+Value* folded(Graph& graph, Node* node, const FoldOptions& options) {
   if (is_leaf(*node) || is_folded_cast(*node) || node->outputs().size() != 1 || !node->output()) return nullptr;
-  Value* known = holds_dims(node->output()) ? add_known_dims(graph, *node->output(), node) : nullptr;
-  return known ? known : evaluate_constant(graph, *node, limits, node);
+  Value* known = holds_dims(node->output(), options) ? add_known_dims(graph, *node->output(), node) : nullptr;
+  return known ? known : evaluate_constant(graph, *node, options.limits, node);
 }
 
 }  // namespace
 
-Value* fold_node(Graph& graph, Node* node, const Limits& limits) {
-  Value* known = folded(graph, node, limits);
+Value* fold_node(Graph& graph, Node* node, const FoldOptions& options) {
+  Value* known = folded(graph, node, options);
   if (known == nullptr) return nullptr;
   std::string name = node->output()->name;
   graph.replace_uses(node->output(), known);
@@ -107,12 +111,12 @@ Value* fold_node(Graph& graph, Node* node, const Limits& limits) {
   return known;
 }
 
-void fold_graph(Graph& graph) {
+void fold_graph(Graph& graph, const FoldOptions& options) {
   std::vector<Node*> nodes;
   for (const auto& node : graph.nodes()) nodes.push_back(node.get());
   for (Node* node : nodes) {
-    for_each_subgraph(*node, [](Graph& subgraph) { fold_graph(subgraph); });
-    fold_node(graph, node, {});
+    for_each_subgraph(*node, [&](Graph& subgraph) { fold_graph(subgraph, options); });
+    fold_node(graph, node, options);
   }
 }
 

@@ -154,7 +154,18 @@ Status upsample(UpgradeContext& c) {
   return resize_scales(c);
 }
 
-// Empty tensors stood for absent operands, and one coordinate mode was a rounding mode in disguise.
+// tf_half_pixel_for_nn lies half a pixel above half_pixel, which another rounding makes up for.
+static Status half_pixel_for_nn(UpgradeContext& c) {
+  std::string rounding = TRY(c.attrs.take_or<std::string>("nearest_mode", "round_prefer_floor"));
+  if (rounding != "floor" && rounding != "round_prefer_floor") {
+    return unsupported(fmt::format("tf_half_pixel_for_nn with nearest_mode '{}'", rounding));
+  }
+  c.attrs.set("coordinate_transformation_mode", std::string("half_pixel"));
+  c.attrs.set("nearest_mode", std::string(rounding == "floor" ? "round_prefer_ceil" : "ceil"));
+  return {};
+}
+
+// Empty tensors stood for absent operands.
 Status resize_operands(UpgradeContext& c) {
   if (c.opset < 11) return {};
   for (size_t i = 1; i < c.operands.size(); ++i) {
@@ -163,11 +174,7 @@ Status resize_operands(UpgradeContext& c) {
   }
   while (c.operands.size() > 1 && !c.operands.back()) c.operands.pop_back();
   const auto* mode = c.attrs.get<std::string>("coordinate_transformation_mode");
-  if (mode && *mode == "tf_half_pixel_for_nn") {
-    c.attrs.set("coordinate_transformation_mode", std::string("half_pixel"));
-    c.attrs.set("nearest_mode", std::string("round_prefer_ceil"));
-  }
-  return {};
+  return mode && *mode == "tf_half_pixel_for_nn" ? half_pixel_for_nn(c) : Status();
 }
 
 Status grid_sample_mode(UpgradeContext& c) {

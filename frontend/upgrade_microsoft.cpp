@@ -105,13 +105,12 @@ Status embed_layer_normalization(UpgradeContext& c) {
   Value* positions = TRY(required(c, 3));
   Value* scale = TRY(required(c, 5));
   Value* bias = TRY(required(c, 6));
-  const Shape* shape = c.shape(0);
-  if (!shape || shape->size() != 2) return unsupported("needs input_ids of rank 2");
+  auto extent = [&](int64_t axis) { return c.b.op("Shape", {ids}, {{"start", axis}, {"end", axis + 1}}); };
   Value* sum = c.b.op("Gather", {words, ids});
   if (Value* position_ids = c.operand(8)) {
     sum = c.b.add(sum, c.b.op("Gather", {positions, position_ids}));
   } else {
-    sum = c.b.add(sum, c.b.op("Slice", {positions, c.b.ints({0}), c.b.dims({(*shape)[1]}), c.b.ints({0})}));
+    sum = c.b.add(sum, c.b.op("Slice", {positions, c.b.ints({0}), extent(1), c.b.ints({0})}));
   }
   Value* segment_ids = c.operand(1);
   Value* segments = c.operand(4);
@@ -119,7 +118,8 @@ Status embed_layer_normalization(UpgradeContext& c) {
   c.set(0, c.b.op("LayerNormalization", {sum, scale, bias}, {{"axis", int64_t{-1}}, {"epsilon", epsilon}}));
   if (c.wants(1)) {
     Value* mask = c.operand(7);
-    c.set(1, mask ? c.b.reduce_sum(mask, {1}, false) : c.b.full({(*shape)[0]}, DType::kI32, 0));
+    Value* zero = c.b.constant(Tensor::scalar_of(DType::kI32, 0));
+    c.set(1, mask ? c.b.reduce_sum(mask, {1}, false) : c.b.op("Expand", {zero, extent(0)}));
   }
   c.set(2, sum);
   return {};

@@ -9,23 +9,19 @@ namespace gannet::upgrades {
 Status flattened_softmax(UpgradeContext& c) {
   Value* x = TRY(required(c, 0));
   int64_t axis = TRY(c.attrs.take_or<int64_t>("axis", 1));
-  const Shape* shape = c.shape(0);
-  if (!shape) {
-    Value* rows = c.b.op("Flatten", {x}, {{"axis", axis}});
-    Value* result = c.b.op(c.op, {rows}, {{"axis", int64_t{-1}}});
-    c.set(0, c.b.op("Reshape", {result, c.b.op("Shape", {x})}, {{"allowzero", int64_t{1}}}));
-    return {};
-  }
-  int64_t rank = static_cast<int64_t>(shape->size());
-  axis = rank == 0 ? 0 : TRY(normalize_axis(axis, rank));
-  bool is_matrix = true;
-  for (int64_t i = axis + 1; i < rank; ++i) is_matrix = is_matrix && (*shape)[static_cast<size_t>(i)].is_constant(1);
-  if (is_matrix) {
-    c.attrs.set("axis", axis);
-    return {};
+  if (const Shape* shape = c.shape(0)) {
+    int64_t rank = static_cast<int64_t>(shape->size());
+    axis = rank == 0 ? 0 : TRY(normalize_axis(axis, rank));
+    bool is_matrix = true;
+    for (int64_t i = axis + 1; i < rank; ++i) is_matrix = is_matrix && (*shape)[static_cast<size_t>(i)].is_constant(1);
+    if (is_matrix) {
+      c.attrs.set("axis", axis);
+      return {};
+    }
   }
   Value* rows = c.b.op("Flatten", {x}, {{"axis", axis}});
-  c.set(0, c.b.reshape(c.b.op(c.op, {rows}, {{"axis", int64_t{-1}}}), *shape));
+  Value* result = c.b.op(c.op, {rows}, {{"axis", int64_t{-1}}});
+  c.set(0, c.b.op("Reshape", {result, c.b.op("Shape", {x})}, {{"allowzero", int64_t{1}}}));
   return {};
 }
 
