@@ -34,7 +34,8 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// What `path` names once links are followed; a link that leads to nothing yet is kept, as rename would replace it.
+// What `path` names once links are followed; a link that leads to nothing yet is kept, as rename would
+// replace it.
 std::string follow_links(const std::string& path) {
   std::unique_ptr<char, decltype(&std::free)> resolved(::realpath(path.c_str(), nullptr), &std::free);
   return resolved ? std::string(resolved.get()) : path;
@@ -131,8 +132,10 @@ Result<AtomicFile> AtomicFile::create(const std::string& path) {
   for (int attempt = 0; attempt < 1000 && !file.descriptor_.open(); ++attempt) {
     std::string name = fmt::format("{}/.gannet-{}-{}.tmp", folder, ::getpid(), attempt);
     file.descriptor_ = FileDescriptor(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (file.descriptor_.open()) file.temporary_ = name;
-    else if (errno != EEXIST) return file.failure(errno);
+    if (file.descriptor_.open())
+      file.temporary_ = name;
+    else if (errno != EEXIST)
+      return file.failure(errno);
   }
   if (!file.descriptor_.open()) return file.failure(EEXIST);
   if (exists && ::fchmod(file.descriptor_.value(), status.st_mode & 07777) != 0) return file.failure(errno);
@@ -152,12 +155,14 @@ AtomicFile::~AtomicFile() {
 
 Error AtomicFile::failure(int error_number) const {
   if (size_ == 0) return io_error(fmt::format("{}: cannot be written: {}", path_, reason(error_number)));
-  return io_error(fmt::format("{}: cannot be written after {} bytes: {}", path_, size_, reason(error_number)));
+  return io_error(
+      fmt::format("{}: cannot be written after {} bytes: {}", path_, size_, reason(error_number)));
 }
 
 Status AtomicFile::write(std::span<const uint8_t> bytes) {
   while (!bytes.empty()) {
-    ssize_t count = ::write(descriptor_.value(), bytes.data(), std::min<size_t>(bytes.size(), size_t{1} << 30));
+    ssize_t count =
+        ::write(descriptor_.value(), bytes.data(), std::min<size_t>(bytes.size(), size_t{1} << 30));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return failure(errno);
     size_ += count;
@@ -200,9 +205,8 @@ Result<MappedFile> MappedFile::open(const std::string& path, int64_t max_bytes) 
   size_t length = static_cast<size_t>(file.size());
   void* address = ::mmap(nullptr, length, PROT_READ, MAP_PRIVATE, file.descriptor_.value(), 0);
   if (address == MAP_FAILED) return system_failure(path, errno);
-  mapped.owner_ = std::shared_ptr<const void>(address, [length](const void* start) {
-    ::munmap(const_cast<void*>(start), length);
-  });
+  mapped.owner_ = std::shared_ptr<const void>(
+      address, [length](const void* start) { ::munmap(const_cast<void*>(start), length); });
   mapped.bytes_ = {static_cast<const uint8_t*>(address), length};
   return mapped;
 }

@@ -1,5 +1,5 @@
-// Files of the operating system, read without surprises and replaced as a whole or not at all. Every error names the
-// path and the reason the system gave.
+// Files of the operating system, read without surprises and replaced as a whole or not at all. Every error
+// names the path and the reason the system gave.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ Result<std::string> read_file(const std::string& path, int64_t max_bytes);
 
 class AtomicFile;
 
-// Replaces `path` by what `writer` writes, or leaves it as it was and returns the reason (the writer's own error, or
-// the system's). Temporary files are removed in either case.
+// Replaces `path` by what `writer` writes, or leaves it as it was and returns the reason (the writer's own
+// error, or the system's). Temporary files are removed in either case.
 Status write_file_atomically(const std::string& path, const std::function<Status(AtomicFile&)>& writer);
 Status write_file_atomically(const std::string& path, std::string_view contents);
 
@@ -63,10 +63,11 @@ class ReadableFile {
   int64_t size_ = 0;
 };
 
-// A file under construction. It is written under another name in the folder of `path`; commit() flushes it to the disk
-// and renames it over `path`, so that a reader sees the old file or the new one, never a part. Without a commit
-// the destructor removes it. A link is followed; the mode of a file that is replaced is kept. A `path` that names a
-// pipe or a device (/dev/null, /dev/stdout) is written directly, as there is nothing to replace.
+// A file under construction. It is written under another name in the folder of `path`; commit() flushes it to
+// the disk and renames it over `path`, so that a reader sees the old file or the new one, never a part.
+// Without a commit the destructor removes it. A link is followed; the mode of a file that is replaced is
+// kept. A `path` that names a pipe or a device (/dev/null, /dev/stdout) is written directly, as there is
+// nothing to replace.
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::string& path);
@@ -93,8 +94,8 @@ class AtomicFile {
   int64_t size_ = 0;
 };
 
-// A regular file mapped read-only into memory. Copies share the mapping, and so does whatever holds owner(). The file
-// must not shrink while it is mapped: the system ends a program that reads beyond the end.
+// A regular file mapped read-only into memory. Copies share the mapping, and so does whatever holds owner().
+// The file must not shrink while it is mapped: the system ends a program that reads beyond the end.
 class MappedFile {
  public:
   static Result<MappedFile> open(const std::string& path, int64_t max_bytes);

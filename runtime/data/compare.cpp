@@ -21,7 +21,8 @@ std::string index_text(const Tensor& tensor, int64_t flat) {
 }
 
 template <class T>
-inline constexpr bool is_complex_type = std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>;
+inline constexpr bool is_complex_type =
+    std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>;
 template <class T>
 inline constexpr bool is_exact = std::is_same_v<T, std::string> || std::is_same_v<T, bool> ||
                                  std::is_same_v<T, int64_t> || std::is_same_v<T, uint64_t>;
@@ -38,8 +39,10 @@ double error_of(std::complex<double> actual, std::complex<double> expected) {
 
 template <class T>
 auto wide(const T& value) {
-  if constexpr (is_complex_type<T>) return std::complex<double>(value);
-  else return static_cast<double>(value);
+  if constexpr (is_complex_type<T>)
+    return std::complex<double>(value);
+  else
+    return static_cast<double>(value);
 }
 
 struct Mismatches {
@@ -72,7 +75,8 @@ Mismatches exact_mismatches(std::span<const T> actual, std::span<const T> expect
 }
 
 template <class T>
-Mismatches close_mismatches(std::span<const T> actual, std::span<const T> expected, const Tolerance& tolerance) {
+Mismatches close_mismatches(std::span<const T> actual, std::span<const T> expected,
+                            const Tolerance& tolerance) {
   double largest = 0;
   if (tolerance.atol_relative > 0) {
     for (const T& value : expected) {
@@ -105,7 +109,8 @@ std::string describe(const Mismatches& mismatches, const Tensor& actual, const T
                             element_text(actual, mismatches.worst), element_text(expected, mismatches.worst));
 }
 
-std::optional<std::string> tensor_difference(const Tensor& actual, const Tensor& expected, const Tolerance& tolerance) {
+std::optional<std::string> tensor_difference(const Tensor& actual, const Tensor& expected,
+                                             const Tolerance& tolerance) {
   if (!actual.defined() && !expected.defined()) return std::nullopt;
   if (actual.defined() != expected.defined()) {
     return fmt::format("{}, expected {}", actual.defined() ? type_string(actual) : "a tensor without a type",
@@ -116,10 +121,13 @@ std::optional<std::string> tensor_difference(const Tensor& actual, const Tensor&
   }
   return visit_dtype(actual.dtype(), [&]<class T>(Tag<T>) -> std::optional<std::string> {
     size_t count = static_cast<size_t>(expected.elements());
-    std::span<const T> a(static_cast<const T*>(actual.raw()), count), e(static_cast<const T*>(expected.raw()), count);
+    std::span<const T> a(static_cast<const T*>(actual.raw()), count),
+        e(static_cast<const T*>(expected.raw()), count);
     Mismatches mismatches;
-    if constexpr (is_exact<T>) mismatches = exact_mismatches(a, e);
-    else mismatches = close_mismatches(a, e, tolerance);
+    if constexpr (is_exact<T>)
+      mismatches = exact_mismatches(a, e);
+    else
+      mismatches = close_mismatches(a, e, tolerance);
     if (mismatches.count == 0) return std::nullopt;
     return describe(mismatches, actual, expected, tolerance, is_exact<T>);
   });
@@ -127,17 +135,23 @@ std::optional<std::string> tensor_difference(const Tensor& actual, const Tensor&
 
 std::string_view kind_name(Datum::Kind kind) {
   switch (kind) {
-    case Datum::Kind::kAbsent: return "nothing";
-    case Datum::Kind::kTensor: return "a tensor";
-    case Datum::Kind::kSequence: return "a sequence";
-    case Datum::Kind::kOptional: return "an optional";
+    case Datum::Kind::kAbsent:
+      return "nothing";
+    case Datum::Kind::kTensor:
+      return "a tensor";
+    case Datum::Kind::kSequence:
+      return "a sequence";
+    case Datum::Kind::kOptional:
+      return "an optional";
   }
   return "";
 }
 
-std::optional<std::string> sequence_difference(const Datum& actual, const Datum& expected, const Tolerance& tolerance) {
+std::optional<std::string> sequence_difference(const Datum& actual, const Datum& expected,
+                                               const Tolerance& tolerance) {
   if (actual.elements().size() != expected.elements().size()) {
-    return fmt::format("a sequence of {} elements, expected {}", actual.elements().size(), expected.elements().size());
+    return fmt::format("a sequence of {} elements, expected {}", actual.elements().size(),
+                       expected.elements().size());
   }
   for (size_t i = 0; i < expected.elements().size(); ++i) {
     auto reason = difference(actual.elements()[i], expected.elements()[i], tolerance);
@@ -146,9 +160,11 @@ std::optional<std::string> sequence_difference(const Datum& actual, const Datum&
   return std::nullopt;
 }
 
-std::optional<std::string> optional_difference(const Datum& actual, const Datum& expected, const Tolerance& tolerance) {
+std::optional<std::string> optional_difference(const Datum& actual, const Datum& expected,
+                                               const Tolerance& tolerance) {
   if (actual.has_element() != expected.has_element()) {
-    return fmt::format("an optional that {}, expected one that {}", actual.has_element() ? "holds something" : "is empty",
+    return fmt::format("an optional that {}, expected one that {}",
+                       actual.has_element() ? "holds something" : "is empty",
                        expected.has_element() ? "holds something" : "is empty");
   }
   if (!expected.has_element()) return std::nullopt;
@@ -157,15 +173,20 @@ std::optional<std::string> optional_difference(const Datum& actual, const Datum&
 
 }  // namespace
 
-std::optional<std::string> difference(const Datum& actual, const Datum& expected, const Tolerance& tolerance) {
+std::optional<std::string> difference(const Datum& actual, const Datum& expected,
+                                      const Tolerance& tolerance) {
   if (actual.kind() != expected.kind()) {
     return fmt::format("{}, expected {}", kind_name(actual.kind()), kind_name(expected.kind()));
   }
   switch (expected.kind()) {
-    case Datum::Kind::kAbsent: return std::nullopt;
-    case Datum::Kind::kTensor: return tensor_difference(actual.tensor(), expected.tensor(), tolerance);
-    case Datum::Kind::kSequence: return sequence_difference(actual, expected, tolerance);
-    case Datum::Kind::kOptional: return optional_difference(actual, expected, tolerance);
+    case Datum::Kind::kAbsent:
+      return std::nullopt;
+    case Datum::Kind::kTensor:
+      return tensor_difference(actual.tensor(), expected.tensor(), tolerance);
+    case Datum::Kind::kSequence:
+      return sequence_difference(actual, expected, tolerance);
+    case Datum::Kind::kOptional:
+      return optional_difference(actual, expected, tolerance);
   }
   return std::nullopt;
 }

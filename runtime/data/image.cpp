@@ -40,8 +40,8 @@ Extents extents_before_crop(const Image& image, int64_t height, int64_t width, i
 // resize with a bound on the result.
 Result<Image> resize_within_limits(const Image& image, Extents extents, ResizeFilter filter) {
   if (extents.height > kMaxImagePixels / extents.width) {
-    return invalid_input(fmt::format("a picture of {} x {} is too large to become {} x {}", image.height, image.width,
-                                     extents.height, extents.width));
+    return invalid_input(fmt::format("a picture of {} x {} is too large to become {} x {}", image.height,
+                                     image.width, extents.height, extents.width));
   }
   return resize(image, extents.height, extents.width, filter);
 }
@@ -72,8 +72,8 @@ Status check_options(const ImageOptions& options, int64_t channels) {
                                      options.width, options.shortest_edge, kMaxImageSide));
   }
   if (options.height > 0 && options.width > kMaxImagePixels / options.height) {
-    return invalid_input(fmt::format("picture size {} x {} is more than {} pixels", options.height, options.width,
-                                     kMaxImagePixels));
+    return invalid_input(fmt::format("picture size {} x {} is more than {} pixels", options.height,
+                                     options.width, kMaxImagePixels));
   }
   if (options.channels != 0 && options.channels != 1 && options.channels != 3) {
     return invalid_input(fmt::format("a picture has 1 or 3 channels, not {}", options.channels));
@@ -120,8 +120,10 @@ std::vector<std::array<T, 256>> value_tables(const ImageOptions& options, size_t
     double mean = statistic(options.mean, c, 0), deviation = statistic(options.std, c, 1);
     for (size_t pixel = 0; pixel < 256; ++pixel) {
       double value = (static_cast<double>(pixel) * scale - mean) / deviation;
-      if constexpr (std::is_same_v<T, BFloat16>) tables[c][pixel] = T(static_cast<float>(value));
-      else tables[c][pixel] = static_cast<T>(value);
+      if constexpr (std::is_same_v<T, BFloat16>)
+        tables[c][pixel] = T(static_cast<float>(value));
+      else
+        tables[c][pixel] = static_cast<T>(value);
     }
   }
   return tables;
@@ -129,7 +131,8 @@ std::vector<std::array<T, 256>> value_tables(const ImageOptions& options, size_t
 
 template <class T>
 void convert_pixels(const Image& image, const ImageOptions& options, Tensor& tensor) {
-  fill<T>(image, options, value_tables<T>(options, static_cast<size_t>(image.channels)), tensor.mutable_data<T>());
+  fill<T>(image, options, value_tables<T>(options, static_cast<size_t>(image.channels)),
+          tensor.mutable_data<T>());
 }
 
 Result<Tensor> tensor_of(const Image& image, const ImageOptions& options) {
@@ -140,11 +143,21 @@ Result<Tensor> tensor_of(const Image& image, const ImageOptions& options) {
   if (options.layout == ImageLayout::kNhwc) extents = {1, ready.height, ready.width, channels};
   Tensor tensor = TRY(Tensor::allocate(options.dtype, extents));
   switch (options.dtype) {
-    case DType::kF32: convert_pixels<float>(ready, options, tensor); break;
-    case DType::kF64: convert_pixels<double>(ready, options, tensor); break;
-    case DType::kF16: convert_pixels<Half>(ready, options, tensor); break;
-    case DType::kBF16: convert_pixels<BFloat16>(ready, options, tensor); break;
-    default: convert_pixels<uint8_t>(ready, options, tensor); break;
+    case DType::kF32:
+      convert_pixels<float>(ready, options, tensor);
+      break;
+    case DType::kF64:
+      convert_pixels<double>(ready, options, tensor);
+      break;
+    case DType::kF16:
+      convert_pixels<Half>(ready, options, tensor);
+      break;
+    case DType::kBF16:
+      convert_pixels<BFloat16>(ready, options, tensor);
+      break;
+    default:
+      convert_pixels<uint8_t>(ready, options, tensor);
+      break;
   }
   return tensor;
 }
@@ -155,10 +168,11 @@ bool looks_like_png(std::span<const uint8_t> bytes) { return starts_with(bytes, 
 bool looks_like_jpeg(std::span<const uint8_t> bytes) { return starts_with(bytes, "\xff\xd8\xff"); }
 
 Status check_extents(int64_t height, int64_t width, const ImageDecodeOptions& options) {
-  if (height < 1 || width < 1) return invalid_input(fmt::format("an empty picture of {} x {}", height, width));
+  if (height < 1 || width < 1)
+    return invalid_input(fmt::format("an empty picture of {} x {}", height, width));
   if (height > options.max_side || width > options.max_side || height * width > options.max_pixels) {
-    return invalid_input(fmt::format("a picture of {} x {}; the limits are {} for a side and {} pixels", height, width,
-                                     options.max_side, options.max_pixels));
+    return invalid_input(fmt::format("a picture of {} x {}; the limits are {} for a side and {} pixels",
+                                     height, width, options.max_side, options.max_pixels));
   }
   return {};
 }
@@ -166,7 +180,8 @@ Status check_extents(int64_t height, int64_t width, const ImageDecodeOptions& op
 Image oriented(Image image, int orientation) {
   if (orientation < 2 || orientation > 8) return image;
   bool transposed = orientation >= 5;
-  Image result{transposed ? image.width : image.height, transposed ? image.height : image.width, image.channels, {}};
+  Image result{
+      transposed ? image.width : image.height, transposed ? image.height : image.width, image.channels, {}};
   result.pixels.resize(image.pixels.size());
   bool flip_rows = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
   bool flip_columns = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
@@ -194,7 +209,8 @@ Result<Image> decode_image(std::span<const uint8_t> bytes, const ImageDecodeOpti
 
 Result<Image> read_image(const std::string& path, const ImageDecodeOptions& options) {
   std::string contents = TRY(read_file(path, options.max_file_bytes));
-  Result<Image> image = decode_image({reinterpret_cast<const uint8_t*>(contents.data()), contents.size()}, options);
+  Result<Image> image =
+      decode_image({reinterpret_cast<const uint8_t*>(contents.data()), contents.size()}, options);
   if (!image.ok()) return with_prefix(path + ": ", image.error());
   return image;
 }

@@ -42,8 +42,9 @@ struct ImageDecodeOptions {
 bool looks_like_png(std::span<const uint8_t> bytes);
 bool looks_like_jpeg(std::span<const uint8_t> bytes);
 
-// Decodes by content. Grey files give one channel, all others three; palettes and 16-bit samples become 8-bit, CMYK
-// becomes RGB, alpha is dropped. Damaged and truncated data are errors with the library's own reason.
+// Decodes by content. Grey files give one channel, all others three; palettes and 16-bit samples become
+// 8-bit, CMYK becomes RGB, alpha is dropped. Damaged and truncated data are errors with the library's own
+// reason.
 Result<Image> decode_image(std::span<const uint8_t> bytes, const ImageDecodeOptions& options = {});
 // decode_image of a file; errors name the path.
 Result<Image> read_image(const std::string& path, const ImageDecodeOptions& options = {});
@@ -53,9 +54,9 @@ Status write_png(const std::string& path, const Image& image);
 
 enum class ResizeFilter {
   kNearest,
-  // A triangle that reaches one output pixel to either side when shrinking (so every input pixel counts), and linear
-  // interpolation when enlarging; one axis after the other, each rounded to 8 bits. Equal to Pillow's BILINEAR, or one
-  // level off where a version of Pillow takes the axes in the other order.
+  // A triangle that reaches one output pixel to either side when shrinking (so every input pixel counts), and
+  // linear interpolation when enlarging; one axis after the other, each rounded to 8 bits. Equal to Pillow's
+  // BILINEAR, or one level off where a version of Pillow takes the axes in the other order.
   kBilinear,
 };
 
@@ -73,12 +74,14 @@ enum class ImageFit {
 };
 enum class ChannelOrder { kRgb, kBgr };
 
-// How a picture becomes the input of a model: fit, then value = (pixel * scale - mean) / std for each channel.
+// How a picture becomes the input of a model: fit, then value = (pixel * scale - mean) / std for each
+// channel.
 struct ImageOptions {
   int64_t height = 0;  // 0 keeps what the picture has
   int64_t width = 0;
   ImageFit fit = ImageFit::kStretch;
-  int64_t shortest_edge = 0;  // of kCenterCrop: its length before the cut (256 for 224); 0 is the least that covers
+  int64_t shortest_edge =
+      0;  // of kCenterCrop: its length before the cut (256 for 224); 0 is the least that covers
   ResizeFilter filter = ResizeFilter::kBilinear;
   std::optional<ImageLayout> layout;  // kNchw when not given
   int64_t channels = 0;               // 1 or 3; 0 keeps what the picture has
@@ -86,7 +89,8 @@ struct ImageOptions {
   std::optional<double> scale;  // 1/255 when not given
   std::vector<double> mean;     // none, one for all, or one for each channel of the tensor in its order
   std::vector<double> std;
-  DType dtype = DType::kF32;  // f32, f64, f16, bf16, or u8, which takes the pixels as they are (no scale, mean, std)
+  DType dtype =
+      DType::kF32;  // f32, f64, f16, bf16, or u8, which takes the pixels as they are (no scale, mean, std)
 };
 
 // A tensor of rank 4 with a batch of 1. Errors name the option that does not fit.

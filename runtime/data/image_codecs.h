@@ -1,4 +1,5 @@
-// The decoders behind decode_image, one for each library. Neither throws, and no library type leaves its source file.
+// The decoders behind decode_image, one for each library. Neither throws, and no library type leaves its
+// source file.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ Result<Image> decode_png(std::span<const uint8_t> bytes, const ImageDecodeOption
 Result<Image> decode_jpeg(std::span<const uint8_t> bytes, const ImageDecodeOptions& options);
 // An error when a picture of these extents is empty or beyond the limits.
 Status check_extents(int64_t height, int64_t width, const ImageDecodeOptions& options);
-// The number 1 to 8 of the EXIF orientation tag in an APP1 segment ("Exif\0\0" and a TIFF directory); 1 when absent.
+// The number 1 to 8 of the EXIF orientation tag in an APP1 segment ("Exif\0\0" and a TIFF directory); 1 when
+// absent.
 int exif_orientation(std::span<const uint8_t> segment);
 // The picture turned and mirrored as orientation 1 to 8 asks.
 Image oriented(Image image, int orientation);

@@ -19,8 +19,8 @@ constexpr int kExifMarker = JPEG_APP0 + 1;
 // A few bytes may ask a progressive decoder for hundreds of passes over a large picture.
 constexpr int kMaxScans = 200;
 
-// libjpeg reports errors through error_exit, which must not return; it leaves by longjmp. Between a setjmp and the
-// calls it covers nothing with a destructor is created; memory is taken before.
+// libjpeg reports errors through error_exit, which must not return; it leaves by longjmp. Between a setjmp
+// and the calls it covers nothing with a destructor is created; memory is taken before.
 struct ErrorHandler {
   jpeg_error_mgr base;  // first: libjpeg hands back a pointer to it
   std::jmp_buf target;
@@ -33,7 +33,8 @@ struct ErrorHandler {
   std::longjmp(handler->target, 1);
 }
 
-// libjpeg goes on after damage and invents the rest of the picture; a warning about the pixels is an error here.
+// libjpeg goes on after damage and invents the rest of the picture; a warning about the pixels is an error
+// here.
 void judge_message(j_common_ptr common, int level) {
   if (level >= 0) return;
   int code = common->err->msg_code;
@@ -77,10 +78,16 @@ bool read_header(Reader& reader, std::span<const uint8_t> bytes) {
   jpeg_mem_src(&reader.jpeg, bytes.data(), static_cast<unsigned long>(bytes.size()));
   jpeg_read_header(&reader.jpeg, TRUE);
   switch (reader.jpeg.jpeg_color_space) {
-    case JCS_GRAYSCALE: reader.jpeg.out_color_space = JCS_GRAYSCALE; break;
+    case JCS_GRAYSCALE:
+      reader.jpeg.out_color_space = JCS_GRAYSCALE;
+      break;
     case JCS_CMYK:
-    case JCS_YCCK: reader.jpeg.out_color_space = JCS_CMYK; break;
-    default: reader.jpeg.out_color_space = JCS_RGB; break;
+    case JCS_YCCK:
+      reader.jpeg.out_color_space = JCS_CMYK;
+      break;
+    default:
+      reader.jpeg.out_color_space = JCS_RGB;
+      break;
   }
   jpeg_calc_output_dimensions(&reader.jpeg);
   return true;
@@ -99,7 +106,8 @@ bool read_rows(Reader& reader, uint8_t* pixels, size_t row_bytes) {
 
 // Files with Adobe's marker store ink inverted: 255 is none.
 Image cmyk_to_rgb(const Image& cmyk, bool inverted) {
-  Image rgb{cmyk.height, cmyk.width, 3, std::vector<uint8_t>(static_cast<size_t>(cmyk.height * cmyk.width * 3))};
+  Image rgb{cmyk.height, cmyk.width, 3,
+            std::vector<uint8_t>(static_cast<size_t>(cmyk.height * cmyk.width * 3))};
   const uint8_t* in = cmyk.pixels.data();
   for (size_t out = 0; out < rgb.pixels.size(); out += 3, in += 4) {
     int light = inverted ? in[3] : 255 - in[3];
@@ -156,7 +164,8 @@ Result<Image> decode_jpeg(std::span<const uint8_t> bytes, const ImageDecodeOptio
   int64_t channels = jpeg.out_color_components;
   CHECK(channels == 1 || channels == 3 || channels == 4, "{} channels", channels);
   Image image{jpeg.output_height, jpeg.output_width, channels, {}};
-  int orientation = options.apply_orientation ? orientation_of(jpeg) : 1;  // the markers are gone after the last row
+  int orientation =
+      options.apply_orientation ? orientation_of(jpeg) : 1;  // the markers are gone after the last row
   size_t row_bytes = static_cast<size_t>(image.width * channels);
   image.pixels.resize(row_bytes * static_cast<size_t>(image.height));
   if (!read_rows(reader, image.pixels.data(), row_bytes)) return refused();

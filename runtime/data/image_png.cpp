@@ -10,8 +10,8 @@
 namespace gannet {
 namespace {
 
-// libpng reports errors by longjmp, which skips destructors: between a setjmp and the calls it covers nothing with a
-// destructor is created; memory is taken before.
+// libpng reports errors by longjmp, which skips destructors: between a setjmp and the calls it covers nothing
+// with a destructor is created; memory is taken before.
 struct Failure {
   char text[160] = {};
 };
@@ -111,7 +111,8 @@ void flush_bytes(png_structp) {}
 bool write_rows(Writer& writer, const Image& image, png_bytepp rows) {
   if (setjmp(png_jmpbuf(writer.png))) return false;
   png_set_write_fn(writer.png, &writer.output, write_bytes, flush_bytes);
-  png_set_IHDR(writer.png, writer.info, static_cast<png_uint_32>(image.width), static_cast<png_uint_32>(image.height), 8,
+  png_set_IHDR(writer.png, writer.info, static_cast<png_uint_32>(image.width),
+               static_cast<png_uint_32>(image.height), 8,
                image.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
                PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_write_info(writer.png, writer.info);
@@ -151,15 +152,17 @@ Result<Image> decode_png(std::span<const uint8_t> bytes, const ImageDecodeOption
 
 Result<std::string> encode_png(const Image& image) {
   CHECK(image.channels == 1 || image.channels == 3, "{} channels", image.channels);
-  CHECK(static_cast<int64_t>(image.pixels.size()) == image.height * image.width * image.channels, "{} pixel bytes",
-        image.pixels.size());
+  CHECK(static_cast<int64_t>(image.pixels.size()) == image.height * image.width * image.channels,
+        "{} pixel bytes", image.pixels.size());
   if (image.height < 1 || image.width < 1 || image.height > 1'000'000 || image.width > 1'000'000) {
-    return invalid_input(fmt::format("a picture of {} x {} cannot be written as PNG", image.height, image.width));
+    return invalid_input(
+        fmt::format("a picture of {} x {} cannot be written as PNG", image.height, image.width));
   }
   Writer writer;
   if (!writer.info) return io_error("libpng has no memory");
   uint8_t* pixels = const_cast<uint8_t*>(image.pixels.data());  // libpng's rows are not const but only read
-  std::vector<png_bytep> rows = row_pointers(pixels, image.height, static_cast<size_t>(image.width * image.channels));
+  std::vector<png_bytep> rows =
+      row_pointers(pixels, image.height, static_cast<size_t>(image.width * image.channels));
   if (!write_rows(writer, image, rows.data())) return io_error(fmt::format("PNG: {}", writer.failure.text));
   return std::move(writer.output);
 }

@@ -58,7 +58,8 @@ Image resize_columns(const Image& image, int64_t width) {
     for (int64_t x = 0; x < width; ++x) {
       const Taps& tap = taps[static_cast<size_t>(x)];
       for (int64_t c = 0; c < image.channels; ++c) {
-        const uint8_t* sample = &image.pixels[static_cast<size_t>((y * image.width + tap.first) * image.channels + c)];
+        const uint8_t* sample =
+            &image.pixels[static_cast<size_t>((y * image.width + tap.first) * image.channels + c)];
         int32_t sum = kHalf;
         for (size_t k = 0; k < tap.weights.size(); ++k) {
           sum += sample[static_cast<int64_t>(k) * image.channels] * tap.weights[k];
@@ -79,7 +80,8 @@ Image resize_rows(const Image& image, int64_t height) {
     const Taps& tap = taps[static_cast<size_t>(y)];
     std::fill(sums.begin(), sums.end(), kHalf);
     for (size_t k = 0; k < tap.weights.size(); ++k) {
-      const uint8_t* samples = &image.pixels[static_cast<size_t>((tap.first + static_cast<int64_t>(k)) * row)];
+      const uint8_t* samples =
+          &image.pixels[static_cast<size_t>((tap.first + static_cast<int64_t>(k)) * row)];
       for (size_t i = 0; i < sums.size(); ++i) sums[i] += samples[i] * tap.weights[k];
     }
     uint8_t* out = &result.pixels[static_cast<size_t>(y * row)];
@@ -90,7 +92,8 @@ Image resize_rows(const Image& image, int64_t height) {
 
 Image resize_nearest(const Image& image, int64_t height, int64_t width) {
   auto source = [](int64_t i, int64_t input, int64_t output) {
-    double position = (static_cast<double>(i) + 0.5) * static_cast<double>(input) / static_cast<double>(output);
+    double position =
+        (static_cast<double>(i) + 0.5) * static_cast<double>(input) / static_cast<double>(output);
     return std::min(static_cast<int64_t>(position), input - 1);
   };
   Image result = blank(height, width, image.channels);
@@ -118,8 +121,8 @@ Image resize(const Image& image, int64_t height, int64_t width, ResizeFilter fil
 
 Result<Image> center_crop(const Image& image, int64_t height, int64_t width) {
   if (height < 1 || width < 1 || height > image.height || width > image.width) {
-    return invalid_input(fmt::format("a picture of {} x {} cannot be cut to {} x {}", image.height, image.width,
-                                     height, width));
+    return invalid_input(fmt::format("a picture of {} x {} cannot be cut to {} x {}", image.height,
+                                     image.width, height, width));
   }
   int64_t top = std::llrint(static_cast<double>(image.height - height) / 2);
   int64_t left = std::llrint(static_cast<double>(image.width - width) / 2);
@@ -142,7 +145,8 @@ Image with_channels(const Image& image, int64_t channels) {
     } else {
       // 0.299 R + 0.587 G + 0.114 B in units of 2^-16.
       const uint8_t* rgb = &image.pixels[3 * i];
-      result.pixels[i] = static_cast<uint8_t>((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
+      result.pixels[i] =
+          static_cast<uint8_t>((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
     }
   }
   return result;

@@ -44,7 +44,8 @@ Result<Content> content_of(const ReadableFile& file) {
   return Content::kOther;
 }
 
-// What the name promises when the content says nothing, so that a damaged picture is not taken for raw elements.
+// What the name promises when the content says nothing, so that a damaged picture is not taken for raw
+// elements.
 Content content_of_name(const std::string& path) {
   size_t dot = path.rfind('.');
   std::string extension = dot == std::string::npos ? "" : path.substr(dot + 1);
@@ -89,7 +90,8 @@ Status check_narrow_range(const Tensor& tensor, DType dtype) {
   for (int64_t i = 0; i < tensor.elements(); ++i) {
     int64_t value = tensor.int_at(i);
     if (value < least || value > most) {
-      return invalid_input(fmt::format("element {} is {}; {} holds {} to {}", i, value, name_of(dtype), least, most));
+      return invalid_input(
+          fmt::format("element {} is {}; {} holds {} to {}", i, value, name_of(dtype), least, most));
     }
   }
   return {};
@@ -99,7 +101,8 @@ Result<Tensor> matched(Tensor tensor, DType dtype, const std::optional<std::vect
   bool narrowed = dtype != DType::kUndefined && dtype != tensor.dtype() && stand_in(dtype) == tensor.dtype();
   bool same_type = dtype == DType::kUndefined || dtype == tensor.dtype() || narrowed;
   if (!same_type || !fits(tensor.extents(), extents)) {
-    return invalid_input(fmt::format("holds {}, the input is {}", type_string(tensor), wanted_text(dtype, extents)));
+    return invalid_input(
+        fmt::format("holds {}, the input is {}", type_string(tensor), wanted_text(dtype, extents)));
   }
   if (!narrowed) return tensor;
   TRY(check_narrow_range(tensor, dtype));
@@ -118,12 +121,14 @@ Result<Tensor> read_archive(const Place& place, const ReadableFile& file, const 
 bool may_be_channels(int64_t extent) { return extent == 1 || extent == 3; }
 
 // Completes what the user left open from what the model wants.
-Result<ImageOptions> complete(ImageOptions options, DType dtype, const std::optional<std::vector<int64_t>>& extents) {
+Result<ImageOptions> complete(ImageOptions options, DType dtype,
+                              const std::optional<std::vector<int64_t>>& extents) {
   if (dtype != DType::kUndefined) options.dtype = dtype;
   if (!extents) return options;
   size_t rank = extents->size();
   if (rank != 3 && rank != 4) {
-    return invalid_input(fmt::format("a picture gives a tensor of rank 4 or 3, the input is {}", wanted_text(dtype, extents)));
+    return invalid_input(
+        fmt::format("a picture gives a tensor of rank 4 or 3, the input is {}", wanted_text(dtype, extents)));
   }
   const int64_t* dims = extents->data() + (rank - 3);
   if (!options.layout) {
@@ -139,7 +144,8 @@ Result<ImageOptions> complete(ImageOptions options, DType dtype, const std::opti
   return options;
 }
 
-Result<Tensor> read_picture(const std::string& path, DType dtype, const std::optional<std::vector<int64_t>>& extents,
+Result<Tensor> read_picture(const std::string& path, DType dtype,
+                            const std::optional<std::vector<int64_t>>& extents,
                             const ImageOptions& image_options) {
   ImageOptions options = TRY(complete(image_options, dtype, extents));
   Image image = TRY(read_image(path));
@@ -156,8 +162,9 @@ Result<std::vector<int64_t>> settle(const std::vector<int64_t>& wanted, DType dt
   auto open = std::find_if(extents.begin(), extents.end(), [](int64_t extent) { return extent < 0; });
   if (std::find_if(open == extents.end() ? open : open + 1, extents.end(),
                    [](int64_t extent) { return extent < 0; }) != extents.end()) {
-    return invalid_input(fmt::format("raw elements need a shape with at most one open extent, the input is {}",
-                                     wanted_text(dtype, wanted)));
+    return invalid_input(
+        fmt::format("raw elements need a shape with at most one open extent, the input is {}",
+                    wanted_text(dtype, wanted)));
   }
   if (open != extents.end()) {
     *open = 1;
@@ -177,8 +184,8 @@ Result<std::vector<int64_t>> settle(const std::vector<int64_t>& wanted, DType dt
   return extents;
 }
 
-Result<Tensor> read_raw(const ReadableFile& file, DType dtype, const std::optional<std::vector<int64_t>>& wanted,
-                        const Limits& limits) {
+Result<Tensor> read_raw(const ReadableFile& file, DType dtype,
+                        const std::optional<std::vector<int64_t>>& wanted, const Limits& limits) {
   static_assert(std::endian::native == std::endian::little);
   if (dtype == DType::kUndefined || !wanted) {
     return invalid_input("is neither an array nor a picture; raw elements need a type and a shape");
@@ -207,18 +214,26 @@ Result<Tensor> read_place(const Place& place, DType dtype, const std::optional<s
   }
   Tensor tensor;
   switch (content) {
-    case Content::kArray: tensor = TRY(read_npy(place.path, options.limits)); break;
-    case Content::kArchive: tensor = TRY(read_archive(place, file, options.limits)); break;
-    case Content::kPicture: tensor = TRY(read_picture(place.path, dtype, extents, options.image)); break;
-    case Content::kOther: tensor = TRY(read_raw(file, dtype, extents, options.limits)); break;
+    case Content::kArray:
+      tensor = TRY(read_npy(place.path, options.limits));
+      break;
+    case Content::kArchive:
+      tensor = TRY(read_archive(place, file, options.limits));
+      break;
+    case Content::kPicture:
+      tensor = TRY(read_picture(place.path, dtype, extents, options.image));
+      break;
+    case Content::kOther:
+      tensor = TRY(read_raw(file, dtype, extents, options.limits));
+      break;
   }
   return matched(std::move(tensor), dtype, extents);
 }
 
 }  // namespace
 
-Result<Tensor> read_input(const std::string& path, DType dtype, const std::optional<std::vector<int64_t>>& extents,
-                          const InputOptions& options) {
+Result<Tensor> read_input(const std::string& path, DType dtype,
+                          const std::optional<std::vector<int64_t>>& extents, const InputOptions& options) {
   Place place = split_path(path);
   Result<Tensor> tensor = read_place(place, dtype, extents, options);
   if (tensor.ok() || tensor.error().message.starts_with(place.path)) return tensor;

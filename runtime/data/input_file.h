@@ -13,7 +13,8 @@
 namespace gannet {
 
 struct InputOptions {
-  // What is not given here (size, layout, channels, dtype) follows from the extents and dtype the model wants.
+  // What is not given here (size, layout, channels, dtype) follows from the extents and dtype the model
+  // wants.
   ImageOptions image;
   Limits limits;
 };
@@ -21,14 +22,17 @@ struct InputOptions {
 // Reads a tensor of `dtype` (kUndefined: any) and `extents` (-1: any length; nothing: any shape) from
 //   x.npy         an array
 //   x.npz#name    an array of an archive; "#name" may be left out when there is only one
-//   x.png x.jpg   a picture, through options.image; the model must want [N, C, H, W], [N, H, W, C], [C, H, W] or
+//   x.png x.jpg   a picture, through options.image; the model must want [N, C, H, W], [N, H, W, C], [C, H, W]
+//   or
 //                 [H, W, C] and a batch of 1
-//   anything else the elements themselves, little-endian and row-major; the size must fit exactly, and at most one
+//   anything else the elements themselves, little-endian and row-major; the size must fit exactly, and at
+//   most one
 //                 extent may be -1
-// The content decides between arrays, archives and pictures, not the name. An array of f32 is narrowed when bf16 or a
-// float8 is wanted, and one of i8 or u8 when a narrower integer is, since .npy has no such types; any other difference
-// in type or shape is an error with both.
-Result<Tensor> read_input(const std::string& path, DType dtype, const std::optional<std::vector<int64_t>>& extents,
+// The content decides between arrays, archives and pictures, not the name. An array of f32 is narrowed when
+// bf16 or a float8 is wanted, and one of i8 or u8 when a narrower integer is, since .npy has no such types;
+// any other difference in type or shape is an error with both.
+Result<Tensor> read_input(const std::string& path, DType dtype,
+                          const std::optional<std::vector<int64_t>>& extents,
                           const InputOptions& options = {});
 
 // True when `path` holds an array, archive or picture that read_input recognizes by its content.

@@ -27,11 +27,14 @@ struct Preamble {
 
 Result<Preamble> read_preamble(const ByteSource& source, int64_t total_bytes, const Limits& limits) {
   std::array<uint8_t, 12> start{};
-  if (total_bytes < 10) return invalid_input(fmt::format("{} bytes are too few for a .npy array", total_bytes));
+  if (total_bytes < 10)
+    return invalid_input(fmt::format("{} bytes are too few for a .npy array", total_bytes));
   TRY(source(std::span(start).first(8)));
-  if (std::memcmp(start.data(), "\x93NUMPY", 6) != 0) return invalid_input("not a .npy array (wrong first bytes)");
+  if (std::memcmp(start.data(), "\x93NUMPY", 6) != 0)
+    return invalid_input("not a .npy array (wrong first bytes)");
   int version = start[6];
-  if (version < 1 || version > 3) return unsupported(fmt::format(".npy version {}; versions 1 to 3 are read", version));
+  if (version < 1 || version > 3)
+    return unsupported(fmt::format(".npy version {}; versions 1 to 3 are read", version));
   size_t length_bytes = version == 1 ? 2 : 4;
   int64_t text_at = 8 + static_cast<int64_t>(length_bytes);
   if (total_bytes < text_at) return invalid_input("the .npy header is cut off");
@@ -48,20 +51,23 @@ Result<Preamble> read_preamble(const ByteSource& source, int64_t total_bytes, co
   preamble.header = TRY(parse_npy_header(text));
   const NpyHeader& header = preamble.header;
   if (static_cast<int64_t>(header.extents.size()) > limits.rank) {
-    return invalid_input(fmt::format("an array of rank {}, the limit is {}", header.extents.size(), limits.rank));
+    return invalid_input(
+        fmt::format("an array of rank {}, the limit is {}", header.extents.size(), limits.rank));
   }
   std::optional<int64_t> elements = checked_product(header.extents);
   std::optional<int64_t> bytes = elements ? checked_mul(*elements, header.item_bytes) : std::nullopt;
   preamble.payload_bytes = total_bytes - text_at - text_bytes;
   if (!bytes || *bytes != preamble.payload_bytes) {
-    return invalid_input(fmt::format("an array {} of {} bytes each does not fit the {} bytes after its header",
-                                     to_string(header.extents), header.item_bytes, preamble.payload_bytes));
+    return invalid_input(
+        fmt::format("an array {} of {} bytes each does not fit the {} bytes after its header",
+                    to_string(header.extents), header.item_bytes, preamble.payload_bytes));
   }
   return preamble;
 }
 
 void swap_bytes(std::span<uint8_t> bytes, size_t width) {
-  for (size_t at = 0; at + width <= bytes.size(); at += width) std::reverse(bytes.begin() + at, bytes.begin() + at + width);
+  for (size_t at = 0; at + width <= bytes.size(); at += width)
+    std::reverse(bytes.begin() + at, bytes.begin() + at + width);
 }
 
 // The width in which bytes are swapped: a complex number is two, and text is characters.
@@ -110,11 +116,21 @@ Result<Tensor> row_major(Tensor source, const Limits& limits) {
     return target;
   }
   switch (element_size(source.dtype())) {
-    case 1: to_row_major_as<uint8_t>(source, target); break;
-    case 2: to_row_major_as<uint16_t>(source, target); break;
-    case 4: to_row_major_as<uint32_t>(source, target); break;
-    case 8: to_row_major_as<uint64_t>(source, target); break;
-    default: to_row_major_as<Wide>(source, target); break;
+    case 1:
+      to_row_major_as<uint8_t>(source, target);
+      break;
+    case 2:
+      to_row_major_as<uint16_t>(source, target);
+      break;
+    case 4:
+      to_row_major_as<uint32_t>(source, target);
+      break;
+    case 8:
+      to_row_major_as<uint64_t>(source, target);
+      break;
+    default:
+      to_row_major_as<Wide>(source, target);
+      break;
   }
   return target;
 }
@@ -138,10 +154,12 @@ Result<Tensor> read_strings(const ByteSource& source, const NpyHeader& header, c
   // Each element takes memory even when it takes none in the file.
   if (header.item_bytes == 0 && elements > 0) return unsupported("an array of strings of width 0");
   if (elements > limits.tensor_bytes / static_cast<int64_t>(sizeof(std::string))) {
-    return invalid_input(fmt::format("{} strings need more than the limit of {} bytes", elements, limits.tensor_bytes));
+    return invalid_input(
+        fmt::format("{} strings need more than the limit of {} bytes", elements, limits.tensor_bytes));
   }
   if (header.item_bytes * elements > limits.tensor_bytes) {
-    return invalid_input(fmt::format("strings of {} bytes, the limit is {}", header.item_bytes * elements, limits.tensor_bytes));
+    return invalid_input(fmt::format("strings of {} bytes, the limit is {}", header.item_bytes * elements,
+                                     limits.tensor_bytes));
   }
   Tensor tensor = TRY(Tensor::allocate(DType::kString, header.extents, limits));
   if (elements == 0) return tensor;
@@ -249,7 +267,8 @@ Result<Tensor> read_npy(const std::string& path, const Limits& limits) {
     return {};
   };
   Result<Tensor> tensor = parse_npy(source, file.size(), limits);
-  if (tensor.ok() || tensor.error().message.starts_with(path)) return tensor;  // the system's errors name the path
+  if (tensor.ok() || tensor.error().message.starts_with(path))
+    return tensor;  // the system's errors name the path
   return with_prefix(path + ": ", tensor.error());
 }
 

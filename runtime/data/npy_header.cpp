@@ -35,7 +35,8 @@ class Literals {
     skip_spaces();
     char quote = rest_.empty() ? '\0' : rest_.front();
     size_t end = quote == '\'' || quote == '"' ? rest_.find(quote, 1) : std::string_view::npos;
-    if (end == std::string_view::npos) return invalid_input(fmt::format("the header has {} where a string is expected", here()));
+    if (end == std::string_view::npos)
+      return invalid_input(fmt::format("the header has {} where a string is expected", here()));
     std::string text(rest_.substr(1, end - 1));
     rest_.remove_prefix(end + 1);
     return text;
@@ -70,24 +71,36 @@ class Literals {
 
 DType number_type(char kind, int64_t bytes) {
   auto any = [bytes](DType one, DType two, DType four, DType eight, DType sixteen) {
-    return bytes == 1 ? one : bytes == 2 ? two : bytes == 4 ? four : bytes == 8 ? eight
-         : bytes == 16 ? sixteen : DType::kUndefined;
+    return bytes == 1    ? one
+           : bytes == 2  ? two
+           : bytes == 4  ? four
+           : bytes == 8  ? eight
+           : bytes == 16 ? sixteen
+                         : DType::kUndefined;
   };
   constexpr DType kNone = DType::kUndefined;
   switch (kind) {
-    case 'f': return any(kNone, DType::kF16, DType::kF32, DType::kF64, kNone);
-    case 'i': return any(DType::kI8, DType::kI16, DType::kI32, DType::kI64, kNone);
-    case 'u': return any(DType::kU8, DType::kU16, DType::kU32, DType::kU64, kNone);
-    case 'b': return any(DType::kBool, kNone, kNone, kNone, kNone);
-    case 'c': return any(kNone, kNone, kNone, DType::kC64, DType::kC128);
-    default: return kNone;
+    case 'f':
+      return any(kNone, DType::kF16, DType::kF32, DType::kF64, kNone);
+    case 'i':
+      return any(DType::kI8, DType::kI16, DType::kI32, DType::kI64, kNone);
+    case 'u':
+      return any(DType::kU8, DType::kU16, DType::kU32, DType::kU64, kNone);
+    case 'b':
+      return any(DType::kBool, kNone, kNone, kNone, kNone);
+    case 'c':
+      return any(kNone, kNone, kNone, DType::kC64, DType::kC128);
+    default:
+      return kNone;
   }
 }
 
 Error refused(std::string_view descriptor, char kind, int64_t bytes) {
   std::string_view why = "a type that tensors do not have";
-  if (kind == 'O') why = "Python objects, which are not read; save the array with a number or string type";
-  else if (kind == 'V' && bytes == 2) why = "raw bytes without a type (as bfloat16 is saved); save it as float32";
+  if (kind == 'O')
+    why = "Python objects, which are not read; save the array with a number or string type";
+  else if (kind == 'V' && bytes == 2)
+    why = "raw bytes without a type (as bfloat16 is saved); save it as float32";
   else if (kind == 'V' || (kind == 'f' && bytes == 1)) {
     why = "raw bytes or records without a type (as float8 and int4 are saved); save it as float32 or int8";
   } else if (kind == 'M' || kind == 'm') {
@@ -179,8 +192,8 @@ Result<NpyHeader> parse_npy_header(std::string_view text) {
 
 std::string npy_preamble(std::string_view descriptor, const std::vector<int64_t>& extents) {
   constexpr size_t kStart = 10, kAlignment = 64;
-  std::string dictionary = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descriptor,
-                                       fmt::join(extents, ", "), extents.size() == 1 ? "," : "");
+  std::string dictionary = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}",
+                                       descriptor, fmt::join(extents, ", "), extents.size() == 1 ? "," : "");
   size_t total = (kStart + dictionary.size() + 1 + kAlignment - 1) / kAlignment * kAlignment;
   dictionary.append(total - kStart - dictionary.size() - 1, ' ');
   dictionary.push_back('\n');

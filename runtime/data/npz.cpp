@@ -43,7 +43,8 @@ Result<NamedTensors> read_all(const ReadableFile& file, const Limits& limits) {
   for (const ZipMember& member : members) {
     if (!is_array(member)) continue;
     if (member.bytes > limits.live_bytes - total) {
-      return invalid_input(fmt::format("its arrays unpack to more than the limit of {} bytes", limits.live_bytes));
+      return invalid_input(
+          fmt::format("its arrays unpack to more than the limit of {} bytes", limits.live_bytes));
     }
     total += member.bytes;
     std::string name = array_name(member.name);
@@ -85,13 +86,16 @@ Result<Tensor> read_npz_array(const std::string& path, const std::string& name, 
 Status write_npz(const std::string& path, const NamedTensors& tensors) {
   std::unordered_set<std::string> names;
   for (const auto& [name, tensor] : tensors) {
-    if (!names.insert(name).second) return invalid_input(fmt::format("{}: two arrays are named '{}'", path, name));
-    if (!decode_utf8(name)) return invalid_input(fmt::format("{}: the name of an array is not valid UTF-8", path));
+    if (!names.insert(name).second)
+      return invalid_input(fmt::format("{}: two arrays are named '{}'", path, name));
+    if (!decode_utf8(name))
+      return invalid_input(fmt::format("{}: the name of an array is not valid UTF-8", path));
   }
   return write_file_atomically(path, [&tensors](AtomicFile& file) -> Status {
     ZipWriter writer(file);
     for (const auto& [name, tensor] : tensors) {
-      TRY(writer.add(name + ".npy", [&tensor = tensor](const ByteSink& sink) { return serialize_npy(tensor, sink); }));
+      TRY(writer.add(name + ".npy",
+                     [&tensor = tensor](const ByteSink& sink) { return serialize_npy(tensor, sink); }));
     }
     return writer.finish();
   });

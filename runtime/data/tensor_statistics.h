@@ -34,8 +34,8 @@ struct Ranked {
   double value = 0;
 };
 
-// The `k` largest elements of row `row` of a real tensor, where rows run along the last dimension (a scalar is one
-// row): largest first, the lower index first among equals, NaN after all numbers.
+// The `k` largest elements of row `row` of a real tensor, where rows run along the last dimension (a scalar
+// is one row): largest first, the lower index first among equals, NaN after all numbers.
 std::vector<Ranked> top_k(const Tensor& tensor, int64_t row, int64_t k);
 
 }  // namespace gannet

@@ -9,8 +9,8 @@
 
 namespace gannet {
 
-// The lines of a file without their ends (LF or CR LF), without a byte order mark, and without empty lines at the end:
-// line i is the label of class i, so empty lines between others stay.
+// The lines of a file without their ends (LF or CR LF), without a byte order mark, and without empty lines at
+// the end: line i is the label of class i, so empty lines between others stay.
 Result<std::vector<std::string>> read_lines(const std::string& path, int64_t max_bytes = int64_t{1} << 28);
 
 }  // namespace gannet

@@ -36,7 +36,8 @@ std::optional<std::string> encode_utf8(std::u32string_view code_points) {
     int more = value < 0x80 ? 0 : value < 0x800 ? 1 : value < 0x10000 ? 2 : 3;
     constexpr std::array<uint32_t, 4> kLead = {0, 0xc0, 0xe0, 0xf0};
     result.push_back(static_cast<char>(kLead[static_cast<size_t>(more)] | value >> (6 * more)));
-    for (int k = more - 1; k >= 0; --k) result.push_back(static_cast<char>(0x80 | ((value >> (6 * k)) & 0x3f)));
+    for (int k = more - 1; k >= 0; --k)
+      result.push_back(static_cast<char>(0x80 | ((value >> (6 * k)) & 0x3f)));
   }
   return result;
 }

@@ -38,8 +38,12 @@ uint64_t little(std::span<const uint8_t> bytes, size_t offset, size_t width) {
   for (size_t i = 0; i < width; ++i) value |= uint64_t{bytes[offset + i]} << (8 * i);
   return value;
 }
-uint16_t u16(std::span<const uint8_t> bytes, size_t offset) { return static_cast<uint16_t>(little(bytes, offset, 2)); }
-uint32_t u32(std::span<const uint8_t> bytes, size_t offset) { return static_cast<uint32_t>(little(bytes, offset, 4)); }
+uint16_t u16(std::span<const uint8_t> bytes, size_t offset) {
+  return static_cast<uint16_t>(little(bytes, offset, 2));
+}
+uint32_t u32(std::span<const uint8_t> bytes, size_t offset) {
+  return static_cast<uint32_t>(little(bytes, offset, 4));
+}
 uint64_t u64(std::span<const uint8_t> bytes, size_t offset) { return little(bytes, offset, 8); }
 
 void append(std::string& out, uint64_t value, int width) {
@@ -103,7 +107,8 @@ Status apply_zip64(std::span<const uint8_t> extra, ZipMember& member, std::span<
       size_t position = at;
       for (size_t i = 0; i < fields.size(); ++i) {
         if (!wanted[i]) continue;
-        if (position + 8 > at + length) return damaged(fmt::format("member '{}': short zip64 field", member.name));
+        if (position + 8 > at + length)
+          return damaged(fmt::format("member '{}': short zip64 field", member.name));
         uint64_t value = u64(extra, position);
         if (value > std::numeric_limits<int64_t>::max()) {
           return damaged(fmt::format("member '{}': size {}", member.name, value));
@@ -135,10 +140,13 @@ Result<ZipMember> parse_member(std::span<const uint8_t> directory, size_t& at) {
   member.packed_bytes = packed;
   member.bytes = bytes;
   member.header_offset = offset;
-  if (u16(entry, 8) & kEncryptedFlag) return unsupported(fmt::format("member '{}' is encrypted", member.name));
+  if (u16(entry, 8) & kEncryptedFlag)
+    return unsupported(fmt::format("member '{}' is encrypted", member.name));
   if (member.method != 0 && member.method != 8) {
-    return unsupported(fmt::format("member '{}' uses compression method {}; only stored (0) and deflated (8) "
-                                   "members are read", member.name, member.method));
+    return unsupported(
+        fmt::format("member '{}' uses compression method {}; only stored (0) and deflated (8) "
+                    "members are read",
+                    member.name, member.method));
   }
   std::array<bool, 3> wanted = {bytes == kInHeader64, packed == kInHeader64, offset == kInHeader64};
   if (wanted[0] || wanted[1] || wanted[2]) {
@@ -195,10 +203,12 @@ class MemberStream {
   Status finish() {
     std::array<uint8_t, 16384> rest;
     while (done_ < member_.bytes) {
-      TRY(read(std::span(rest).first(std::min<size_t>(rest.size(), static_cast<size_t>(member_.bytes - done_)))));
+      TRY(read(
+          std::span(rest).first(std::min<size_t>(rest.size(), static_cast<size_t>(member_.bytes - done_)))));
     }
     if (checksum_ != member_.crc) {
-      return damaged(fmt::format("member '{}': checksum {:08x}, expected {:08x}", member_.name, checksum_, member_.crc));
+      return damaged(
+          fmt::format("member '{}': checksum {:08x}, expected {:08x}", member_.name, checksum_, member_.crc));
     }
     return {};
   }
@@ -220,11 +230,13 @@ class MemberStream {
       size_t given = wanted - zlib_.avail_out;
       out = out.subspan(given);
       if (code == Z_STREAM_END && !out.empty()) {
-        return damaged(fmt::format("member '{}' unpacks to fewer than {} bytes", member_.name, member_.bytes));
+        return damaged(
+            fmt::format("member '{}' unpacks to fewer than {} bytes", member_.name, member_.bytes));
       }
       bool starved = code == Z_BUF_ERROR && zlib_.avail_in == 0 && packed_left_ > 0;
       if (code != Z_OK && code != Z_STREAM_END && !starved) {
-        return damaged(fmt::format("member '{}': {}", member_.name, zlib_.msg ? zlib_.msg : "the deflate data ends early"));
+        return damaged(fmt::format("member '{}': {}", member_.name,
+                                   zlib_.msg ? zlib_.msg : "the deflate data ends early"));
       }
     }
     return {};
@@ -288,7 +300,8 @@ Result<std::vector<ZipMember>> list_zip(const ReadableFile& file) {
     return damaged(fmt::format("the central directory has {} bytes at {} of a file of {} bytes", place.bytes,
                                place.offset, file.size()));
   }
-  if (place.bytes > kMaxDirectoryBytes) return unsupported(fmt::format("a central directory of {} bytes", place.bytes));
+  if (place.bytes > kMaxDirectoryBytes)
+    return unsupported(fmt::format("a central directory of {} bytes", place.bytes));
   std::vector<uint8_t> directory =
       TRY(read_block(file, static_cast<int64_t>(place.offset), static_cast<int64_t>(place.bytes)));
   std::vector<ZipMember> members;
@@ -300,7 +313,8 @@ Result<std::vector<ZipMember>> list_zip(const ReadableFile& file) {
     // Members that share packed bytes multiply a small file into a large one.
     packed_total += member.packed_bytes;
     if (packed_total > file.size()) return damaged("its members overlap");
-    if (!names.insert(member.name).second) return damaged(fmt::format("two members are named '{}'", member.name));
+    if (!names.insert(member.name).second)
+      return damaged(fmt::format("two members are named '{}'", member.name));
     members.push_back(std::move(member));
   }
   if (members.size() != place.members) {
@@ -309,8 +323,9 @@ Result<std::vector<ZipMember>> list_zip(const ReadableFile& file) {
   return members;
 }
 
-Status read_zip_member(const ReadableFile& file, const ZipMember& member,
-                       const std::function<Status(const std::function<Status(std::span<uint8_t>)>&)>& consume) {
+Status read_zip_member(
+    const ReadableFile& file, const ZipMember& member,
+    const std::function<Status(const std::function<Status(std::span<uint8_t>)>&)>& consume) {
   std::vector<uint8_t> header = TRY(read_block(file, member.header_offset, kLocalBytes));
   if (u32(header, 0) != kLocalSignature) {
     return damaged(fmt::format("member '{}' has no header at {}", member.name, member.header_offset));
@@ -328,7 +343,8 @@ Status read_zip_member(const ReadableFile& file, const ZipMember& member,
 
 Status ZipWriter::add(const std::string& name, const std::function<Status(const Sink&)>& serialize) {
   if (name.empty() || name.size() > 65535) {
-    return invalid_input(fmt::format("a member name of {} bytes; a zip archive allows 1 to 65535", name.size()));
+    return invalid_input(
+        fmt::format("a member name of {} bytes; a zip archive allows 1 to 65535", name.size()));
   }
   ZipMember member;
   member.name = name;

@@ -14,7 +14,9 @@ using testing::HasSubstr;
 std::string reason(const Datum& actual, const Datum& expected, const Tolerance& tolerance = {}) {
   return difference(actual, expected, tolerance).value_or("");
 }
-Tensor floats(std::initializer_list<float> values) { return Tensor::from<float>({static_cast<int64_t>(values.size())}, values); }
+Tensor floats(std::initializer_list<float> values) {
+  return Tensor::from<float>({static_cast<int64_t>(values.size())}, values);
+}
 
 TEST(Compare, AllowsRounding) {
   EXPECT_EQ(reason(floats({1.0005f, NAN, INFINITY, 0}), floats({1, NAN, INFINITY, 0})), "");
@@ -26,9 +28,11 @@ TEST(Compare, AllowsRounding) {
 }
 
 TEST(Compare, NamesTheWorst) {
-  Tensor actual = Tensor::from<float>({2, 2}, {1, 2.5f, 3, 7}), expected = Tensor::from<float>({2, 2}, {1, 2, 3, 4});
-  EXPECT_EQ(reason(actual, expected),
-            "2 of 4 elements differ by more than 1e-07 + 0.001 * |expected|; worst by 3 at [1, 1]: 7, expected 4");
+  Tensor actual = Tensor::from<float>({2, 2}, {1, 2.5f, 3, 7}),
+         expected = Tensor::from<float>({2, 2}, {1, 2, 3, 4});
+  EXPECT_EQ(
+      reason(actual, expected),
+      "2 of 4 elements differ by more than 1e-07 + 0.001 * |expected|; worst by 3 at [1, 1]: 7, expected 4");
 }
 
 TEST(Compare, NothingMakesUpForNanAndInfinity) {
@@ -48,9 +52,11 @@ TEST(Compare, TypesAndShapes) {
 
 TEST(Compare, ExactTypes) {
   Tolerance loose{1, 1, 1};
-  EXPECT_THAT(reason(Tensor::scalar(int64_t{9007199254740993}), Tensor::scalar(int64_t{9007199254740992}), loose),
-              AllOf(HasSubstr("1 of 1 elements differ; "), HasSubstr("9007199254740993, expected 9007199254740992")));
-  EXPECT_EQ(reason(Tensor::scalar(true), Tensor::scalar(false), loose), "1 of 1 elements differ; first at []: true, expected false");
+  EXPECT_THAT(
+      reason(Tensor::scalar(int64_t{9007199254740993}), Tensor::scalar(int64_t{9007199254740992}), loose),
+      AllOf(HasSubstr("1 of 1 elements differ; "), HasSubstr("9007199254740993, expected 9007199254740992")));
+  EXPECT_EQ(reason(Tensor::scalar(true), Tensor::scalar(false), loose),
+            "1 of 1 elements differ; first at []: true, expected false");
   EXPECT_NE(reason(Tensor::scalar(std::string("a")), Tensor::scalar(std::string("b")), loose), "");
   EXPECT_EQ(reason(Tensor::scalar<uint8_t>(100), Tensor::scalar<uint8_t>(101), {0, 1, 0}), "");
   EXPECT_NE(reason(Tensor::scalar<uint8_t>(100), Tensor::scalar<uint8_t>(101)), "");
@@ -64,7 +70,9 @@ TEST(Compare, EveryTypeEqualsItself) {
 }
 
 TEST(Compare, ComplexByMagnitude) {
-  auto complex = [](float real, float imaginary) { return Tensor::scalar(std::complex<float>(real, imaginary)); };
+  auto complex = [](float real, float imaginary) {
+    return Tensor::scalar(std::complex<float>(real, imaginary));
+  };
   EXPECT_EQ(reason(complex(0, 1000.5f), complex(0.5f, 1000)), "");
   EXPECT_NE(reason(complex(0, 1002), complex(0, 1000)), "");
   EXPECT_NE(reason(complex(NAN, 0), complex(0, 0)), "");
@@ -74,7 +82,8 @@ TEST(Compare, ComplexByMagnitude) {
 
 TEST(Compare, SequencesAndOptionals) {
   Type type = Type::tensor(DType::kF32);
-  Datum one = Datum::sequence({floats({1}), floats({2})}, type), other = Datum::sequence({floats({1}), floats({3})}, type);
+  Datum one = Datum::sequence({floats({1}), floats({2})}, type),
+        other = Datum::sequence({floats({1}), floats({3})}, type);
   EXPECT_EQ(reason(one, one), "");
   EXPECT_THAT(reason(one, other), testing::StartsWith("element 1: 1 of 1 elements differ"));
   EXPECT_EQ(reason(one, Datum::sequence({}, type)), "a sequence of 2 elements, expected 0");

@@ -1,4 +1,5 @@
-// Files cut short and files with changed bytes: readers answer with a tensor, a picture or an error, never worse.
+// Files cut short and files with changed bytes: readers answer with a tensor, a picture or an error, never
+// worse.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -31,10 +32,18 @@ void damage(const std::string& bytes, int count, const Read& read) {
     for (uint32_t k = random() % 4 + 1; k > 0; --k) {
       char& byte = changed[random() % changed.size()];
       switch (random() % 4) {
-        case 0: byte = static_cast<char>(random()); break;
-        case 1: byte = static_cast<char>(byte ^ (1 << random() % 8)); break;
-        case 2: byte = '\xff'; break;
-        default: byte = static_cast<char>(byte + 1); break;
+        case 0:
+          byte = static_cast<char>(random());
+          break;
+        case 1:
+          byte = static_cast<char>(byte ^ (1 << random() % 8));
+          break;
+        case 2:
+          byte = '\xff';
+          break;
+        default:
+          byte = static_cast<char>(byte + 1);
+          break;
       }
     }
     read(changed);
@@ -48,7 +57,8 @@ std::string bytes_of(const std::function<Status(const std::string&)>& write) {
 }
 
 TEST(Damage, Npy) {
-  for (const Tensor& tensor : {Tensor::from<float>({2, 3}, {1, 2, 3, 4, 5, 6}), Tensor::from<std::string>({2}, {"ab", "\xc3\xa9"})}) {
+  for (const Tensor& tensor : {Tensor::from<float>({2, 3}, {1, 2, 3, 4, 5, 6}),
+                               Tensor::from<std::string>({2}, {"ab", "\xc3\xa9"})}) {
     std::string bytes = bytes_of([&](const std::string& path) { return write_npy(path, tensor); });
     damage(bytes, 3000, [&](const std::string& changed) {
       size_t at = 0;
@@ -71,7 +81,8 @@ class MemoryFile {
   MemoryFile() : descriptor_(::memfd_create("test", MFD_CLOEXEC)) {}
   std::string write(const std::string& bytes) {
     EXPECT_EQ(::ftruncate(descriptor_.value(), 0), 0);
-    EXPECT_EQ(::pwrite(descriptor_.value(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+    EXPECT_EQ(::pwrite(descriptor_.value(), bytes.data(), bytes.size(), 0),
+              static_cast<ssize_t>(bytes.size()));
     return "/proc/self/fd/" + std::to_string(descriptor_.value());
   }
 
@@ -95,7 +106,8 @@ TEST(Damage, Pictures) {
   options.max_pixels = 1 << 16;
   for (const SamplePicture& sample : sample_pictures()) {
     damage(std::string(sample.file.begin(), sample.file.end()), 2000, [&](const std::string& changed) {
-      Result<Image> image = decode_image({reinterpret_cast<const uint8_t*>(changed.data()), changed.size()}, options);
+      Result<Image> image =
+          decode_image({reinterpret_cast<const uint8_t*>(changed.data()), changed.size()}, options);
       if (!image.ok()) return;
       EXPECT_EQ(static_cast<int64_t>(image->pixels.size()), image->height * image->width * image->channels);
     });

@@ -37,8 +37,10 @@ TEST(File, RefusesWhatIsNotARegularFile) {
 
 TEST(File, RefusesMoreThanTheLimit) {
   TemporaryFolder folder;
-  EXPECT_THAT(read_file(folder.write("x", "12345"), 4).error().message, HasSubstr("5 bytes long, the limit is 4"));
-  EXPECT_THAT(MappedFile::open(folder.path("x"), 4).error().message, HasSubstr("5 bytes long, the limit is 4"));
+  EXPECT_THAT(read_file(folder.write("x", "12345"), 4).error().message,
+              HasSubstr("5 bytes long, the limit is 4"));
+  EXPECT_THAT(MappedFile::open(folder.path("x"), 4).error().message,
+              HasSubstr("5 bytes long, the limit is 4"));
 }
 
 TEST(File, ReadAtNamesWhatIsMissing) {
@@ -118,10 +120,12 @@ TEST(AtomicFile, ReportsAFullDisk) {
 TEST(AtomicFile, NamesTheReasonWhenItCannotBeMade) {
   TemporaryFolder folder;
   std::string path = folder.path("no/such/folder");
-  EXPECT_THAT(write_file_atomically(path, "x").error().message, AllOf(StartsWith(path), HasSubstr("No such file")));
+  EXPECT_THAT(write_file_atomically(path, "x").error().message,
+              AllOf(StartsWith(path), HasSubstr("No such file")));
   EXPECT_THAT(write_file_atomically(folder.path(""), "x").error().message, HasSubstr("is a folder"));
   folder.write("file", "");
-  EXPECT_THAT(write_file_atomically(folder.path("file/x"), "x").error().message, HasSubstr("Not a directory"));
+  EXPECT_THAT(write_file_atomically(folder.path("file/x"), "x").error().message,
+              HasSubstr("Not a directory"));
   if (::geteuid() == 0) return;  // permissions do not bind root
   ASSERT_EQ(::chmod(folder.path("").c_str(), 0500), 0);
   EXPECT_THAT(write_file_atomically(folder.path("x"), "x").error().message, HasSubstr("Permission denied"));

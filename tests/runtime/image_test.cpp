@@ -28,7 +28,8 @@ TEST(Image, DecodesEveryFlavour) {
     EXPECT_EQ(image->width, sample.width) << sample.name;
     EXPECT_EQ(image->channels, sample.channels) << sample.name;
     int worst = 0;
-    for (size_t i = 0; i < sample.pixels.size(); ++i) worst = std::max(worst, std::abs(image->pixels[i] - sample.pixels[i]));
+    for (size_t i = 0; i < sample.pixels.size(); ++i)
+      worst = std::max(worst, std::abs(image->pixels[i] - sample.pixels[i]));
     // Versions of libjpeg differ in the last bits.
     EXPECT_LE(worst, sample.name.starts_with("png") ? 0 : 3) << sample.name;
   }
@@ -37,7 +38,8 @@ TEST(Image, DecodesEveryFlavour) {
 TEST(Image, TruncatedFilesAreErrors) {
   for (const SamplePicture& sample : sample_pictures()) {
     for (size_t size = 0; size < sample.file.size(); ++size) {
-      EXPECT_FALSE(decode_image(std::span(sample.file).first(size)).ok()) << sample.name << " cut to " << size;
+      EXPECT_FALSE(decode_image(std::span(sample.file).first(size)).ok())
+          << sample.name << " cut to " << size;
     }
   }
 }
@@ -57,7 +59,8 @@ TEST(Image, RefusesWhatIsTooLarge) {
   ImageDecodeOptions options;
   options.max_pixels = 34;
   for (const SamplePicture& sample : sample_pictures()) {
-    EXPECT_THAT(decode_image(sample.file, options).error().message, HasSubstr("the limits are")) << sample.name;
+    EXPECT_THAT(decode_image(sample.file, options).error().message, HasSubstr("the limits are"))
+        << sample.name;
   }
 }
 
@@ -93,7 +96,8 @@ TEST(Image, PngRoundTrips) {
   TemporaryFolder folder;
   ASSERT_TRUE(write_png(folder.path("x.png"), ramp(2, 2, 3)).ok());
   EXPECT_EQ(read_image(folder.path("x.png"))->pixels, ramp(2, 2, 3).pixels);
-  EXPECT_THAT(write_png(folder.path("x.png"), Image{0, 2, 3, {}}).error().message, StartsWith(folder.path("x.png")));
+  EXPECT_THAT(write_png(folder.path("x.png"), Image{0, 2, 3, {}}).error().message,
+              StartsWith(folder.path("x.png")));
 }
 
 TEST(Image, BilinearCountsEveryPixelWhenShrinking) {

@@ -25,8 +25,10 @@ TEST(InputFile, ArraysMustMatch) {
   EXPECT_TRUE(read_input(path, DType::kF32, Extents{1, 2}).ok());
   EXPECT_TRUE(read_input(path, DType::kF32, Extents{-1, 2}).ok());
   EXPECT_TRUE(read_input(path, DType::kUndefined, std::nullopt).ok());
-  EXPECT_EQ(error(read_input(path, DType::kI64, Extents{-1, 2})), path + ": holds f32[1, 2], the input is i64[?, 2]");
-  EXPECT_THAT(error(read_input(path, DType::kF32, Extents{2})), HasSubstr("holds f32[1, 2], the input is f32[2]"));
+  EXPECT_EQ(error(read_input(path, DType::kI64, Extents{-1, 2})),
+            path + ": holds f32[1, 2], the input is i64[?, 2]");
+  EXPECT_THAT(error(read_input(path, DType::kF32, Extents{2})),
+              HasSubstr("holds f32[1, 2], the input is f32[2]"));
 }
 
 TEST(InputFile, NarrowTypesComeFromTheirStandIns) {
@@ -38,7 +40,8 @@ TEST(InputFile, NarrowTypesComeFromTheirStandIns) {
   EXPECT_FALSE(read_input(path, DType::kF16, Extents{2}).ok());
   ASSERT_TRUE(write_npy(path, Tensor::from<int8_t>({2}, {-8, 7})).ok());
   EXPECT_EQ(read_input(path, DType::kI4, Extents{2})->int_at(0), -8);
-  EXPECT_THAT(error(read_input(path, DType::kI2, Extents{2})), HasSubstr("element 0 is -8; i2 holds -2 to 1"));
+  EXPECT_THAT(error(read_input(path, DType::kI2, Extents{2})),
+              HasSubstr("element 0 is -8; i2 holds -2 to 1"));
 }
 
 TEST(InputFile, ArchivesByName) {
@@ -47,12 +50,14 @@ TEST(InputFile, ArchivesByName) {
   ASSERT_TRUE(write_npz(path, {{"a", Tensor::scalar(1.f)}, {"b#c", Tensor::scalar(2.f)}}).ok());
   EXPECT_EQ(read_input(path + "#a", DType::kF32, Extents{})->double_at(0), 1);
   EXPECT_THAT(error(read_input(path, DType::kF32, Extents{})), HasSubstr("holds 2 arrays; choose one"));
-  EXPECT_THAT(error(read_input(path + "#z", DType::kF32, Extents{})), HasSubstr("no array 'z'; there are 'a', 'b#c'"));
+  EXPECT_THAT(error(read_input(path + "#z", DType::kF32, Extents{})),
+              HasSubstr("no array 'z'; there are 'a', 'b#c'"));
   std::string single = folder.path("with#hash.npz");
   ASSERT_TRUE(write_npz(single, {{"a", Tensor::scalar(5.f)}}).ok());
   EXPECT_EQ(read_input(single, DType::kF32, Extents{})->double_at(0), 5);
   EXPECT_EQ(read_input(single + "#a", DType::kF32, Extents{})->double_at(0), 5);
-  EXPECT_THAT(error(read_input(folder.write("y.bin", "1234") + "#a", DType::kF32, Extents{})), HasSubstr("not an archive"));
+  EXPECT_THAT(error(read_input(folder.write("y.bin", "1234") + "#a", DType::kF32, Extents{})),
+              HasSubstr("not an archive"));
 }
 
 TEST(InputFile, PicturesTakeWhatTheModelWants) {
@@ -65,9 +70,12 @@ TEST(InputFile, PicturesTakeWhatTheModelWants) {
   EXPECT_THAT(read_input(path, DType::kF32, Extents{-1, -1, -1, -1})->extents(), ElementsAre(1, 3, 2, 3));
   EXPECT_THAT(read_input(path, DType::kF32, Extents{3, 4, 5})->extents(), ElementsAre(3, 4, 5));
   EXPECT_THAT(read_input(path, DType::kF32, std::nullopt)->extents(), ElementsAre(1, 1, 2, 3));
-  EXPECT_THAT(error(read_input(path, DType::kF32, Extents{8, 3, 4, 5})), HasSubstr("holds f32[1, 3, 4, 5], the input is f32[8, 3, 4, 5]"));
-  EXPECT_THAT(error(read_input(path, DType::kI64, Extents{1, 3, 4, 5})), AllOf(StartsWith(path), HasSubstr("i64")));
-  EXPECT_THAT(error(read_input(path, DType::kF32, Extents{1, 64, 4, 5})), HasSubstr("1 or 3 channels, not 64"));
+  EXPECT_THAT(error(read_input(path, DType::kF32, Extents{8, 3, 4, 5})),
+              HasSubstr("holds f32[1, 3, 4, 5], the input is f32[8, 3, 4, 5]"));
+  EXPECT_THAT(error(read_input(path, DType::kI64, Extents{1, 3, 4, 5})),
+              AllOf(StartsWith(path), HasSubstr("i64")));
+  EXPECT_THAT(error(read_input(path, DType::kF32, Extents{1, 64, 4, 5})),
+              HasSubstr("1 or 3 channels, not 64"));
   EXPECT_THAT(error(read_input(path, DType::kF32, Extents{12})), HasSubstr("rank 4 or 3"));
 }
 
@@ -76,11 +84,14 @@ TEST(InputFile, RawElementsFitExactly) {
   std::string path = folder.write("x.bin", std::string("\1\0\0\0\2\0\0\0", 8));
   EXPECT_THAT(read_input(path, DType::kI32, Extents{2})->data<int32_t>(), ElementsAre(1, 2));
   EXPECT_THAT(read_input(path, DType::kI16, Extents{2, -1})->extents(), ElementsAre(2, 2));
-  EXPECT_THAT(error(read_input(path, DType::kI32, Extents{3})), HasSubstr("is 8 bytes long, i32[3] takes 12"));
-  EXPECT_THAT(error(read_input(path, DType::kI32, Extents{3, -1})), HasSubstr("8 bytes do not fit i32[3, ?]"));
+  EXPECT_THAT(error(read_input(path, DType::kI32, Extents{3})),
+              HasSubstr("is 8 bytes long, i32[3] takes 12"));
+  EXPECT_THAT(error(read_input(path, DType::kI32, Extents{3, -1})),
+              HasSubstr("8 bytes do not fit i32[3, ?]"));
   EXPECT_THAT(error(read_input(path, DType::kI32, Extents{0, -1})), HasSubstr("do not fit"));
   EXPECT_THAT(error(read_input(path, DType::kI32, Extents{-1, -1})), HasSubstr("at most one open extent"));
-  EXPECT_THAT(error(read_input(path, DType::kI32, Extents{int64_t{1} << 62, 4})), HasSubstr("takes more than"));
+  EXPECT_THAT(error(read_input(path, DType::kI32, Extents{int64_t{1} << 62, 4})),
+              HasSubstr("takes more than"));
   EXPECT_THAT(error(read_input(path, DType::kUndefined, Extents{2})), HasSubstr("need a type and a shape"));
   EXPECT_THAT(error(read_input(path, DType::kI32, std::nullopt)), HasSubstr("need a type and a shape"));
   EXPECT_THAT(error(read_input(path, DType::kString, Extents{2})), HasSubstr("not read"));
@@ -89,7 +100,8 @@ TEST(InputFile, RawElementsFitExactly) {
 TEST(InputFile, NamesPromiseContent) {
   TemporaryFolder folder;
   EXPECT_THAT(error(read_input(folder.write("x.npy", "1234"), DType::kF32, Extents{1})), HasSubstr(".npy"));
-  EXPECT_THAT(error(read_input(folder.write("x.PNG", "1234"), DType::kF32, Extents{1, 1, 1, 1})), HasSubstr("neither a PNG"));
+  EXPECT_THAT(error(read_input(folder.write("x.PNG", "1234"), DType::kF32, Extents{1, 1, 1, 1})),
+              HasSubstr("neither a PNG"));
   EXPECT_THAT(error(read_input(folder.write("x.npz", "1234"), DType::kF32, Extents{1})), HasSubstr("zip"));
   EXPECT_FALSE(is_recognized_input(folder.path("x.npy")));
   EXPECT_FALSE(is_recognized_input(folder.path("missing")));
@@ -97,7 +109,10 @@ TEST(InputFile, NamesPromiseContent) {
 
 TEST(TextLists, KeepLinesInTheirPlaces) {
   TemporaryFolder folder;
-  EXPECT_THAT(*read_lines(folder.write("x", "\xef\xbb\xbf" "a\r\n\nb c\n\n\n")), ElementsAre("a", "", "b c"));
+  EXPECT_THAT(*read_lines(folder.write("x",
+                                       "\xef\xbb\xbf"
+                                       "a\r\n\nb c\n\n\n")),
+              ElementsAre("a", "", "b c"));
   EXPECT_THAT(*read_lines(folder.write("x", "last")), ElementsAre("last"));
   EXPECT_THAT(*read_lines(folder.write("x", "")), ElementsAre());
 }

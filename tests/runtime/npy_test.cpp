@@ -56,7 +56,8 @@ TEST(Npy, RoundTripsEveryTypeItHas) {
     for (std::vector<int64_t> extents : {std::vector<int64_t>{}, {3}, {2, 3}, {0, 2}, {1, 2, 1, 2}}) {
       Tensor tensor = Tensor::zeros(dtype, extents);
       uint8_t* bytes = static_cast<uint8_t*>(tensor.mutable_raw());
-      for (int64_t i = 0; i < tensor.bytes(); ++i) bytes[i] = dtype == DType::kBool ? i % 2 : static_cast<uint8_t>(37 * i);
+      for (int64_t i = 0; i < tensor.bytes(); ++i)
+        bytes[i] = dtype == DType::kBool ? i % 2 : static_cast<uint8_t>(37 * i);
       EXPECT_TRUE(round_trip(tensor).identical(tensor)) << type_string(tensor);
     }
   }
@@ -95,7 +96,8 @@ TEST(Npy, ReadsAllVersionsAndSpellings) {
   EXPECT_TRUE(read(npy(header("<i4", "(2,)"), payload, 2))->identical(expected));
   EXPECT_TRUE(read(npy(header("<i4", "(2,)"), payload, 3))->identical(expected));
   EXPECT_TRUE(read(npy(header("=i4", "(2L,)"), payload))->identical(expected));
-  EXPECT_TRUE(read(npy("{\"shape\":(2,),\"fortran_order\":True,\"descr\":\"<i4\"}", payload))->identical(expected));
+  EXPECT_TRUE(
+      read(npy("{\"shape\":(2,),\"fortran_order\":True,\"descr\":\"<i4\"}", payload))->identical(expected));
 }
 
 TEST(Npy, ReadsBigEndian) {
@@ -121,7 +123,8 @@ TEST(Npy, TransposesFortranOrder) {
 }
 
 TEST(Npy, ReadsBoolsAsTruthValues) {
-  EXPECT_TRUE(read(npy(header("|b1", "(3,)"), std::string("\0\1\7", 3)))->identical(Tensor::from<bool>({3}, {false, true, true})));
+  EXPECT_TRUE(read(npy(header("|b1", "(3,)"), std::string("\0\1\7", 3)))
+                  ->identical(Tensor::from<bool>({3}, {false, true, true})));
 }
 
 TEST(Npy, RefusesTypesThatTensorsLack) {
@@ -130,7 +133,8 @@ TEST(Npy, RefusesTypesThatTensorsLack) {
   EXPECT_THAT(error(npy(header("<f1", "(1,)"), "1")), HasSubstr("float8"));
   EXPECT_THAT(error(npy(header("<M8[ns]", "(1,)"), "12345678")), HasSubstr("dates"));
   EXPECT_THAT(error(npy(header("<f16", "(1,)"), "1234567812345678")), HasSubstr("'<f16'"));
-  EXPECT_THAT(error(npy("{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (1,)}", "1234")), HasSubstr("records"));
+  EXPECT_THAT(error(npy("{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (1,)}", "1234")),
+              HasSubstr("records"));
   EXPECT_TRUE(read(npy(header("bfloat16", "(1,)"), std::string("\x80\x3f", 2)))->dtype() == DType::kBF16);
 }
 

@@ -21,9 +21,9 @@ std::string little(uint64_t value, int width) {
 std::string npy_bytes(const Tensor& tensor) {
   std::string bytes;
   EXPECT_TRUE(serialize_npy(tensor, [&](std::span<const uint8_t> part) -> Status {
-    bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
-    return {};
-  }).ok());
+                bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
+                return {};
+              }).ok());
   return bytes;
 }
 
@@ -51,13 +51,15 @@ struct OneMember {
   bool zip64 = false;
 
   std::string archive() const {
-    std::string local = little(0x04034b50, 4) + little(45, 2) + little(flags, 2) + little(method, 2) + std::string(16, '\0') +
-                        little(name.size(), 2) + little(0, 2) + name + packed;
-    std::string extra = zip64 ? little(1, 2) + little(16, 2) + little(bytes, 8) + little(packed.size(), 8) : "";
-    std::string central = little(0x02014b50, 4) + little(45, 2) + little(45, 2) + little(flags, 2) + little(method, 2) +
-                          std::string(4, '\0') + little(crc, 4) + little(zip64 ? 0xffffffff : packed.size(), 4) +
-                          little(zip64 ? 0xffffffff : bytes, 4) + little(name.size(), 2) + little(extra.size(), 2) +
-                          std::string(14, '\0') + name + extra;
+    std::string local = little(0x04034b50, 4) + little(45, 2) + little(flags, 2) + little(method, 2) +
+                        std::string(16, '\0') + little(name.size(), 2) + little(0, 2) + name + packed;
+    std::string extra =
+        zip64 ? little(1, 2) + little(16, 2) + little(bytes, 8) + little(packed.size(), 8) : "";
+    std::string central = little(0x02014b50, 4) + little(45, 2) + little(45, 2) + little(flags, 2) +
+                          little(method, 2) + std::string(4, '\0') + little(crc, 4) +
+                          little(zip64 ? 0xffffffff : packed.size(), 4) +
+                          little(zip64 ? 0xffffffff : bytes, 4) + little(name.size(), 2) +
+                          little(extra.size(), 2) + std::string(14, '\0') + name + extra;
     return local + central + little(0x06054b50, 4) + little(0, 4) + little(1, 2) + little(1, 2) +
            little(central.size(), 4) + little(local.size(), 4) + little(0, 2);
   }
@@ -67,7 +69,8 @@ OneMember member_of(const std::string& contents, bool deflate_it) {
   OneMember member;
   member.packed = deflate_it ? deflated(contents) : contents;
   member.bytes = contents.size();
-  member.crc = static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(contents.data()), contents.size()));
+  member.crc =
+      static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(contents.data()), contents.size()));
   member.method = deflate_it ? 8 : 0;
   return member;
 }
@@ -80,13 +83,16 @@ std::string error(const std::string& archive, const Limits& limits = {}) {
 
 Tensor counting(int64_t count) {
   Tensor tensor = Tensor::zeros(DType::kI32, {count});
-  for (int64_t i = 0; i < count; ++i) tensor.mutable_data<int32_t>()[static_cast<size_t>(i)] = static_cast<int32_t>(i / 7);
+  for (int64_t i = 0; i < count; ++i)
+    tensor.mutable_data<int32_t>()[static_cast<size_t>(i)] = static_cast<int32_t>(i / 7);
   return tensor;
 }
 
 TEST(Npz, RoundTripsInOrder) {
   TemporaryFolder folder;
-  NamedTensors tensors = {{"z/first", counting(5)}, {"a", Tensor::scalar(2.5)}, {"\xc3\xa9", Tensor::from<std::string>({1}, {"text"})},
+  NamedTensors tensors = {{"z/first", counting(5)},
+                          {"a", Tensor::scalar(2.5)},
+                          {"\xc3\xa9", Tensor::from<std::string>({1}, {"text"})},
                           {"none", Tensor::zeros(DType::kF32, {0, 3})}};
   ASSERT_TRUE(write_npz(folder.path("x.npz"), tensors).ok());
   NamedTensors again = *read_npz(folder.path("x.npz"));
@@ -105,7 +111,8 @@ TEST(Npz, RoundTripsInOrder) {
 TEST(Npz, HoldsMoreMembersThanSixteenBitsCount) {
   TemporaryFolder folder;
   NamedTensors tensors;
-  for (int i = 0; i < 70'000; ++i) tensors.emplace_back(std::to_string(i), Tensor::scalar<uint8_t>(static_cast<uint8_t>(i)));
+  for (int i = 0; i < 70'000; ++i)
+    tensors.emplace_back(std::to_string(i), Tensor::scalar<uint8_t>(static_cast<uint8_t>(i)));
   ASSERT_TRUE(write_npz(folder.path("x.npz"), tensors).ok());
   EXPECT_EQ(read_npz(folder.path("x.npz"))->size(), tensors.size());
 }
@@ -117,19 +124,21 @@ TEST(Npz, ReadsDeflatedMembers) {
   EXPECT_TRUE((*read_npz(folder.write("x.npz", member.archive())))[0].second.identical(tensor));
   member.zip64 = true;
   EXPECT_TRUE((*read_npz(folder.write("x.npz", member.archive())))[0].second.identical(tensor));
-  EXPECT_TRUE((*read_npz(folder.write("x.npz", member.archive() )))[0].second.identical(tensor));
+  EXPECT_TRUE((*read_npz(folder.write("x.npz", member.archive())))[0].second.identical(tensor));
 }
 
 TEST(Npz, FindsOneArrayByName) {
   TemporaryFolder folder;
   ASSERT_TRUE(write_npz(folder.path("x.npz"), {{"a", counting(1)}, {"b", counting(2)}}).ok());
   EXPECT_EQ(read_npz_array(folder.path("x.npz"), "b")->elements(), 2);
-  EXPECT_THAT(read_npz_array(folder.path("x.npz"), "c").error().message, HasSubstr("no array 'c'; there are 'a', 'b'"));
+  EXPECT_THAT(read_npz_array(folder.path("x.npz"), "c").error().message,
+              HasSubstr("no array 'c'; there are 'a', 'b'"));
 }
 
 TEST(Npz, RefusesNamesThatClash) {
   TemporaryFolder folder;
-  EXPECT_THAT(write_npz(folder.path("x.npz"), {{"a", counting(1)}, {"a", counting(1)}}).error().message, HasSubstr("'a'"));
+  EXPECT_THAT(write_npz(folder.path("x.npz"), {{"a", counting(1)}, {"a", counting(1)}}).error().message,
+              HasSubstr("'a'"));
   EXPECT_FALSE(write_npz(folder.path("x.npz"), {{"\xff", counting(1)}}).ok());
   EXPECT_FALSE(write_npz(folder.path("x.npz"), {{std::string(70'000, 'a'), counting(1)}}).ok());
   EXPECT_EQ(folder.entries(), 0);

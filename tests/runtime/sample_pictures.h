@@ -1,4 +1,5 @@
-// Small pictures of 7 x 5 pixels in every flavour the decoders know, with the pixels that Pillow sees in them.
+// Small pictures of 7 x 5 pixels in every flavour the decoders know, with the pixels that Pillow sees in
+// them.
 #pragma once
 
 #include <cstdint>
