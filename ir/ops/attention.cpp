@@ -11,12 +11,15 @@
 namespace gannet {
 namespace {
 
-constexpr AttrDef kAttentionAttrs[] = {
-    int_attr("is_causal", 0),                         optional_attr("kv_num_heads", AttrKind::kInt),
-    int_attr("left_window_size", -1),                 optional_attr("q_num_heads", AttrKind::kInt),
-    int_attr("qk_matmul_output_mode", 0),             int_attr("right_window_size", -1),
-    optional_attr("scale", AttrKind::kFloat),         float_attr("softcap", 0),
-    optional_attr("softmax_precision", AttrKind::kInt)};
+constexpr AttrDef kAttentionAttrs[] = {int_attr("is_causal", 0),
+                                       optional_attr("kv_num_heads", AttrKind::kInt),
+                                       int_attr("left_window_size", -1),
+                                       optional_attr("q_num_heads", AttrKind::kInt),
+                                       int_attr("qk_matmul_output_mode", 0),
+                                       int_attr("right_window_size", -1),
+                                       optional_attr("scale", AttrKind::kFloat),
+                                       float_attr("softcap", 0),
+                                       optional_attr("softmax_precision", AttrKind::kInt)};
 
 enum Operand : size_t { kQ = 0, kK, kV, kMask, kPastKey, kPastValue, kLengths };
 enum QkOutput : int64_t { kRaw = 0, kCapped = 1, kBiased = 2, kProbabilities = 3 };
@@ -38,7 +41,8 @@ Result<Dim> equal_dims(const Dim& a, const Dim& b, std::string_view what) {
 // The size of one of `heads` heads side by side.
 Result<Dim> head_size(const Dim& hidden, int64_t heads, std::string_view role) {
   if (hidden.is_constant() && hidden.constant() % heads != 0) {
-    return invalid_model(fmt::format("{} heads do not divide the {} features of {}", heads, hidden.to_string(), role));
+    return invalid_model(
+        fmt::format("{} heads do not divide the {} features of {}", heads, hidden.to_string(), role));
   }
   return floordiv(hidden, heads);
 }
@@ -55,23 +59,28 @@ struct Heads {
 };
 
 // An operand of [batch, heads, length, size] or [batch, length, heads * size].
-Result<Heads> heads_of(const Shape& shape, const Attributes& attrs, std::string_view attr, std::string_view role) {
+Result<Heads> heads_of(const Shape& shape, const Attributes& attrs, std::string_view attr,
+                       std::string_view role) {
   if (shape.size() == 4) return Heads{shape[0], shape[1], shape[2], shape[3]};
-  if (shape.size() != 3) return invalid_model(fmt::format("{} must have rank 3 or 4, got {}", role, shape.size()));
+  if (shape.size() != 3)
+    return invalid_model(fmt::format("{} must have rank 3 or 4, got {}", role, shape.size()));
   int64_t heads = TRY(head_count(attrs, attr));
   return Heads{shape[0], heads, shape[1], TRY(head_size(shape[2], heads, role))};
 }
 
 // Extents from the shapes of Q, K, V and, where there is one, of the past key.
-Result<AttentionExtents<Dim>> extents_of(const Attributes& attrs, const Shape& q, const Shape& k, const Shape& v, const Shape* past) {
+Result<AttentionExtents<Dim>> extents_of(const Attributes& attrs, const Shape& q, const Shape& k,
+                                         const Shape& v, const Shape* past) {
   if (q.size() != k.size() || q.size() != v.size()) {
-    return invalid_model(fmt::format("Q, K and V must have one rank, got {}, {} and {}", q.size(), k.size(), v.size()));
+    return invalid_model(
+        fmt::format("Q, K and V must have one rank, got {}, {} and {}", q.size(), k.size(), v.size()));
   }
   Heads query = TRY(heads_of(q, attrs, "q_num_heads", "Q"));
   Heads key = TRY(heads_of(k, attrs, "kv_num_heads", "K"));
   Heads value = TRY(heads_of(v, attrs, "kv_num_heads", "V"));
   AttentionExtents<Dim> e;
-  e.batch = TRY(equal_dims(TRY(equal_dims(query.batch, key.batch, "batches of Q and K")), value.batch, "batches of K and V"));
+  e.batch = TRY(equal_dims(TRY(equal_dims(query.batch, key.batch, "batches of Q and K")), value.batch,
+                           "batches of K and V"));
   e.q_heads = query.heads;
   e.kv_heads = TRY(equal_dims(key.heads, value.heads, "heads of K and V"));
   e.queries = query.length;
@@ -91,14 +100,20 @@ Result<AttentionExtents<Dim>> extents_of(const Attributes& attrs, const Shape& q
 Status check_attributes(InferContext& c) {
   const Attributes& a = c.attrs();
   int64_t mode = a.integer("qk_matmul_output_mode");
-  if (mode < kRaw || mode > kProbabilities) return invalid_model(fmt::format("qk_matmul_output_mode must be 0 to 3, got {}", mode));
+  if (mode < kRaw || mode > kProbabilities)
+    return invalid_model(fmt::format("qk_matmul_output_mode must be 0 to 3, got {}", mode));
   for (std::string_view window : {"left_window_size", "right_window_size"}) {
-    if (a.integer(window) < -1) return invalid_model(fmt::format("{} must be -1 or more, got {}", window, a.integer(window)));
+    if (a.integer(window) < -1)
+      return invalid_model(fmt::format("{} must be -1 or more, got {}", window, a.integer(window)));
   }
-  if (a.has("scale") && !(a.number("scale") > 0)) return invalid_model(fmt::format("scale must be positive, got {}", a.number("scale")));
-  if (!(a.number("softcap") >= 0)) return invalid_model(fmt::format("softcap must not be negative, got {}", a.number("softcap")));
-  if (c.has(kPastKey) != c.has(kPastValue)) return invalid_model("past_key and past_value must be given together");
-  if (c.has(kPastKey) && c.has(kLengths)) return invalid_model("nonpad_kv_seqlen cannot be given together with past_key");
+  if (a.has("scale") && !(a.number("scale") > 0))
+    return invalid_model(fmt::format("scale must be positive, got {}", a.number("scale")));
+  if (!(a.number("softcap") >= 0))
+    return invalid_model(fmt::format("softcap must not be negative, got {}", a.number("softcap")));
+  if (c.has(kPastKey) != c.has(kPastValue))
+    return invalid_model("past_key and past_value must be given together");
+  if (c.has(kPastKey) && c.has(kLengths))
+    return invalid_model("nonpad_kv_seqlen cannot be given together with past_key");
   return {};
 }
 
@@ -106,14 +121,16 @@ Status check_attributes(InferContext& c) {
 Status check_mask(const InferContext& c, const AttentionExtents<Dim>& e) {
   if (!c.has(kMask) || !c.shape(kMask)) return {};
   const Shape& mask = *c.shape(kMask);
-  if (mask.empty() || mask.size() > 4) return invalid_model(fmt::format("attn_mask must have rank 1 to 4, got {}", mask.size()));
+  if (mask.empty() || mask.size() > 4)
+    return invalid_model(fmt::format("attn_mask must have rank 1 to 4, got {}", mask.size()));
   const Dim full[] = {e.batch, e.q_heads, e.queries, e.total()};
   for (size_t i = 0; i < mask.size(); ++i) {
     const Dim &from = mask[mask.size() - 1 - i], &to = full[3 - i];
     if (!from.is_constant() || !to.is_constant()) continue;
     bool fits = i == 0 ? from.constant() <= to.constant() : from == to || from.is_constant(1);
     if (!fits) {
-      return invalid_model(fmt::format("attn_mask of shape {} does not broadcast to {}", to_string(std::span<const Dim>(mask)),
+      return invalid_model(fmt::format("attn_mask of shape {} does not broadcast to {}",
+                                       to_string(std::span<const Dim>(mask)),
                                        to_string(std::span<const Dim>(full))));
     }
   }
@@ -166,7 +183,7 @@ Status infer_attention(InferContext& c) {
 }
 
 AttentionExtents<int64_t> concrete(const AttentionExtents<Dim>& e) {
-  return {e.batch.constant(), e.q_heads.constant(), e.kv_heads.constant(), e.queries.constant(),
+  return {e.batch.constant(), e.q_heads.constant(), e.kv_heads.constant(),   e.queries.constant(),
           e.keys.constant(),  e.head.constant(),    e.value_head.constant(), e.past.constant()};
 }
 
@@ -174,7 +191,8 @@ AttentionExtents<int64_t> concrete(const AttentionExtents<Dim>& e) {
 Result<Tensor> with_past(EvalContext& c, size_t operand, size_t past_operand, int64_t heads, int64_t size) {
   const Tensor& x = c.tensor(operand);
   bool flat = x.rank() == 3;
-  int64_t batch = x.extent(0), length = x.extent(flat ? 1 : 2), past = c.has(past_operand) ? c.tensor(past_operand).extent(2) : 0;
+  int64_t batch = x.extent(0), length = x.extent(flat ? 1 : 2),
+          past = c.has(past_operand) ? c.tensor(past_operand).extent(2) : 0;
   Tensor result = TRY(c.allocate(x.dtype(), {batch, heads, past + length, size}));
   std::vector<int64_t> strides = row_major_strides(result.extents());
   if (past > 0 && result.elements() > 0) {
@@ -183,7 +201,8 @@ Result<Tensor> with_past(EvalContext& c, size_t operand, size_t past_operand, in
   }
   std::vector<int64_t> from = flat ? std::vector<int64_t>{length * heads * size, size, heads * size, 1}
                                    : std::vector<int64_t>{heads * length * size, length * size, size, 1};
-  if (x.elements() > 0) copy_strided(x, result, {{batch, heads, length, size}, from, strides, 0, past * size});
+  if (x.elements() > 0)
+    copy_strided(x, result, {{batch, heads, length, size}, from, strides, 0, past * size});
   return result;
 }
 
@@ -191,8 +210,10 @@ Result<Tensor> with_past(EvalContext& c, size_t operand, size_t past_operand, in
 class Bias {
  public:
   Bias(EvalContext& c, const AttentionExtents<int64_t>& e)
-      : causal_(c.attrs().integer("is_causal") != 0), left_(c.attrs().integer("left_window_size")),
-        right_(c.attrs().integer("right_window_size")), extents_(e) {
+      : causal_(c.attrs().integer("is_causal") != 0),
+        left_(c.attrs().integer("left_window_size")),
+        right_(c.attrs().integer("right_window_size")),
+        extents_(e) {
     if (c.has(kLengths)) lengths_ = c.tensor(kLengths).ints();
   }
 
@@ -223,7 +244,8 @@ class Bias {
     if (right_ >= 0 && key - position > right_) return kMasked;
     if (!mask_.defined()) return 0;
     if (key >= mask_.extents().back()) return kMasked;
-    double value = mask_.data<double>()[static_cast<size_t>(batch * strides_[0] + head * strides_[1] + query * strides_[2] + key)];
+    double value = mask_.data<double>()[static_cast<size_t>(batch * strides_[0] + head * strides_[1] +
+                                                            query * strides_[2] + key)];
     return boolean_ ? (value != 0 ? 0 : kMasked) : value;
   }
 
@@ -280,11 +302,12 @@ void attend(const AttentionRun<T>& r, const Bias& bias, int64_t batch, int64_t h
   };
   // A head of Q or Y: its first element and the distance of its rows.
   auto start = [&](int64_t size) {
-    return r.flat ? batch * e.queries * e.q_heads * size + head * size : (batch * e.q_heads + head) * e.queries * size;
+    return r.flat ? batch * e.queries * e.q_heads * size + head * size
+                  : (batch * e.q_heads + head) * e.queries * size;
   };
   auto stride = [&](int64_t size) { return r.flat ? e.q_heads * size : size; };
-  multiply<T>({e.queries, total, e.head}, {r.q + start(e.head), stride(e.head), 1}, {r.k + kv * total * e.head, 1, e.head},
-              {r.scores, total, false});
+  multiply<T>({e.queries, total, e.head}, {r.q + start(e.head), stride(e.head), 1},
+              {r.k + kv * total * e.head, 1, e.head}, {r.scores, total, false});
   for (int64_t i = 0; i < e.queries * total; ++i) r.scores[i] *= static_cast<T>(r.scale);
   keep(kRaw);
   if (r.softcap > 0) {
@@ -298,7 +321,8 @@ void attend(const AttentionRun<T>& r, const Bias& bias, int64_t batch, int64_t h
   keep(kBiased);
   for (int64_t i = 0; i < e.queries; ++i) softmax_row(r.scores + i * total, total);
   keep(kProbabilities);
-  multiply<T>({e.queries, e.value_head, total}, {r.scores, total, 1}, {r.v + kv * total * e.value_head, e.value_head, 1},
+  multiply<T>({e.queries, e.value_head, total}, {r.scores, total, 1},
+              {r.v + kv * total * e.value_head, e.value_head, 1},
               {r.y + start(e.value_head), stride(e.value_head), false});
 }
 
@@ -307,7 +331,8 @@ Status attend_all(EvalContext& c, AttentionRun<T> r, const Bias& bias) {
   Tensor scores = TRY(c.allocate(dtype_of<T>(), {r.e.queries, r.e.total()}));
   r.scores = scores.mutable_data<T>().data();
   r.mode = c.attrs().integer("qk_matmul_output_mode");
-  r.scale = c.attrs().has("scale") ? static_cast<double>(c.attrs().number("scale")) : 1 / std::sqrt(static_cast<double>(r.e.head));
+  r.scale = c.attrs().has("scale") ? static_cast<double>(c.attrs().number("scale"))
+                                   : 1 / std::sqrt(static_cast<double>(r.e.head));
   r.softcap = static_cast<double>(c.attrs().number("softcap"));
   for (int64_t batch = 0; batch < r.e.batch; ++batch) {
     for (int64_t head = 0; head < r.e.q_heads; ++head) attend(r, bias, batch, head);
@@ -318,8 +343,9 @@ Status attend_all(EvalContext& c, AttentionRun<T> r, const Bias& bias) {
 Status eval_attention(EvalContext& c) {
   const Tensor& q_given = c.tensor(kQ);
   Shape past = c.has(kPastKey) ? to_shape(c.tensor(kPastKey).extents()) : Shape{};
-  AttentionExtents<int64_t> e = concrete(TRY(extents_of(c.attrs(), to_shape(q_given.extents()), to_shape(c.tensor(kK).extents()),
-                                                        to_shape(c.tensor(kV).extents()), past.empty() ? nullptr : &past)));
+  AttentionExtents<int64_t> e =
+      concrete(TRY(extents_of(c.attrs(), to_shape(q_given.extents()), to_shape(c.tensor(kK).extents()),
+                              to_shape(c.tensor(kV).extents()), past.empty() ? nullptr : &past)));
   Tensor key = TRY(with_past(c, kK, kPastKey, e.kv_heads, e.head));
   Tensor value = TRY(with_past(c, kV, kPastValue, e.kv_heads, e.value_head));
   DType dtype = compute_dtype(q_given.dtype());
@@ -351,7 +377,11 @@ Status eval_attention(EvalContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::Attention = {.inputs = {3, 7}, .outputs = {1, 4}, .attrs = kAttentionAttrs,
-    .infer = infer_attention, .eval = eval_attention, .vjp = missing_gradient};
+constinit const StructuredOp ops::Attention = {.inputs = {3, 7},
+                                               .outputs = {1, 4},
+                                               .attrs = kAttentionAttrs,
+                                               .infer = infer_attention,
+                                               .eval = eval_attention,
+                                               .vjp = missing_gradient};
 
 }  // namespace gannet

@@ -2,6 +2,7 @@
 
 #include "ir/ops/float_compute.h"
 #include "ir/ops/operand_checks.h"
+#include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
 #include "ir/ops/standardize.h"
 
@@ -43,7 +44,8 @@ Batch batch_of(const Tensor& x) {
 template <class Visit>
 void for_each_plane(const Batch& batch, Visit visit) {
   for (int64_t n = 0; n < batch.size; ++n) {
-    for (int64_t k = 0; k < batch.channels; ++k) visit(static_cast<size_t>(k), (n * batch.channels + k) * batch.spatial);
+    for (int64_t k = 0; k < batch.channels; ++k)
+      visit(static_cast<size_t>(k), (n * batch.channels + k) * batch.spatial);
   }
 }
 
@@ -60,7 +62,8 @@ Statistics batch_statistics(std::span<const T> x, const Batch& batch) {
   auto accumulate = [&](std::vector<double>& totals, auto value_of) {
     for_each_plane(batch, [&](size_t k, int64_t start) {
       double total = 0;
-      for (int64_t i = start; i < start + batch.spatial; ++i) total += value_of(k, static_cast<double>(x[static_cast<size_t>(i)]));
+      for (int64_t i = start; i < start + batch.spatial; ++i)
+        total += value_of(k, static_cast<double>(x[static_cast<size_t>(i)]));
       totals[k] += total;
     });
     for (double& total : totals) total /= count;
@@ -118,11 +121,12 @@ Status eval_batch(EvalContext& c) {
   return {};
 }
 
-// With the statistics of the batch the gradient passes through them. Given statistics (the inference form) are frozen:
-// they are constants of the rule and get no gradient, as in PyTorch.
+// With the statistics of the batch the gradient passes through them. Given statistics (the inference form)
+// are frozen: they are constants of the rule and get no gradient, as in PyTorch.
 Status batch_vjp(VjpContext& c) {
   GraphBuilder& b = c.b;
-  if (c.gradient(1) || c.gradient(2)) return unsupported("the gradient of BatchNormalization through its running statistics");
+  if (c.gradient(1) || c.gradient(2))
+    return unsupported("the gradient of BatchNormalization through its running statistics");
   Value *x = c.operand(0), *dy = c.gradient();
   Shape shape = TRY(known_shape(x, "X"));
   DType dtype = compute_dtype(x->type.dtype);
@@ -159,7 +163,11 @@ Status batch_vjp(VjpContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::BatchNormalization = {
-    .inputs = {5, 5}, .outputs = {1, 3}, .attrs = kBatchAttrs, .infer = infer_batch, .eval = eval_batch, .vjp = batch_vjp};
+constinit const StructuredOp ops::BatchNormalization = {.inputs = {5, 5},
+                                                        .outputs = {1, 3},
+                                                        .attrs = kBatchAttrs,
+                                                        .infer = infer_batch,
+                                                        .eval = eval_batch,
+                                                        .vjp = batch_vjp, .flops = one_per_operand_element};
 
 }  // namespace gannet

@@ -13,7 +13,8 @@ Status infer_cumulative(InferContext& c) {
   TRY(expect_tensors(c, 2));
   DType t = c.dtype(0);
   bool number = is_float(t) || t == DType::kI32 || t == DType::kI64 || t == DType::kU32 || t == DType::kU64;
-  if (!number && t != DType::kUndefined) return invalid_model(fmt::format("input 0 (x) cannot be {}", name_of(t)));
+  if (!number && t != DType::kUndefined)
+    return invalid_model(fmt::format("input 0 (x) cannot be {}", name_of(t)));
   TRY(expect_index(c, 1, "axis"));
   TRY(expect_single(c, 1, "axis"));
   auto axis = c.ints(1);
@@ -24,7 +25,8 @@ Status infer_cumulative(InferContext& c) {
 
 // Steps through each line along the axis; y holds the total up to each element, without it when exclusive.
 template <class A, class T, class Step>
-void accumulate(std::span<const T> x, std::span<T> y, const AxisView& view, const Attributes& attrs, A identity, Step step) {
+void accumulate(std::span<const T> x, std::span<T> y, const AxisView& view, const Attributes& attrs,
+                A identity, Step step) {
   bool exclusive = attrs.integer("exclusive") != 0, reverse = attrs.integer("reverse") != 0;
   int64_t stride = reverse ? -view.inner : view.inner;
   for (int64_t o = 0; o < view.outer; ++o) {
@@ -53,13 +55,26 @@ Status eval_cumulative(EvalContext& c) {
   };
   if (x.elements() > 0) {
     switch (x.dtype()) {
-      case DType::kF32: run(Tag<float>{}); break;
-      case DType::kF64: run(Tag<double>{}); break;
-      case DType::kI32: run(Tag<int32_t>{}); break;
-      case DType::kI64: run(Tag<int64_t>{}); break;
-      case DType::kU32: run(Tag<uint32_t>{}); break;
-      case DType::kU64: run(Tag<uint64_t>{}); break;
-      default: CHECK(false, "cumulative total of {}", name_of(x.dtype()));
+      case DType::kF32:
+        run(Tag<float>{});
+        break;
+      case DType::kF64:
+        run(Tag<double>{});
+        break;
+      case DType::kI32:
+        run(Tag<int32_t>{});
+        break;
+      case DType::kI64:
+        run(Tag<int64_t>{});
+        break;
+      case DType::kU32:
+        run(Tag<uint32_t>{});
+        break;
+      case DType::kU64:
+        run(Tag<uint64_t>{});
+        break;
+      default:
+        CHECK(false, "cumulative total of {}", name_of(x.dtype()));
     }
   }
   c.set(TRY(as_dtype(y, operand.dtype())));
@@ -84,10 +99,18 @@ Status decompose_mean(DecomposeContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::CumSum = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kCumulativeAttrs,
-    .infer = infer_cumulative, .eval = eval_cumulative<false>, .vjp = cumsum_vjp};
-constinit const StructuredOp ops::CumProd = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kCumulativeAttrs,
-    .infer = infer_cumulative, .eval = eval_cumulative<true>, .vjp = missing_gradient};
+constinit const StructuredOp ops::CumSum = {.inputs = {2, 2},
+                                            .outputs = {1, 1},
+                                            .attrs = kCumulativeAttrs,
+                                            .infer = infer_cumulative,
+                                            .eval = eval_cumulative<false>,
+                                            .vjp = cumsum_vjp};
+constinit const StructuredOp ops::CumProd = {.inputs = {2, 2},
+                                             .outputs = {1, 1},
+                                             .attrs = kCumulativeAttrs,
+                                             .infer = infer_cumulative,
+                                             .eval = eval_cumulative<true>,
+                                             .vjp = missing_gradient};
 constinit const StructuredOp ops::Mean = {
     .inputs = {1, kVariadic}, .outputs = {1, 1}, .attrs = {}, .decompose = decompose_mean};
 

@@ -82,7 +82,12 @@ Status dropout_vjp(VjpContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::Dropout = {.inputs = {1, 3}, .outputs = {1, 2}, .attrs = kDropoutAttrs,
-    .infer = infer_dropout, .eval = eval_dropout, .vjp = dropout_vjp, .random = true};
+constinit const StructuredOp ops::Dropout = {.inputs = {1, 3},
+                                             .outputs = {1, 2},
+                                             .attrs = kDropoutAttrs,
+                                             .infer = infer_dropout,
+                                             .eval = eval_dropout,
+                                             .vjp = dropout_vjp,
+                                             .random = true};
 
 }  // namespace gannet

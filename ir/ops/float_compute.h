@@ -1,5 +1,5 @@
-// How ops over floats compute: in f64 when the operands are f64, else in f32. f16 and bf16 are storage: operands are
-// widened before and results narrowed after, so that such ops have two instances and not four.
+// How ops over floats compute: in f64 when the operands are f64, else in f32. f16 and bf16 are storage:
+// operands are widened before and results narrowed after, so that such ops have two instances and not four.
 #pragma once
 
 #include <cmath>
@@ -25,7 +25,9 @@ inline Result<Tensor> as_dtype(const Tensor& tensor, DType dtype) {
   return convert(tensor, dtype);
 }
 
-inline Result<Tensor> widened(const Tensor& tensor) { return as_dtype(tensor, compute_dtype(tensor.dtype())); }
+inline Result<Tensor> widened(const Tensor& tensor) {
+  return as_dtype(tensor, compute_dtype(tensor.dtype()));
+}
 
 // A number as an element of type T; for integers NaN becomes 0 and what is out of range the nearest bound.
 template <class T>
@@ -33,7 +35,8 @@ T saturating_cast(double value) {
   if constexpr (std::is_integral_v<T>) {
     if (std::isnan(value)) return T(0);
     if (value >= static_cast<double>(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
-    if (value <= static_cast<double>(std::numeric_limits<T>::lowest())) return std::numeric_limits<T>::lowest();
+    if (value <= static_cast<double>(std::numeric_limits<T>::lowest()))
+      return std::numeric_limits<T>::lowest();
     return static_cast<T>(value);
   } else {
     return T(value);
@@ -51,9 +54,12 @@ inline AxisView view_axis(std::span<const int64_t> extents, int64_t axis) {
   AxisView view;
   for (int64_t i = 0; i < static_cast<int64_t>(extents.size()); ++i) {
     int64_t extent = extents[static_cast<size_t>(i)];
-    if (i < axis) view.outer *= extent;
-    else if (i == axis) view.length = extent;
-    else view.inner *= extent;
+    if (i < axis)
+      view.outer *= extent;
+    else if (i == axis)
+      view.length = extent;
+    else
+      view.inner *= extent;
   }
   return view;
 }

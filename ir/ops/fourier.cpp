@@ -17,8 +17,10 @@ FourierTransform::FourierTransform(int64_t length, bool inverse) : twiddles_(sta
   for (size_t k = 0; k < twiddles_.size(); ++k) twiddles_[k] = std::polar(1.0, step * static_cast<double>(k));
   constexpr size_t kLargestRadix = 64;
   size_t largest = factors_.empty() ? 1 : factors_.back();
-  if (largest > kLargestRadix) prepare_convolution(inverse);
-  else room_.resize(twiddles_.size()), column_.resize(largest);
+  if (largest > kLargestRadix)
+    prepare_convolution(inverse);
+  else
+    room_.resize(twiddles_.size()), column_.resize(largest);
 }
 
 void FourierTransform::run(std::span<std::complex<double>> data) {
@@ -27,14 +29,15 @@ void FourierTransform::run(std::span<std::complex<double>> data) {
   split(room_.data(), data.data(), data.size(), 1, 0);
 }
 
-void FourierTransform::split(const std::complex<double>* from, std::complex<double>* to, size_t count, size_t stride,
-                             size_t factor_index) {
+void FourierTransform::split(const std::complex<double>* from, std::complex<double>* to, size_t count,
+                             size_t stride, size_t factor_index) {
   if (count == 1) {
     *to = *from;
     return;
   }
   size_t radix = factors_[factor_index], part = count / radix;
-  for (size_t r = 0; r < radix; ++r) split(from + r * stride, to + r * part, part, stride * radix, factor_index + 1);
+  for (size_t r = 0; r < radix; ++r)
+    split(from + r * stride, to + r * part, part, stride * radix, factor_index + 1);
   // Element k of sub-transform r takes part in the results k + q * part with the factor w^(r (k + q part)).
   size_t total = twiddles_.size();
   for (size_t k = 0; k < part; ++k) {

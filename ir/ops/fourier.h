@@ -1,6 +1,6 @@
-// Discrete Fourier transform of any length, in f64. Lengths with small prime factors are split by the mixed-radix
-// method of J. Cooley and J. Tukey (1965), where a prime factor p costs p operations an element; others become a
-// convolution of a power of two (L. Bluestein, 1970).
+// Discrete Fourier transform of any length, in f64. Lengths with small prime factors are split by the
+// mixed-radix method of J. Cooley and J. Tukey (1965), where a prime factor p costs p operations an element;
+// others become a convolution of a power of two (L. Bluestein, 1970).
 #pragma once
 
 #include <complex>
@@ -20,8 +20,10 @@ class FourierTransform {
   void run(std::span<std::complex<double>> data);
 
  private:
-  // Writes to `to` the transform of from[0], from[stride], ..., `count` elements; factor_index is the next factor.
-  void split(const std::complex<double>* from, std::complex<double>* to, size_t count, size_t stride, size_t factor_index);
+  // Writes to `to` the transform of from[0], from[stride], ..., `count` elements; factor_index is the next
+  // factor.
+  void split(const std::complex<double>* from, std::complex<double>* to, size_t count, size_t stride,
+             size_t factor_index);
   void prepare_convolution(bool inverse);
   void convolve(std::span<std::complex<double>> data);
 

@@ -1,18 +1,20 @@
-// Normalization within one sample: over trailing dimensions (layer, RMS), over the pixels of a channel (instance), or
-// over a group of channels.
+// Normalization within one sample: over trailing dimensions (layer, RMS), over the pixels of a channel
+// (instance), or over a group of channels.
 #include <algorithm>
 #include <cmath>
 
 #include "ir/ops/element_copy.h"
 #include "ir/ops/float_compute.h"
 #include "ir/ops/operand_checks.h"
+#include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
 #include "ir/ops/standardize.h"
 
 namespace gannet {
 namespace {
 
-constexpr AttrDef kLayerAttrs[] = {int_attr("axis", -1), float_attr("epsilon", 1e-5f), int_attr("stash_type", 1)};
+constexpr AttrDef kLayerAttrs[] = {int_attr("axis", -1), float_attr("epsilon", 1e-5f),
+                                   int_attr("stash_type", 1)};
 constexpr AttrDef kInstanceAttrs[] = {float_attr("epsilon", 1e-5f)};
 constexpr AttrDef kGroupAttrs[] = {float_attr("epsilon", 1e-5f), required_attr("num_groups", AttrKind::kInt),
                                    int_attr("stash_type", 1)};
@@ -32,7 +34,8 @@ Status expect_broadcasts_to_first(const InferContext& c, size_t i, std::string_v
   }
   if (fits) return {};
   return invalid_model(fmt::format("input {} ({}) of shape {} does not broadcast to {}", i, role,
-                                   to_string(std::span<const Dim>(from)), to_string(std::span<const Dim>(to))));
+                                   to_string(std::span<const Dim>(from)),
+                                   to_string(std::span<const Dim>(to))));
 }
 
 Result<DType> stash_dtype(const Attributes& attrs) {
@@ -91,7 +94,8 @@ Status infer_group(InferContext& c) {
   if (groups < 1) return invalid_model(fmt::format("num_groups must be positive, got {}", groups));
   if (!c.shape(0) || !(*c.shape(0))[1].is_constant()) return {};
   int64_t channels = (*c.shape(0))[1].constant();
-  if (channels % groups != 0) return invalid_model(fmt::format("num_groups {} does not divide {} channels", groups, channels));
+  if (channels % groups != 0)
+    return invalid_model(fmt::format("num_groups {} does not divide {} channels", groups, channels));
   return {};
 }
 
@@ -100,8 +104,8 @@ struct Moments {
   double deviation_inverse = 0;
 };
 
-// Mean and 1 / sqrt(variance + epsilon) of a row; not centered, the mean is 0 and the mean square takes the place of
-// the variance.
+// Mean and 1 / sqrt(variance + epsilon) of a row; not centered, the mean is 0 and the mean square takes the
+// place of the variance.
 template <class T>
 Moments moments_of(const T* x, int64_t length, double epsilon, bool centered) {
   Moments m;
@@ -135,7 +139,8 @@ void standardize_rows(Tensor& x, int64_t rows, double epsilon, bool centered, Ke
 }
 
 // `tensor` of dtype `dtype` broadcast to `extents`.
-Result<Tensor> broadcast_to(EvalContext& c, const Tensor& tensor, DType dtype, const std::vector<int64_t>& extents) {
+Result<Tensor> broadcast_to(EvalContext& c, const Tensor& tensor, DType dtype,
+                            const std::vector<int64_t>& extents) {
   Tensor source = TRY(as_dtype(tensor, dtype));
   Tensor target = TRY(c.allocate(dtype, extents));
   if (target.elements() == 0) return target;
@@ -149,8 +154,8 @@ Result<Tensor> broadcast_to(EvalContext& c, const Tensor& tensor, DType dtype, c
   return target;
 }
 
-// Operand i as a factor or summand of y: broadcast over the dimensions from `axis` on, or over all where it varies
-// before them. The result repeats along y.
+// Operand i as a factor or summand of y: broadcast over the dimensions from `axis` on, or over all where it
+// varies before them. The result repeats along y.
 Result<Tensor> parameter(EvalContext& c, size_t i, const Tensor& y, int64_t axis) {
   Tensor p = c.tensor(i);
   std::vector<int64_t> trimmed = p.extents();
@@ -252,7 +257,8 @@ std::vector<int64_t> range(int64_t first, int64_t end) {
 // Of y = standardized(x) * scale [+ bias] over the dimensions from the attribute `axis` on.
 Status trailing_vjp(VjpContext& c, bool centered) {
   GraphBuilder& b = c.b;
-  if (c.gradient(1) || c.gradient(2)) return unsupported("the gradient through the statistics of a normalization");
+  if (c.gradient(1) || c.gradient(2))
+    return unsupported("the gradient through the statistics of a normalization");
   Value* x = c.operand(0);
   Shape shape = TRY(known_shape(x, "X"));
   int64_t rank = static_cast<int64_t>(shape.size());
@@ -309,7 +315,8 @@ Status group_vjp(VjpContext& c) {
 
 // (x - mean) / (deviation + 1e-9); the summand is that of ONNX's definition.
 Status decompose_mean_variance(DecomposeContext& c) {
-  std::vector<int64_t> axes = c.attrs().has("axes") ? c.attrs().integers("axes") : std::vector<int64_t>{0, 2, 3};
+  std::vector<int64_t> axes =
+      c.attrs().has("axes") ? c.attrs().integers("axes") : std::vector<int64_t>{0, 2, 3};
   Value* x = c.operand(0);
   Value* centered = c.b.sub(x, c.b.reduce_mean(x, axes, true));
   Value* variance = c.b.reduce_mean(c.b.mul(centered, centered), axes, true);
@@ -319,14 +326,30 @@ Status decompose_mean_variance(DecomposeContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::LayerNormalization = {
-    .inputs = {2, 3}, .outputs = {1, 3}, .attrs = kLayerAttrs, .infer = infer_layer, .eval = eval_layer, .vjp = layer_vjp};
-constinit const StructuredOp ops::RMSNormalization = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kLayerAttrs, .infer = infer_rms, .eval = eval_rms, .vjp = rms_vjp};
-constinit const StructuredOp ops::InstanceNormalization = {.inputs = {3, 3}, .outputs = {1, 1}, .attrs = kInstanceAttrs,
-    .infer = infer_channels, .eval = eval_instance, .vjp = instance_vjp};
-constinit const StructuredOp ops::GroupNormalization = {
-    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kGroupAttrs, .infer = infer_group, .eval = eval_group, .vjp = group_vjp};
+constinit const StructuredOp ops::LayerNormalization = {.inputs = {2, 3},
+                                                        .outputs = {1, 3},
+                                                        .attrs = kLayerAttrs,
+                                                        .infer = infer_layer,
+                                                        .eval = eval_layer,
+                                                        .vjp = layer_vjp, .flops = one_per_operand_element};
+constinit const StructuredOp ops::RMSNormalization = {.inputs = {2, 2},
+                                                      .outputs = {1, 1},
+                                                      .attrs = kLayerAttrs,
+                                                      .infer = infer_rms,
+                                                      .eval = eval_rms,
+                                                      .vjp = rms_vjp, .flops = one_per_operand_element};
+constinit const StructuredOp ops::InstanceNormalization = {.inputs = {3, 3},
+                                                           .outputs = {1, 1},
+                                                           .attrs = kInstanceAttrs,
+                                                           .infer = infer_channels,
+                                                           .eval = eval_instance,
+                                                           .vjp = instance_vjp, .flops = one_per_operand_element};
+constinit const StructuredOp ops::GroupNormalization = {.inputs = {3, 3},
+                                                        .outputs = {1, 1},
+                                                        .attrs = kGroupAttrs,
+                                                        .infer = infer_group,
+                                                        .eval = eval_group,
+                                                        .vjp = group_vjp, .flops = one_per_operand_element};
 constinit const StructuredOp ops::MeanVarianceNormalization = {
     .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kMeanVarianceAttrs, .decompose = decompose_mean_variance};
 

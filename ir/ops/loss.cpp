@@ -8,7 +8,8 @@
 namespace gannet {
 namespace {
 
-constexpr AttrDef kLossAttrs[] = {optional_attr("ignore_index", AttrKind::kInt), string_attr("reduction", "mean")};
+constexpr AttrDef kLossAttrs[] = {optional_attr("ignore_index", AttrKind::kInt),
+                                  string_attr("reduction", "mean")};
 
 Result<Dim> agreeing(const Dim& a, const Dim& b, std::string_view what) {
   if (a.is_constant() && b.is_constant() && a != b) {
@@ -25,16 +26,19 @@ Status infer_likelihood(InferContext& c) {
   TRY(expect_choice(c, "reduction", {"none", "sum", "mean"}));
   const Shape *scores = c.shape(0), *targets = c.shape(1);
   if (scores && scores->size() < 2) {
-    return invalid_model(fmt::format("input 0 (input) must have a rank of 2 or more, got {}", scores->size()));
+    return invalid_model(
+        fmt::format("input 0 (input) must have a rank of 2 or more, got {}", scores->size()));
   }
   std::optional<Shape> losses;
   if (targets) losses = *targets;
   if (scores && targets) {
     if (targets->size() + 1 != scores->size()) {
-      return invalid_model(fmt::format("a target of rank {} does not fit an input of rank {}", targets->size(), scores->size()));
+      return invalid_model(fmt::format("a target of rank {} does not fit an input of rank {}",
+                                       targets->size(), scores->size()));
     }
     for (size_t i = 0; i < targets->size(); ++i) {
-      (*losses)[i] = TRY(agreeing((*targets)[i], (*scores)[i == 0 ? 0 : i + 1], "extents of target and input differ"));
+      (*losses)[i] =
+          TRY(agreeing((*targets)[i], (*scores)[i == 0 ? 0 : i + 1], "extents of target and input differ"));
     }
   }
   if (c.has(2)) {
@@ -47,7 +51,8 @@ Status infer_likelihood(InferContext& c) {
   return {};
 }
 
-// Calls visit(target index, flat index of the target class's score, class) for each target that is not ignored.
+// Calls visit(target index, flat index of the target class's score, class) for each target that is not
+// ignored.
 template <class Visit>
 Status for_each_target(const EvalContext& c, Visit visit) {
   const Tensor &scores = c.tensor(0), &targets = c.tensor(1);
@@ -59,7 +64,8 @@ Status for_each_target(const EvalContext& c, Visit visit) {
     int64_t label = targets.int_at(i);
     if (ignores && label == ignored) continue;
     if (label < 0 || label >= classes) {
-      return invalid_input(fmt::format("target {} at element {} is not one of {} classes", label, i, classes));
+      return invalid_input(
+          fmt::format("target {} at element {} is not one of {} classes", label, i, classes));
     }
     int64_t sample = i / pixels, pixel = i % pixels;
     visit(i, (sample * classes + label) * pixels + pixel, label);
@@ -124,15 +130,20 @@ Status decompose_cross_entropy(DecomposeContext& c) {
   Value* log_probability = c.b.op("LogSoftmax", {c.operand(0)}, {{"axis", int64_t{1}}});
   Attributes attrs = {{"reduction", std::string(c.attrs().text("reduction"))}};
   if (c.attrs().has("ignore_index")) attrs.set("ignore_index", c.attrs().integer("ignore_index"));
-  c.set(0, c.b.op("NegativeLogLikelihoodLoss", {log_probability, c.operand(1), c.operand(2)}, std::move(attrs)));
+  c.set(0,
+        c.b.op("NegativeLogLikelihoodLoss", {log_probability, c.operand(1), c.operand(2)}, std::move(attrs)));
   c.set(1, log_probability);
   return {};
 }
 
 }  // namespace
 
-constinit const StructuredOp ops::NegativeLogLikelihoodLoss = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kLossAttrs,
-    .infer = infer_likelihood, .eval = eval_likelihood, .vjp = likelihood_vjp};
+constinit const StructuredOp ops::NegativeLogLikelihoodLoss = {.inputs = {2, 3},
+                                                               .outputs = {1, 1},
+                                                               .attrs = kLossAttrs,
+                                                               .infer = infer_likelihood,
+                                                               .eval = eval_likelihood,
+                                                               .vjp = likelihood_vjp};
 constinit const StructuredOp ops::SoftmaxCrossEntropyLoss = {
     .inputs = {2, 3}, .outputs = {1, 2}, .attrs = kLossAttrs, .decompose = decompose_cross_entropy};
 

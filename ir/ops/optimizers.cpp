@@ -1,5 +1,6 @@
-// The optimizers of ai.onnx.preview.training. Operands are the learning rate, the number of updates so far, then each
-// kind of tensor for all parameters in turn: values, gradients, and the slots that the optimizer keeps.
+// The optimizers of ai.onnx.preview.training. Operands are the learning rate, the number of updates so far,
+// then each kind of tensor for all parameters in turn: values, gradients, and the slots that the optimizer
+// keeps.
 #include <cmath>
 
 #include "ir/ops/operand_checks.h"
@@ -8,11 +9,14 @@
 namespace gannet {
 namespace {
 
-constexpr AttrDef kAdagradAttrs[] = {float_attr("decay_factor", 0), float_attr("epsilon", 1e-6f), float_attr("norm_coefficient", 0)};
-constexpr AttrDef kAdamAttrs[] = {float_attr("alpha", 0.9f), float_attr("beta", 0.999f), float_attr("epsilon", 1e-6f),
-                                  float_attr("norm_coefficient", 0), float_attr("norm_coefficient_post", 0)};
-constexpr AttrDef kMomentumAttrs[] = {required_attr("alpha", AttrKind::kFloat), required_attr("beta", AttrKind::kFloat),
-                                      required_attr("mode", AttrKind::kString), required_attr("norm_coefficient", AttrKind::kFloat)};
+constexpr AttrDef kAdagradAttrs[] = {float_attr("decay_factor", 0), float_attr("epsilon", 1e-6f),
+                                     float_attr("norm_coefficient", 0)};
+constexpr AttrDef kAdamAttrs[] = {float_attr("alpha", 0.9f), float_attr("beta", 0.999f),
+                                  float_attr("epsilon", 1e-6f), float_attr("norm_coefficient", 0),
+                                  float_attr("norm_coefficient_post", 0)};
+constexpr AttrDef kMomentumAttrs[] = {
+    required_attr("alpha", AttrKind::kFloat), required_attr("beta", AttrKind::kFloat),
+    required_attr("mode", AttrKind::kString), required_attr("norm_coefficient", AttrKind::kFloat)};
 
 bool is_f32_or_f64(DType t) { return t == DType::kF32 || t == DType::kF64 || t == DType::kUndefined; }
 
@@ -20,7 +24,8 @@ bool is_f32_or_f64(DType t) { return t == DType::kF32 || t == DType::kF64 || t =
 Status infer_optimizer(InferContext& c, size_t kinds) {
   TRY(expect_tensors(c, c.operand_count()));
   size_t tensors = c.operand_count() - 2, parameters = tensors / kinds;
-  if (tensors % kinds != 0) return invalid_model(fmt::format("{} tensors are not {} a parameter", tensors, kinds));
+  if (tensors % kinds != 0)
+    return invalid_model(fmt::format("{} tensors are not {} a parameter", tensors, kinds));
   if (!is_f32_or_f64(c.dtype(0))) return expect_dtype(c, 0, DType::kF32, "R");
   TRY(expect_dtype(c, 1, DType::kI64, "T"));
   TRY(expect_single(c, 0, "R"));
@@ -57,16 +62,18 @@ Status eval_optimizer(EvalContext& c, size_t kinds, Update update) {
       auto slots2 = slot2.defined() ? slot2.mutable_data<T>() : std::span<T>();
       auto gradients = g.data<T>();
       for (size_t i = 0; i < values.size(); ++i) {
-        Element e{static_cast<double>(values[i]), static_cast<double>(gradients[i]), static_cast<double>(slots[i]),
-                  slots2.empty() ? 0.0 : static_cast<double>(slots2[i])};
+        Element e{static_cast<double>(values[i]), static_cast<double>(gradients[i]),
+                  static_cast<double>(slots[i]), slots2.empty() ? 0.0 : static_cast<double>(slots2[i])};
         update(e);
         values[i] = static_cast<T>(e.x);
         slots[i] = static_cast<T>(e.slot);
         if (!slots2.empty()) slots2[i] = static_cast<T>(e.slot2);
       }
     };
-    if (x.dtype() == DType::kF64) run(Tag<double>{});
-    else run(Tag<float>{});
+    if (x.dtype() == DType::kF64)
+      run(Tag<double>{});
+    else
+      run(Tag<float>{});
     c.set(p, x);
     c.set(parameters + p, slot);
     if (slot2.defined()) c.set(2 * parameters + p, slot2);
@@ -74,7 +81,9 @@ Status eval_optimizer(EvalContext& c, size_t kinds, Update update) {
   return {};
 }
 
-double number(const EvalContext& c, std::string_view name) { return static_cast<double>(c.attrs().number(name)); }
+double number(const EvalContext& c, std::string_view name) {
+  return static_cast<double>(c.attrs().number(name));
+}
 
 Status infer_three(InferContext& c) { return infer_optimizer(c, 3); }
 Status infer_four(InferContext& c) { return infer_optimizer(c, 4); }
@@ -120,7 +129,12 @@ Status eval_momentum(EvalContext& c) {
 }
 
 constexpr StructuredOp optimizer(std::span<const AttrDef> attrs, InferFn infer, EvalFn eval) {
-  return {.inputs = {3, kVariadic}, .outputs = {1, kVariadic}, .attrs = attrs, .infer = infer, .eval = eval, .vjp = missing_gradient};
+  return {.inputs = {3, kVariadic},
+          .outputs = {1, kVariadic},
+          .attrs = attrs,
+          .infer = infer,
+          .eval = eval,
+          .vjp = missing_gradient};
 }
 
 }  // namespace

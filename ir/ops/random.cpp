@@ -10,15 +10,18 @@
 namespace gannet {
 namespace {
 
-constexpr AttrDef kNormalAttrs[] = {dtype_attr("dtype", DType::kF32), float_attr("mean", 0), float_attr("scale", 1),
-                                    optional_attr("seed", AttrKind::kFloat), required_attr("shape", AttrKind::kInts)};
-constexpr AttrDef kUniformAttrs[] = {dtype_attr("dtype", DType::kF32), float_attr("high", 1), float_attr("low", 0),
-                                     optional_attr("seed", AttrKind::kFloat), required_attr("shape", AttrKind::kInts)};
+constexpr AttrDef kNormalAttrs[] = {dtype_attr("dtype", DType::kF32), float_attr("mean", 0),
+                                    float_attr("scale", 1), optional_attr("seed", AttrKind::kFloat),
+                                    required_attr("shape", AttrKind::kInts)};
+constexpr AttrDef kUniformAttrs[] = {dtype_attr("dtype", DType::kF32), float_attr("high", 1),
+                                     float_attr("low", 0), optional_attr("seed", AttrKind::kFloat),
+                                     required_attr("shape", AttrKind::kInts)};
 constexpr AttrDef kNormalLikeAttrs[] = {optional_attr("dtype", AttrKind::kDType), float_attr("mean", 0),
                                         float_attr("scale", 1), optional_attr("seed", AttrKind::kFloat)};
 constexpr AttrDef kUniformLikeAttrs[] = {optional_attr("dtype", AttrKind::kDType), float_attr("high", 1),
                                          float_attr("low", 0), optional_attr("seed", AttrKind::kFloat)};
-constexpr AttrDef kBernoulliAttrs[] = {optional_attr("dtype", AttrKind::kDType), optional_attr("seed", AttrKind::kFloat)};
+constexpr AttrDef kBernoulliAttrs[] = {optional_attr("dtype", AttrKind::kDType),
+                                       optional_attr("seed", AttrKind::kFloat)};
 constexpr AttrDef kMultinomialAttrs[] = {dtype_attr("dtype", DType::kI32), int_attr("sample_size", 1),
                                          optional_attr("seed", AttrKind::kFloat)};
 
@@ -93,12 +96,14 @@ Status eval_draws(EvalContext& c, Draw draw) {
 }
 
 Status eval_normal(EvalContext& c) {
-  double mean = static_cast<double>(c.attrs().number("mean")), scale = static_cast<double>(c.attrs().number("scale"));
+  double mean = static_cast<double>(c.attrs().number("mean")),
+         scale = static_cast<double>(c.attrs().number("scale"));
   return eval_draws(c, [=](Random& random) { return mean + scale * random.normal(); });
 }
 
 Status eval_uniform(EvalContext& c) {
-  double low = static_cast<double>(c.attrs().number("low")), high = static_cast<double>(c.attrs().number("high"));
+  double low = static_cast<double>(c.attrs().number("low")),
+         high = static_cast<double>(c.attrs().number("high"));
   return eval_draws(c, [=](Random& random) { return random.uniform(low, high); });
 }
 
@@ -114,8 +119,8 @@ Status eval_bernoulli(EvalContext& c) {
   return {};
 }
 
-// Each row holds unnormalized logarithms of probabilities; a draw is the first class whose cumulated share passes a
-// uniform number.
+// Each row holds unnormalized logarithms of probabilities; a draw is the first class whose cumulated share
+// passes a uniform number.
 Status eval_multinomial(EvalContext& c) {
   const Tensor& logits = c.tensor(0);
   int64_t classes = logits.extent(1), samples = c.attrs().integer("sample_size");
@@ -133,7 +138,8 @@ Status eval_multinomial(EvalContext& c) {
     }
     for (int64_t s = 0; s < samples; ++s) {
       auto passed = std::upper_bound(cumulated.begin(), cumulated.end(), random.uniform_double() * total);
-      values[static_cast<size_t>(row * samples + s)] = std::min<int64_t>(passed - cumulated.begin(), classes - 1);
+      values[static_cast<size_t>(row * samples + s)] =
+          std::min<int64_t>(passed - cumulated.begin(), classes - 1);
     }
   }
   c.set(TRY(as_dtype(y, c.output_type(0).dtype)));
@@ -141,8 +147,13 @@ Status eval_multinomial(EvalContext& c) {
 }
 
 constexpr StructuredOp random_op(int inputs, std::span<const AttrDef> attrs, InferFn infer, EvalFn eval) {
-  return {.inputs = {inputs, inputs}, .outputs = {1, 1}, .attrs = attrs, .infer = infer, .eval = eval,
-          .vjp = no_gradient, .random = true};
+  return {.inputs = {inputs, inputs},
+          .outputs = {1, 1},
+          .attrs = attrs,
+          .infer = infer,
+          .eval = eval,
+          .vjp = no_gradient,
+          .random = true};
 }
 
 }  // namespace
@@ -150,8 +161,10 @@ constexpr StructuredOp random_op(int inputs, std::span<const AttrDef> attrs, Inf
 constinit const StructuredOp ops::RandomNormal = random_op(0, kNormalAttrs, infer_shaped, eval_normal);
 constinit const StructuredOp ops::RandomUniform = random_op(0, kUniformAttrs, infer_shaped, eval_uniform);
 constinit const StructuredOp ops::RandomNormalLike = random_op(1, kNormalLikeAttrs, infer_like, eval_normal);
-constinit const StructuredOp ops::RandomUniformLike = random_op(1, kUniformLikeAttrs, infer_like, eval_uniform);
+constinit const StructuredOp ops::RandomUniformLike =
+    random_op(1, kUniformLikeAttrs, infer_like, eval_uniform);
 constinit const StructuredOp ops::Bernoulli = random_op(1, kBernoulliAttrs, infer_bernoulli, eval_bernoulli);
-constinit const StructuredOp ops::Multinomial = random_op(1, kMultinomialAttrs, infer_multinomial, eval_multinomial);
+constinit const StructuredOp ops::Multinomial =
+    random_op(1, kMultinomialAttrs, infer_multinomial, eval_multinomial);
 
 }  // namespace gannet

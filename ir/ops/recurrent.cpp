@@ -1,26 +1,35 @@
 #include <algorithm>
 
+#include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
 #include "ir/ops/recurrent_layer.h"
 
 namespace gannet {
 namespace {
 
-constexpr AttrDef kRnnAttrs[] = {
-    optional_attr("activation_alpha", AttrKind::kFloats), optional_attr("activation_beta", AttrKind::kFloats),
-    optional_attr("activations", AttrKind::kStrings),     optional_attr("clip", AttrKind::kFloat),
-    string_attr("direction", "forward"),                  optional_attr("hidden_size", AttrKind::kInt),
-    int_attr("layout", 0)};
-constexpr AttrDef kGruAttrs[] = {
-    optional_attr("activation_alpha", AttrKind::kFloats), optional_attr("activation_beta", AttrKind::kFloats),
-    optional_attr("activations", AttrKind::kStrings),     optional_attr("clip", AttrKind::kFloat),
-    string_attr("direction", "forward"),                  optional_attr("hidden_size", AttrKind::kInt),
-    int_attr("layout", 0),                                int_attr("linear_before_reset", 0)};
-constexpr AttrDef kLstmAttrs[] = {
-    optional_attr("activation_alpha", AttrKind::kFloats), optional_attr("activation_beta", AttrKind::kFloats),
-    optional_attr("activations", AttrKind::kStrings),     optional_attr("clip", AttrKind::kFloat),
-    string_attr("direction", "forward"),                  optional_attr("hidden_size", AttrKind::kInt),
-    int_attr("input_forget", 0),                          int_attr("layout", 0)};
+constexpr AttrDef kRnnAttrs[] = {optional_attr("activation_alpha", AttrKind::kFloats),
+                                 optional_attr("activation_beta", AttrKind::kFloats),
+                                 optional_attr("activations", AttrKind::kStrings),
+                                 optional_attr("clip", AttrKind::kFloat),
+                                 string_attr("direction", "forward"),
+                                 optional_attr("hidden_size", AttrKind::kInt),
+                                 int_attr("layout", 0)};
+constexpr AttrDef kGruAttrs[] = {optional_attr("activation_alpha", AttrKind::kFloats),
+                                 optional_attr("activation_beta", AttrKind::kFloats),
+                                 optional_attr("activations", AttrKind::kStrings),
+                                 optional_attr("clip", AttrKind::kFloat),
+                                 string_attr("direction", "forward"),
+                                 optional_attr("hidden_size", AttrKind::kInt),
+                                 int_attr("layout", 0),
+                                 int_attr("linear_before_reset", 0)};
+constexpr AttrDef kLstmAttrs[] = {optional_attr("activation_alpha", AttrKind::kFloats),
+                                  optional_attr("activation_beta", AttrKind::kFloats),
+                                  optional_attr("activations", AttrKind::kStrings),
+                                  optional_attr("clip", AttrKind::kFloat),
+                                  string_attr("direction", "forward"),
+                                  optional_attr("hidden_size", AttrKind::kInt),
+                                  int_attr("input_forget", 0),
+                                  int_attr("layout", 0)};
 
 constexpr std::string_view kRnnFunctions[] = {"Tanh"};
 constexpr std::string_view kGruFunctions[] = {"Sigmoid", "Tanh"};
@@ -37,7 +46,8 @@ void step_rnn(const Attributes&, RecurrentDirection<T>& d) {
   for (int64_t row = 0; row < e.batch; ++row) {
     const T* x = d.inputs[static_cast<size_t>(row)];
     if (!x) continue;
-    for (int64_t j = 0; j < e.hidden; ++j) d.h[row * e.hidden + j] = d.activations[0](x[j] + d.products[row * e.hidden + j]);
+    for (int64_t j = 0; j < e.hidden; ++j)
+      d.h[row * e.hidden + j] = d.activations[0](x[j] + d.products[row * e.hidden + j]);
   }
 }
 
@@ -49,11 +59,14 @@ void step_gru(const Attributes& attrs, RecurrentDirection<T>& d) {
   const int64_t n = e.hidden;
   bool linear_before_reset = attrs.integer("linear_before_reset") != 0;
   multiply_recurrence(d, d.h, 0, linear_before_reset ? 3 : 2);
-  auto gate = [&](const T* x, const T* products, int64_t at) { return d.activations[0](x[at] + products[at]); };
+  auto gate = [&](const T* x, const T* products, int64_t at) {
+    return d.activations[0](x[at] + products[at]);
+  };
   if (!linear_before_reset) {
     for (int64_t row = 0; row < e.batch; ++row) {
       const T *x = d.inputs[static_cast<size_t>(row)], *products = d.products + row * 3 * n;
-      for (int64_t j = 0; j < n; ++j) d.scratch[row * n + j] = x ? gate(x, products, n + j) * d.h[row * n + j] : T(0);
+      for (int64_t j = 0; j < n; ++j)
+        d.scratch[row * n + j] = x ? gate(x, products, n + j) * d.h[row * n + j] : T(0);
     }
     multiply_recurrence(d, d.scratch, 2, 1);
   }
@@ -101,22 +114,40 @@ void step_lstm(const Attributes& attrs, RecurrentDirection<T>& d) {
 
 bool always(const Attributes&, int64_t) { return true; }
 // With linear_before_reset the bias of the hidden gate stays inside of the reset.
-bool before_reset(const Attributes& attrs, int64_t gate) { return gate < 2 || attrs.integer("linear_before_reset") == 0; }
+bool before_reset(const Attributes& attrs, int64_t gate) {
+  return gate < 2 || attrs.integer("linear_before_reset") == 0;
+}
 
 Status infer_rnn(InferContext& c) { return infer_recurrent(c, kRnn); }
 Status infer_gru(InferContext& c) { return infer_recurrent(c, kGru); }
 Status infer_lstm(InferContext& c) { return infer_recurrent(c, kLstm); }
 Status eval_rnn(EvalContext& c) { return eval_recurrent(c, kRnn, step_rnn<float>, step_rnn<double>, always); }
-Status eval_gru(EvalContext& c) { return eval_recurrent(c, kGru, step_gru<float>, step_gru<double>, before_reset); }
-Status eval_lstm(EvalContext& c) { return eval_recurrent(c, kLstm, step_lstm<float>, step_lstm<double>, always); }
+Status eval_gru(EvalContext& c) {
+  return eval_recurrent(c, kGru, step_gru<float>, step_gru<double>, before_reset);
+}
+Status eval_lstm(EvalContext& c) {
+  return eval_recurrent(c, kLstm, step_lstm<float>, step_lstm<double>, always);
+}
 
 }  // namespace
 
-constinit const StructuredOp ops::RNN = {.inputs = {3, 6}, .outputs = {0, 2}, .attrs = kRnnAttrs, .infer = infer_rnn,
-    .eval = eval_rnn, .vjp = missing_gradient};
-constinit const StructuredOp ops::GRU = {.inputs = {3, 6}, .outputs = {0, 2}, .attrs = kGruAttrs, .infer = infer_gru,
-    .eval = eval_gru, .vjp = missing_gradient};
-constinit const StructuredOp ops::LSTM = {.inputs = {3, 8}, .outputs = {0, 3}, .attrs = kLstmAttrs,
-    .infer = infer_lstm, .eval = eval_lstm, .vjp = missing_gradient};
+constinit const StructuredOp ops::RNN = {.inputs = {3, 6},
+                                         .outputs = {0, 2},
+                                         .attrs = kRnnAttrs,
+                                         .infer = infer_rnn,
+                                         .eval = eval_rnn,
+                                         .vjp = missing_gradient, .flops = recurrent_flops};
+constinit const StructuredOp ops::GRU = {.inputs = {3, 6},
+                                         .outputs = {0, 2},
+                                         .attrs = kGruAttrs,
+                                         .infer = infer_gru,
+                                         .eval = eval_gru,
+                                         .vjp = missing_gradient, .flops = recurrent_flops};
+constinit const StructuredOp ops::LSTM = {.inputs = {3, 8},
+                                          .outputs = {0, 3},
+                                          .attrs = kLstmAttrs,
+                                          .infer = infer_lstm,
+                                          .eval = eval_lstm,
+                                          .vjp = missing_gradient, .flops = recurrent_flops};
 
 }  // namespace gannet

@@ -15,7 +15,9 @@ namespace {
 enum Operand : size_t { kX = 0, kW, kR, kB, kLengths, kInitialH, kInitialC, kP };
 constexpr std::string_view kRoles[] = {"X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"};
 
-int64_t direction_count(const Attributes& attrs) { return attrs.text("direction") == "bidirectional" ? 2 : 1; }
+int64_t direction_count(const Attributes& attrs) {
+  return attrs.text("direction") == "bidirectional" ? 2 : 1;
+}
 
 struct NamedActivation {
   std::string_view name;
@@ -55,7 +57,8 @@ Status expect_shape(const InferContext& c, size_t i, const Shape& wanted) {
   for (size_t d = 0; d < wanted.size(); ++d) {
     if (shape[d].is_constant() && wanted[d].is_constant() && shape[d] != wanted[d]) {
       return invalid_model(fmt::format("input {} ({}) must have shape {}, got {}", i, kRoles[i],
-                                       to_string(std::span<const Dim>(wanted)), to_string(std::span<const Dim>(shape))));
+                                       to_string(std::span<const Dim>(wanted)),
+                                       to_string(std::span<const Dim>(shape))));
     }
   }
   return {};
@@ -111,14 +114,16 @@ Result<Layer> prepare(EvalContext& c, const RecurrentKind& kind) {
   layer.batch_first = c.attrs().integer("layout") != 0;
   Tensor x = TRY(widened(c.tensor(kX)));
   size_t steps_axis = layer.batch_first ? 1 : 0;
-  layer.extents = {x.extents()[steps_axis], x.extents()[1 - steps_axis], x.extent(2), c.tensor(kR).extent(2), kind.gates};
+  layer.extents = {x.extents()[steps_axis], x.extents()[1 - steps_axis], x.extent(2), c.tensor(kR).extent(2),
+                   kind.gates};
   const RecurrentExtents& e = layer.extents;
   std::vector<int64_t> state = {layer.directions, e.batch, e.hidden};
   if (layer.batch_first) std::swap(state[0], state[1]);
   layer.last_h = TRY(c.allocate(dtype, state));
   layer.last_c = TRY(c.allocate(dtype, kind.has_cell_state ? state : std::vector<int64_t>{0}));
-  layer.y = TRY(c.allocate(dtype, layer.batch_first ? std::vector<int64_t>{e.batch, e.steps, layer.directions, e.hidden}
-                                                    : std::vector<int64_t>{e.steps, layer.directions, e.batch, e.hidden}));
+  layer.y = TRY(c.allocate(dtype, layer.batch_first
+                                      ? std::vector<int64_t>{e.batch, e.steps, layer.directions, e.hidden}
+                                      : std::vector<int64_t>{e.steps, layer.directions, e.batch, e.hidden}));
   layer.x = steps_first(c, x, TRY(c.allocate(dtype, {e.steps, e.batch, e.input})));
   layer.w = TRY(widened(c.tensor(kW)));
   layer.r = TRY(widened(c.tensor(kR)));
@@ -149,9 +154,11 @@ void project(const Layer& layer, int64_t direction, std::span<const T> bias, std
   const RecurrentExtents& e = layer.extents;
   int64_t rows = e.steps * e.batch, columns = e.gates * e.hidden;
   const T* w = layer.w.data<T>().data() + direction * columns * e.input;
-  multiply<T>({rows, columns, e.input}, {layer.x.data<T>().data(), e.input, 1}, {w, 1, e.input}, {projected.data(), columns, false});
+  multiply<T>({rows, columns, e.input}, {layer.x.data<T>().data(), e.input, 1}, {w, 1, e.input},
+              {projected.data(), columns, false});
   for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = 0; j < columns; ++j) projected[static_cast<size_t>(i * columns + j)] += bias[static_cast<size_t>(j)];
+    for (int64_t j = 0; j < columns; ++j)
+      projected[static_cast<size_t>(i * columns + j)] += bias[static_cast<size_t>(j)];
   }
 }
 
@@ -174,8 +181,10 @@ template <class T>
 void load_state(const Layer& layer, const Tensor& initial, int64_t direction, T* state) {
   int64_t hidden = layer.extents.hidden;
   for (int64_t row = 0; row < layer.extents.batch; ++row, state += hidden) {
-    if (!initial.defined()) std::fill(state, state + hidden, T(0));
-    else std::copy_n(initial.data<T>().data() + state_offset(layer, direction, row), hidden, state);
+    if (!initial.defined())
+      std::fill(state, state + hidden, T(0));
+    else
+      std::copy_n(initial.data<T>().data() + state_offset(layer, direction, row), hidden, state);
   }
 }
 
@@ -188,33 +197,52 @@ void store_state(const Layer& layer, const T* state, int64_t direction, Tensor& 
   }
 }
 
+// Storage of one direction while it runs.
+struct DirectionStorage {
+  Tensor projected, products, h, c, scratch;
+};
+
+Result<DirectionStorage> allocate_direction(EvalContext& c, const RecurrentExtents& e, DType dtype) {
+  DirectionStorage s;
+  s.projected = TRY(c.allocate(dtype, {e.steps, e.batch, e.gates * e.hidden}));
+  s.products = TRY(c.allocate(dtype, {e.batch, e.gates * e.hidden}));
+  s.h = TRY(c.allocate(dtype, {e.batch, e.hidden}));
+  s.c = TRY(c.allocate(dtype, {e.batch, e.hidden}));
+  s.scratch = TRY(c.allocate(dtype, {e.batch, e.hidden}));
+  return s;
+}
+
+template <class T>
+RecurrentDirection<T> direction_of(const Layer& layer, int64_t direction, DirectionStorage& storage) {
+  const RecurrentExtents& e = layer.extents;
+  int64_t columns = e.gates * e.hidden;
+  size_t functions = layer.activations.size() / static_cast<size_t>(layer.directions);
+  RecurrentDirection<T> d;
+  d.extents = e;
+  d.activations = std::span<const Activation>(layer.activations)
+                      .subspan(static_cast<size_t>(direction) * functions, functions);
+  d.recurrence = layer.r.data<T>().data() + direction * columns * e.hidden;
+  if (layer.b.defined()) d.recurrence_bias = layer.b.data<T>().data() + (direction * 2 + 1) * columns;
+  if (layer.p.defined()) d.peepholes = layer.p.data<T>().data() + direction * 3 * e.hidden;
+  d.h = storage.h.mutable_data<T>().data();
+  d.c = storage.c.mutable_data<T>().data();
+  d.products = storage.products.mutable_data<T>().data();
+  d.scratch = storage.scratch.mutable_data<T>().data();
+  d.inputs.resize(static_cast<size_t>(e.batch));
+  load_state(layer, layer.initial_h, direction, d.h);
+  load_state(layer, layer.initial_c, direction, d.c);
+  return d;
+}
+
 template <class T>
 Status run_direction(EvalContext& c, Layer& layer, int64_t direction, bool reverse, CellStep<T> step,
                      bool (*add_recurrence_bias)(const Attributes&, int64_t)) {
   const RecurrentExtents& e = layer.extents;
-  DType dtype = dtype_of<T>();
-  int64_t columns = e.gates * e.hidden;
-  Tensor projected = TRY(c.allocate(dtype, {e.steps, e.batch, columns}));
-  Tensor products = TRY(c.allocate(dtype, {e.batch, columns}));
-  Tensor h = TRY(c.allocate(dtype, {e.batch, e.hidden})), cell = TRY(c.allocate(dtype, {e.batch, e.hidden}));
-  Tensor scratch = TRY(c.allocate(dtype, {e.batch, e.hidden}));
+  DirectionStorage storage = TRY(allocate_direction(c, e, dtype_of<T>()));
   std::vector<T> bias = projection_bias<T>(c, layer, direction, add_recurrence_bias);
-  project<T>(layer, direction, bias, projected.mutable_data<T>());
-  size_t functions = layer.activations.size() / static_cast<size_t>(layer.directions);
-  RecurrentDirection<T> d;
-  d.extents = e;
-  d.activations = std::span<const Activation>(layer.activations).subspan(static_cast<size_t>(direction) * functions, functions);
-  d.recurrence = layer.r.data<T>().data() + direction * columns * e.hidden;
-  if (layer.b.defined()) d.recurrence_bias = layer.b.data<T>().data() + (direction * 2 + 1) * columns;
-  if (layer.p.defined()) d.peepholes = layer.p.data<T>().data() + direction * 3 * e.hidden;
-  d.h = h.mutable_data<T>().data();
-  d.c = cell.mutable_data<T>().data();
-  d.products = products.mutable_data<T>().data();
-  d.scratch = scratch.mutable_data<T>().data();
-  d.inputs.resize(static_cast<size_t>(e.batch));
-  load_state(layer, layer.initial_h, direction, d.h);
-  load_state(layer, layer.initial_c, direction, d.c);
-  const T* x = projected.data<T>().data();
+  project<T>(layer, direction, bias, storage.projected.mutable_data<T>());
+  RecurrentDirection<T> d = direction_of<T>(layer, direction, storage);
+  const T* x = storage.projected.data<T>().data();
   T* y = layer.y.mutable_data<T>().data();
   auto time_of = [&](int64_t s, int64_t row) {
     int64_t length = layer.lengths[static_cast<size_t>(row)];
@@ -223,13 +251,16 @@ Status run_direction(EvalContext& c, Layer& layer, int64_t direction, bool rever
   for (int64_t s = 0; s < e.steps; ++s) {
     for (int64_t row = 0; row < e.batch; ++row) {
       bool running = s < layer.lengths[static_cast<size_t>(row)];
-      d.inputs[static_cast<size_t>(row)] = running ? x + (time_of(s, row) * e.batch + row) * columns : nullptr;
+      d.inputs[static_cast<size_t>(row)] =
+          running ? x + (time_of(s, row) * e.batch + row) * e.gates * e.hidden : nullptr;
     }
     step(c.attrs(), d);
     for (int64_t row = 0; row < e.batch; ++row) {
       T* target = y + output_offset(layer, direction, time_of(s, row), row);
-      if (d.inputs[static_cast<size_t>(row)]) std::copy_n(d.h + row * e.hidden, e.hidden, target);
-      else std::fill_n(target, e.hidden, T(0));
+      if (d.inputs[static_cast<size_t>(row)])
+        std::copy_n(d.h + row * e.hidden, e.hidden, target);
+      else
+        std::fill_n(target, e.hidden, T(0));
     }
   }
   store_state(layer, d.h, direction, layer.last_h);
@@ -238,7 +269,8 @@ Status run_direction(EvalContext& c, Layer& layer, int64_t direction, bool rever
 }
 
 template <class T>
-Status run_layer(EvalContext& c, Layer& layer, CellStep<T> step, bool (*add_recurrence_bias)(const Attributes&, int64_t)) {
+Status run_layer(EvalContext& c, Layer& layer, CellStep<T> step,
+                 bool (*add_recurrence_bias)(const Attributes&, int64_t)) {
   for (int64_t direction = 0; direction < layer.directions; ++direction) {
     bool reverse = direction == 1 || c.attrs().text("direction") == "reverse";
     TRY(run_direction<T>(c, layer, direction, reverse, step, add_recurrence_bias));
@@ -253,24 +285,36 @@ T Activation::operator()(T x) const {
   if (clip > 0) x = std::clamp(x, static_cast<T>(-clip), static_cast<T>(clip));
   T a = static_cast<T>(alpha), b = static_cast<T>(beta);
   switch (kind) {
-    case ActivationKind::kRelu: return x < 0 ? T(0) : x;
-    case ActivationKind::kTanh: return std::tanh(x);
-    case ActivationKind::kSigmoid: return 1 / (1 + std::exp(-x));
-    case ActivationKind::kAffine: return a * x + b;
-    case ActivationKind::kLeakyRelu: return x < 0 ? a * x : x;
-    case ActivationKind::kThresholdedRelu: return x >= a ? x : T(0);
-    case ActivationKind::kScaledTanh: return a * std::tanh(b * x);
-    case ActivationKind::kHardSigmoid: return std::min(std::max(a * x + b, T(0)), T(1));
-    case ActivationKind::kElu: return x < 0 ? a * std::expm1(x) : x;
-    case ActivationKind::kSoftsign: return x / (1 + std::abs(x));
-    case ActivationKind::kSoftplus: return std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x)));
+    case ActivationKind::kRelu:
+      return x < 0 ? T(0) : x;
+    case ActivationKind::kTanh:
+      return std::tanh(x);
+    case ActivationKind::kSigmoid:
+      return 1 / (1 + std::exp(-x));
+    case ActivationKind::kAffine:
+      return a * x + b;
+    case ActivationKind::kLeakyRelu:
+      return x < 0 ? a * x : x;
+    case ActivationKind::kThresholdedRelu:
+      return x >= a ? x : T(0);
+    case ActivationKind::kScaledTanh:
+      return a * std::tanh(b * x);
+    case ActivationKind::kHardSigmoid:
+      return std::min(std::max(a * x + b, T(0)), T(1));
+    case ActivationKind::kElu:
+      return x < 0 ? a * std::expm1(x) : x;
+    case ActivationKind::kSoftsign:
+      return x / (1 + std::abs(x));
+    case ActivationKind::kSoftplus:
+      return std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x)));
   }
   __builtin_unreachable();
 }
 template float Activation::operator()(float) const;
 template double Activation::operator()(double) const;
 
-Result<std::vector<Activation>> activations_of(const Attributes& attrs, const RecurrentKind& kind, int64_t directions) {
+Result<std::vector<Activation>> activations_of(const Attributes& attrs, const RecurrentKind& kind,
+                                               int64_t directions) {
   size_t count = kind.activations.size() * static_cast<size_t>(directions);
   std::vector<std::string> names = attrs.texts("activations");
   if (names.empty()) {
@@ -281,16 +325,20 @@ Result<std::vector<Activation>> activations_of(const Attributes& attrs, const Re
   }
   float clip = attrs.has("clip") ? attrs.number("clip") : 0;
   if (!(clip >= 0)) return invalid_model(fmt::format("clip must not be negative, got {}", clip));
-  const std::vector<float>&alphas = attrs.numbers("activation_alpha"), &betas = attrs.numbers("activation_beta");
+  const std::vector<float>&alphas = attrs.numbers("activation_alpha"),
+        &betas = attrs.numbers("activation_beta");
   size_t next_alpha = 0, next_beta = 0;
   std::vector<Activation> result;
   for (size_t i = 0; i < count; ++i) {
     auto found = std::find_if(std::begin(kActivations), std::end(kActivations),
                               [&](const NamedActivation& a) { return same_letters(a.name, names[i]); });
-    if (found == std::end(kActivations)) return invalid_model(fmt::format("unknown activation '{}'", names[i]));
+    if (found == std::end(kActivations))
+      return invalid_model(fmt::format("unknown activation '{}'", names[i]));
     Activation activation{found->kind, found->alpha, found->beta, static_cast<double>(clip)};
-    if (found->parameters >= 1 && next_alpha < alphas.size()) activation.alpha = static_cast<double>(alphas[next_alpha++]);
-    if (found->parameters >= 2 && next_beta < betas.size()) activation.beta = static_cast<double>(betas[next_beta++]);
+    if (found->parameters >= 1 && next_alpha < alphas.size())
+      activation.alpha = static_cast<double>(alphas[next_alpha++]);
+    if (found->parameters >= 2 && next_beta < betas.size())
+      activation.beta = static_cast<double>(betas[next_beta++]);
     result.push_back(activation);
   }
   return result;
@@ -303,8 +351,10 @@ Status infer_recurrent(InferContext& c, const RecurrentKind& kind) {
   if (layout != 0 && layout != 1) return invalid_model(fmt::format("layout must be 0 or 1, got {}", layout));
   for (size_t i = 0; i < c.operand_count(); ++i) {
     if (!c.has(i)) continue;
-    if (i == kLengths) TRY(expect_dtype(c, i, DType::kI32, kRoles[i]));
-    else TRY(expect_float(c, i, kRoles[i]));
+    if (i == kLengths)
+      TRY(expect_dtype(c, i, DType::kI32, kRoles[i]));
+    else
+      TRY(expect_float(c, i, kRoles[i]));
     if (i != kLengths) TRY(expect_same_dtype(c, 0, i));
   }
   TRY(expect_rank(c, kX, 3, "X"));
@@ -320,7 +370,9 @@ Status infer_recurrent(InferContext& c, const RecurrentKind& kind) {
   TRY(expect_shape(c, kInitialH, state));
   TRY(expect_shape(c, kInitialC, state));
   TRY(expect_shape(c, kP, {directions, Dim(3) * hidden}));
-  c.set_tensor(0, c.dtype(kX), layout == 0 ? Shape{steps, directions, batch, hidden} : Shape{batch, steps, directions, hidden});
+  c.set_tensor(
+      0, c.dtype(kX),
+      layout == 0 ? Shape{steps, directions, batch, hidden} : Shape{batch, steps, directions, hidden});
   c.set_tensor(1, c.dtype(kX), state);
   c.set_tensor(2, c.dtype(kX), state);
   return {};
@@ -336,12 +388,15 @@ void multiply_recurrence(const RecurrentDirection<T>& d, const T* rows, int64_t 
 template void multiply_recurrence(const RecurrentDirection<float>&, const float*, int64_t, int64_t);
 template void multiply_recurrence(const RecurrentDirection<double>&, const double*, int64_t, int64_t);
 
-Status eval_recurrent(EvalContext& c, const RecurrentKind& kind, CellStep<float> step32, CellStep<double> step64,
+Status eval_recurrent(EvalContext& c, const RecurrentKind& kind, CellStep<float> step32,
+                      CellStep<double> step64,
                       bool (*add_recurrence_bias)(const Attributes& attrs, int64_t gate)) {
   Layer layer = TRY(prepare(c, kind));
   DType dtype = c.tensor(kX).dtype();
-  if (dtype == DType::kF64) TRY(run_layer<double>(c, layer, step64, add_recurrence_bias));
-  else TRY(run_layer<float>(c, layer, step32, add_recurrence_bias));
+  if (dtype == DType::kF64)
+    TRY(run_layer<double>(c, layer, step64, add_recurrence_bias));
+  else
+    TRY(run_layer<float>(c, layer, step32, add_recurrence_bias));
   c.set(0, TRY(as_dtype(layer.y, dtype)));
   c.set(1, TRY(as_dtype(layer.last_h, dtype)));
   if (kind.has_cell_state) c.set(2, TRY(as_dtype(layer.last_c, dtype)));

@@ -1,5 +1,6 @@
-// What RNN, GRU and LSTM share: shapes, directions, sequence lengths, activations. A layer projects the inputs of all
-// steps at once; what differs is the step of a cell, which turns projected inputs and the state into the next state.
+// What RNN, GRU and LSTM share: shapes, directions, sequence lengths, activations. A layer projects the
+// inputs of all steps at once; what differs is the step of a cell, which turns projected inputs and the state
+// into the next state.
 #pragma once
 
 #include <span>
@@ -12,7 +13,17 @@
 namespace gannet {
 
 enum class ActivationKind {
-  kRelu, kTanh, kSigmoid, kAffine, kLeakyRelu, kThresholdedRelu, kScaledTanh, kHardSigmoid, kElu, kSoftsign, kSoftplus
+  kRelu,
+  kTanh,
+  kSigmoid,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
 };
 
 struct Activation {
@@ -59,9 +70,11 @@ struct RecurrentDirection {
 Status infer_recurrent(InferContext& c, const RecurrentKind& kind);
 
 // The functions of the node, all directions after each other; an error for unknown names or too few of them.
-Result<std::vector<Activation>> activations_of(const Attributes& attrs, const RecurrentKind& kind, int64_t directions);
+Result<std::vector<Activation>> activations_of(const Attributes& attrs, const RecurrentKind& kind,
+                                               int64_t directions);
 
-// products = rows * recurrence[first gate ...]^T over `gates` gates; rows is [batch, hidden], products keep their place.
+// products = rows * recurrence[first gate ...]^T over `gates` gates; rows is [batch, hidden], products keep
+// their place.
 template <class T>
 void multiply_recurrence(const RecurrentDirection<T>& d, const T* rows, int64_t first_gate, int64_t gates);
 
@@ -70,7 +83,8 @@ template <class T>
 using CellStep = void (*)(const Attributes& attrs, RecurrentDirection<T>& d);
 
 // Runs a layer; `add_recurrence_bias` says whether the recurrent bias of a gate joins the projected input.
-Status eval_recurrent(EvalContext& c, const RecurrentKind& kind, CellStep<float> step32, CellStep<double> step64,
+Status eval_recurrent(EvalContext& c, const RecurrentKind& kind, CellStep<float> step32,
+                      CellStep<double> step64,
                       bool (*add_recurrence_bias)(const Attributes& attrs, int64_t gate));
 
 }  // namespace gannet

@@ -5,7 +5,9 @@
 
 #include "ir/ops/float_compute.h"
 #include "ir/ops/operand_checks.h"
+#include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
+#include "ir/ops/reduction_gradients.h"
 #include "ir/ops/reduction_sweep.h"
 
 namespace gannet {
@@ -20,8 +22,10 @@ bool takes_32_or_64_bits(DType t) {
 Shape reduced_shape(const Shape& shape, const std::vector<bool>& reduced, bool keep_dims) {
   Shape result;
   for (size_t i = 0; i < shape.size(); ++i) {
-    if (!reduced[i]) result.push_back(shape[i]);
-    else if (keep_dims) result.push_back(1);
+    if (!reduced[i])
+      result.push_back(shape[i]);
+    else if (keep_dims)
+      result.push_back(1);
   }
   return result;
 }
@@ -33,7 +37,8 @@ std::optional<Shape> shape_with_unknown_axes(InferContext& c, bool keep_dims) {
   int64_t rank = static_cast<int64_t>(shape->size());
   const Shape* axes = c.shape(1);
   if (!keep_dims) {
-    if (!axes || axes->size() != 1 || !(*axes)[0].is_constant() || (*axes)[0].is_constant(0)) return std::nullopt;
+    if (!axes || axes->size() != 1 || !(*axes)[0].is_constant() || (*axes)[0].is_constant(0))
+      return std::nullopt;
     rank -= (*axes)[0].constant();
     if (rank < 0) return std::nullopt;
   }
@@ -107,7 +112,8 @@ Status infer_sum(InferContext& c) {
 
 Status infer_prod(InferContext& c) {
   return infer_with_contents(c, infer_numbers, [](const std::vector<Dim>& dims) {
-    return std::optional(std::accumulate(dims.begin(), dims.end(), Dim(1), [](const Dim& a, const Dim& b) { return a * b; }));
+    return std::optional(
+        std::accumulate(dims.begin(), dims.end(), Dim(1), [](const Dim& a, const Dim& b) { return a * b; }));
   });
 }
 
@@ -126,27 +132,39 @@ using SumOf = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;
 
 struct SumStep {
   template <class A, class T>
-  static A step(A a, T x) { return a + static_cast<A>(x); }
+  static A step(A a, T x) {
+    return a + static_cast<A>(x);
+  }
 };
 struct ProdStep {
   template <class A, class T>
-  static A step(A a, T x) { return a * static_cast<A>(x); }
+  static A step(A a, T x) {
+    return a * static_cast<A>(x);
+  }
 };
 struct AbsStep {
   template <class A, class T>
-  static A step(A a, T x) { return x < T(0) ? a - static_cast<A>(x) : a + static_cast<A>(x); }
+  static A step(A a, T x) {
+    return x < T(0) ? a - static_cast<A>(x) : a + static_cast<A>(x);
+  }
 };
 struct SquareStep {
   template <class A, class T>
-  static A step(A a, T x) { return a + static_cast<A>(x) * static_cast<A>(x); }
+  static A step(A a, T x) {
+    return a + static_cast<A>(x) * static_cast<A>(x);
+  }
 };
 struct MaxStep {
   template <class T>
-  static T step(T a, T x) { return x > a || x != x ? x : a; }
+  static T step(T a, T x) {
+    return x > a || x != x ? x : a;
+  }
 };
 struct MinStep {
   template <class T>
-  static T step(T a, T x) { return x < a || x != x ? x : a; }
+  static T step(T a, T x) {
+    return x < a || x != x ? x : a;
+  }
 };
 
 // Folds `data` into one accumulator an output, each starting as `identity`.
@@ -191,18 +209,26 @@ Status end_reduction(EvalContext& c, Reduction& r) {
 template <class Visitor>
 Status visit_number(DType dtype, Visitor visitor) {
   switch (dtype) {
-    case DType::kF32: return visitor(Tag<float>{});
-    case DType::kF64: return visitor(Tag<double>{});
-    case DType::kI32: return visitor(Tag<int32_t>{});
-    case DType::kI64: return visitor(Tag<int64_t>{});
-    case DType::kU32: return visitor(Tag<uint32_t>{});
-    case DType::kU64: return visitor(Tag<uint64_t>{});
-    default: CHECK(false, "reduction of {}", name_of(dtype));
+    case DType::kF32:
+      return visitor(Tag<float>{});
+    case DType::kF64:
+      return visitor(Tag<double>{});
+    case DType::kI32:
+      return visitor(Tag<int32_t>{});
+    case DType::kI64:
+      return visitor(Tag<int64_t>{});
+    case DType::kU32:
+      return visitor(Tag<uint32_t>{});
+    case DType::kU64:
+      return visitor(Tag<uint64_t>{});
+    default:
+      CHECK(false, "reduction of {}", name_of(dtype));
   }
   __builtin_unreachable();
 }
 
-// A reduction to a sum (or product) that stays within the element type: `finish` gives an element from a total.
+// A reduction to a sum (or product) that stays within the element type: `finish` gives an element from a
+// total.
 template <class Step, class Finish>
 Status eval_exact(EvalContext& c, int identity, Finish finish) {
   Reduction r = TRY(begin_reduction(c));
@@ -239,9 +265,12 @@ constexpr auto kTotal = [](auto value, auto, int64_t) { return value; };
 // Integers divide as integers do, towards zero; the mean of no integers is 0.
 constexpr auto kAverage = [](auto value, auto total, int64_t count) -> decltype(value) {
   using T = decltype(value);
-  if constexpr (std::is_floating_point_v<T>) return static_cast<T>(total / static_cast<double>(count));
-  else if constexpr (std::is_signed_v<T>) return count ? static_cast<T>(static_cast<int64_t>(total) / count) : T(0);
-  else return count ? static_cast<T>(total / static_cast<uint64_t>(count)) : T(0);
+  if constexpr (std::is_floating_point_v<T>)
+    return static_cast<T>(total / static_cast<double>(count));
+  else if constexpr (std::is_signed_v<T>)
+    return count ? static_cast<T>(static_cast<int64_t>(total) / count) : T(0);
+  else
+    return count ? static_cast<T>(total / static_cast<uint64_t>(count)) : T(0);
 };
 
 Status eval_sum(EvalContext& c) { return eval_exact<SumStep>(c, 0, kTotal); }
@@ -270,15 +299,24 @@ Status eval_extremum(EvalContext& c) {
   Reduction r = TRY(begin_reduction(c));
   auto run = [&]<class T>(Tag<T>) -> Status {
     auto y = r.result.template mutable_data<T>();
-    if constexpr (largest) fold<MaxStep>(r.sweep, r.data.template data<T>(), y, least<T>());
-    else fold<MinStep>(r.sweep, r.data.template data<T>(), y, greatest<T>());
+    if constexpr (largest)
+      fold<MaxStep>(r.sweep, r.data.template data<T>(), y, least<T>());
+    else
+      fold<MinStep>(r.sweep, r.data.template data<T>(), y, greatest<T>());
     return {};
   };
   switch (r.data.dtype()) {
-    case DType::kI8: TRY(run(Tag<int8_t>{})); break;
-    case DType::kU8: TRY(run(Tag<uint8_t>{})); break;
-    case DType::kBool: TRY(run(Tag<bool>{})); break;
-    default: TRY(visit_number(r.data.dtype(), run));
+    case DType::kI8:
+      TRY(run(Tag<int8_t>{}));
+      break;
+    case DType::kU8:
+      TRY(run(Tag<uint8_t>{}));
+      break;
+    case DType::kBool:
+      TRY(run(Tag<bool>{}));
+      break;
+    default:
+      TRY(visit_number(r.data.dtype(), run));
   }
   return end_reduction(c, r);
 }
@@ -297,7 +335,8 @@ Status eval_log_sum_exp(EvalContext& c) {
     auto for_each_element = [&](auto visit) {
       r.sweep.for_each_run([&](int64_t output, int64_t input, int64_t length, bool kept) {
         for (int64_t i = 0; i < length; ++i) {
-          visit(static_cast<size_t>(kept ? output + i : output), static_cast<double>(x[static_cast<size_t>(input + i)]));
+          visit(static_cast<size_t>(kept ? output + i : output),
+                static_cast<double>(x[static_cast<size_t>(input + i)]));
         }
       });
     };
@@ -312,121 +351,26 @@ Status eval_log_sum_exp(EvalContext& c) {
   return end_reduction(c, r);
 }
 
-// What the rules below share: the gradient and the result with the reduced dimensions kept as 1.
-struct ReduceVjp {
-  Value* x = nullptr;
-  Value* y = nullptr;
-  Value* dy = nullptr;
-  std::vector<int64_t> axes;
-  Shape shape;    // of x
-  Dim count = 1;  // elements reduced to one
-};
-
-Result<ReduceVjp> begin_vjp(VjpContext& c) {
-  ReduceVjp r;
-  r.x = c.operand(0);
-  if (!r.x->type.shape) return unsupported("the gradient of a reduction needs the rank of its operand");
-  r.shape = *r.x->type.shape;
-  std::optional<std::vector<int64_t>> axes = std::vector<int64_t>{};
-  if (c.operand(1)) axes = constant_ints(c.operand(1));
-  if (!axes) return unsupported("the gradient of a reduction needs constant axes");
-  auto reduced = TRY(reduced_dimensions(*axes, static_cast<int64_t>(r.shape.size()),
-                                        c.attrs().integer("noop_with_empty_axes") != 0));
-  for (size_t i = 0; i < r.shape.size(); ++i) {
-    if (!reduced[i]) continue;
-    r.axes.push_back(static_cast<int64_t>(i));
-    r.count = r.count * r.shape[i];
-  }
-  bool unsqueeze = c.attrs().integer("keepdims") == 0 && !r.axes.empty();
-  r.y = c.output();
-  r.dy = c.gradient();
-  if (unsqueeze) r.y = c.b.unsqueeze(r.y, r.axes), r.dy = c.b.unsqueeze(r.dy, r.axes);
-  return r;
-}
-
-Status sum_vjp(VjpContext& c) {
-  ReduceVjp r = TRY(begin_vjp(c));
-  c.set(0, c.b.expand(r.dy, r.shape));
-  return c.b.status();
-}
-
-Status mean_vjp(VjpContext& c) {
-  ReduceVjp r = TRY(begin_vjp(c));
-  Value* count = r.count.is_constant() ? c.b.number(static_cast<double>(r.count.constant()), r.x)
-                                       : c.b.cast(c.b.dims({r.count}), r.x->type.dtype);
-  c.set(0, c.b.expand(c.b.div(r.dy, count), r.shape));
-  return c.b.status();
-}
-
-// Elements that share the extremum share the gradient evenly.
-Status extremum_vjp(VjpContext& c) {
-  ReduceVjp r = TRY(begin_vjp(c));
-  Value* ties = c.b.cast(c.b.op("Equal", {r.x, r.y}), r.x->type.dtype);
-  Value* share = c.b.div(r.dy, c.b.reduce_sum(ties, r.axes, true));
-  c.set(0, c.b.mul(ties, share));
-  return c.b.status();
-}
-
-// Each element's gradient is the product of the others: of those before it and of those behind it.
-Status prod_vjp(VjpContext& c) {
-  ReduceVjp r = TRY(begin_vjp(c));
-  if (r.axes.empty()) return c.set(0, r.dy), c.b.status();
-  if (r.axes.size() > 1) return unsupported("the gradient of ReduceProd over more than one axis");
-  auto others = [&](int64_t reverse) {
-    Value* axis = c.b.constant(Tensor::scalar<int64_t>(r.axes[0]));
-    return c.b.op("CumProd", {r.x, axis}, {{"exclusive", int64_t{1}}, {"reverse", reverse}});
-  };
-  c.set(0, c.b.mul(r.dy, c.b.mul(others(0), others(1))));
-  return c.b.status();
-}
-
-Status l1_vjp(VjpContext& c) {
-  ReduceVjp r = TRY(begin_vjp(c));
-  c.set(0, c.b.mul(r.dy, c.b.op("Sign", {r.x})));
-  return c.b.status();
-}
-
-// At the origin, where the norm has a kink, the gradient is 0.
-Status l2_vjp(VjpContext& c) {
-  ReduceVjp r = TRY(begin_vjp(c));
-  ScalarExpr dy = ScalarExpr::arg(0), x = ScalarExpr::arg(1), y = ScalarExpr::arg(2);
-  c.set(0, c.b.map(select(y == 0, 0, dy * x / select(y == 0, 1, y)), {r.dy, r.x, r.y}));
-  return c.b.status();
-}
-
-Status sum_square_vjp(VjpContext& c) {
-  ReduceVjp r = TRY(begin_vjp(c));
-  c.set(0, c.b.map(2 * ScalarExpr::arg(0) * ScalarExpr::arg(1), {r.dy, r.x}));
-  return c.b.status();
-}
-
-Status log_sum_vjp(VjpContext& c) {
-  ReduceVjp r = TRY(begin_vjp(c));
-  c.set(0, c.b.expand(c.b.div(r.dy, c.b.reduce_sum(r.x, r.axes, true)), r.shape));
-  return c.b.status();
-}
-
-Status log_sum_exp_vjp(VjpContext& c) {
-  ReduceVjp r = TRY(begin_vjp(c));
-  c.set(0, c.b.map(ScalarExpr::arg(0) * scalar::exp(ScalarExpr::arg(1) - ScalarExpr::arg(2)), {r.dy, r.x, r.y}));
-  return c.b.status();
-}
-
 constexpr StructuredOp reduce_op(InferFn infer, EvalFn eval, VjpFn vjp) {
-  return {.inputs = {1, 2}, .outputs = {1, 1}, .attrs = kReduceAttrs, .infer = infer, .eval = eval, .vjp = vjp};
+  return {
+      .inputs = {1, 2}, .outputs = {1, 1}, .attrs = kReduceAttrs, .infer = infer, .eval = eval, .vjp = vjp, .flops = one_per_operand_element};
 }
 
 }  // namespace
 
-constinit const StructuredOp ops::ReduceSum = reduce_op(infer_sum, eval_sum, sum_vjp);
-constinit const StructuredOp ops::ReduceMean = reduce_op(infer_numbers, eval_mean, mean_vjp);
-constinit const StructuredOp ops::ReduceMax = reduce_op(infer_extremum<true>, eval_extremum<true>, extremum_vjp);
-constinit const StructuredOp ops::ReduceMin = reduce_op(infer_extremum<false>, eval_extremum<false>, extremum_vjp);
-constinit const StructuredOp ops::ReduceProd = reduce_op(infer_prod, eval_prod, prod_vjp);
-constinit const StructuredOp ops::ReduceL1 = reduce_op(infer_numbers, eval_l1, l1_vjp);
-constinit const StructuredOp ops::ReduceL2 = reduce_op(infer_numbers, eval_l2, l2_vjp);
-constinit const StructuredOp ops::ReduceLogSum = reduce_op(infer_numbers, eval_log_sum, log_sum_vjp);
-constinit const StructuredOp ops::ReduceLogSumExp = reduce_op(infer_numbers, eval_log_sum_exp, log_sum_exp_vjp);
-constinit const StructuredOp ops::ReduceSumSquare = reduce_op(infer_numbers, eval_sum_square, sum_square_vjp);
+constinit const StructuredOp ops::ReduceSum = reduce_op(infer_sum, eval_sum, reduce_sum_vjp);
+constinit const StructuredOp ops::ReduceMean = reduce_op(infer_numbers, eval_mean, reduce_mean_vjp);
+constinit const StructuredOp ops::ReduceMax =
+    reduce_op(infer_extremum<true>, eval_extremum<true>, reduce_extremum_vjp);
+constinit const StructuredOp ops::ReduceMin =
+    reduce_op(infer_extremum<false>, eval_extremum<false>, reduce_extremum_vjp);
+constinit const StructuredOp ops::ReduceProd = reduce_op(infer_prod, eval_prod, reduce_prod_vjp);
+constinit const StructuredOp ops::ReduceL1 = reduce_op(infer_numbers, eval_l1, reduce_l1_vjp);
+constinit const StructuredOp ops::ReduceL2 = reduce_op(infer_numbers, eval_l2, reduce_l2_vjp);
+constinit const StructuredOp ops::ReduceLogSum = reduce_op(infer_numbers, eval_log_sum, reduce_log_sum_vjp);
+constinit const StructuredOp ops::ReduceLogSumExp =
+    reduce_op(infer_numbers, eval_log_sum_exp, reduce_log_sum_exp_vjp);
+constinit const StructuredOp ops::ReduceSumSquare =
+    reduce_op(infer_numbers, eval_sum_square, reduce_sum_square_vjp);
 
 }  // namespace gannet

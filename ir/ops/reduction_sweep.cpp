@@ -11,8 +11,10 @@ ReductionSweep::ReductionSweep(std::span<const int64_t> extents, const std::vect
   bool empty = outputs_ == 0 || count_ == 0;
   for (size_t i = 0; i < extents.size() && !empty; ++i) {
     if (extents[i] == 1) continue;
-    if (!axes_.empty() && axes_.back().kept != reduced[i]) axes_.back().extent *= extents[i];
-    else axes_.push_back({extents[i], 0, !reduced[i]});
+    if (!axes_.empty() && axes_.back().kept != reduced[i])
+      axes_.back().extent *= extents[i];
+    else
+      axes_.push_back({extents[i], 0, !reduced[i]});
   }
   if (axes_.empty()) axes_.push_back({1, 0, true});
   int64_t stride = 1;

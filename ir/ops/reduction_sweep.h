@@ -1,5 +1,5 @@
-// The order in which a reduction reads its operand: once, front to back. Neighbouring dimensions that are both kept or
-// both reduced are merged, so that the innermost run is as long as it can be.
+// The order in which a reduction reads its operand: once, front to back. Neighbouring dimensions that are
+// both kept or both reduced are merged, so that the innermost run is as long as it can be.
 #pragma once
 
 #include <span>
@@ -20,8 +20,8 @@ class ReductionSweep {
   // Elements that are folded into each output.
   int64_t count() const { return count_; }
 
-  // Calls visit(output, input, length, kept) for each innermost run: `length` neighbouring elements of the operand
-  // starting at `input` go to the outputs starting at `output` one each (kept), or all to that one.
+  // Calls visit(output, input, length, kept) for each innermost run: `length` neighbouring elements of the
+  // operand starting at `input` go to the outputs starting at `output` one each (kept), or all to that one.
   template <class Visit>
   void for_each_run(Visit visit) const;
 

@@ -5,7 +5,8 @@
 namespace gannet {
 namespace {
 
-constexpr AttrDef kRotaryAttrs[] = {int_attr("interleaved", 0), int_attr("num_heads", 0), int_attr("rotary_embedding_dim", 0)};
+constexpr AttrDef kRotaryAttrs[] = {int_attr("interleaved", 0), int_attr("num_heads", 0),
+                                    int_attr("rotary_embedding_dim", 0)};
 
 enum Operand : size_t { kX = 0, kCos, kSin, kPositions };
 
@@ -16,7 +17,8 @@ struct RotaryExtents {
 };
 
 Result<RotaryExtents> rotary_extents(const Attributes& attrs, const Shape& x) {
-  if (x.size() != 3 && x.size() != 4) return invalid_model(fmt::format("input 0 (X) must have rank 3 or 4, got {}", x.size()));
+  if (x.size() != 3 && x.size() != 4)
+    return invalid_model(fmt::format("input 0 (X) must have rank 3 or 4, got {}", x.size()));
   RotaryExtents e{x.back(), attrs.integer("rotary_embedding_dim")};
   if (x.size() == 3) {
     int64_t heads = attrs.integer("num_heads");
@@ -29,9 +31,11 @@ Result<RotaryExtents> rotary_extents(const Attributes& attrs, const Shape& x) {
   if (e.rotated.is_constant(0)) e.rotated = e.head;
   if (!e.rotated.is_constant()) return e;
   int64_t rotated = e.rotated.constant();
-  if (rotated < 0 || rotated % 2 != 0) return invalid_model(fmt::format("{} features cannot be rotated in pairs", rotated));
+  if (rotated < 0 || rotated % 2 != 0)
+    return invalid_model(fmt::format("{} features cannot be rotated in pairs", rotated));
   if (e.head.is_constant() && rotated > e.head.constant()) {
-    return invalid_model(fmt::format("rotary_embedding_dim {} exceeds a head of {} features", rotated, e.head.to_string()));
+    return invalid_model(
+        fmt::format("rotary_embedding_dim {} exceeds a head of {} features", rotated, e.head.to_string()));
   }
   return e;
 }
@@ -58,7 +62,8 @@ Status infer_rotary(InferContext& c) {
     for (size_t d = 0; d < wanted.size(); ++d) {
       const Dim& extent = (*c.shape(i))[c.shape(i)->size() - wanted.size() + d];
       if (extent.is_constant() && wanted[d].is_constant() && extent != wanted[d]) {
-        return invalid_model(fmt::format("{} must end in {}, got shape {}", role, to_string(std::span<const Dim>(wanted)),
+        return invalid_model(fmt::format("{} must end in {}, got shape {}", role,
+                                         to_string(std::span<const Dim>(wanted)),
                                          to_string(std::span<const Dim>(*c.shape(i)))));
       }
     }
@@ -90,7 +95,8 @@ Result<std::vector<int64_t>> cache_rows(const EvalContext& c, int64_t tokens) {
 }
 
 Status eval_rotary(EvalContext& c) {
-  Tensor x = TRY(widened(c.tensor(kX))), cosines = TRY(widened(c.tensor(kCos))), sines = TRY(widened(c.tensor(kSin)));
+  Tensor x = TRY(widened(c.tensor(kX))), cosines = TRY(widened(c.tensor(kCos))),
+         sines = TRY(widened(c.tensor(kSin)));
   RotaryExtents e = TRY(rotary_extents(c.attrs(), to_shape(x.extents())));
   bool flat = x.rank() == 3, interleaved = c.attrs().integer("interleaved") != 0;
   int64_t head = e.head.constant(), half = e.rotated.constant() / 2;
@@ -104,7 +110,8 @@ Status eval_rotary(EvalContext& c) {
       int64_t batch = i / (heads * length);
       int64_t token = flat ? i / heads : batch * length + i % length;
       T* values = data + i * head;
-      const T *cos_row = cosine + rows[static_cast<size_t>(token)] * half, *sin_row = sine + rows[static_cast<size_t>(token)] * half;
+      const T *cos_row = cosine + rows[static_cast<size_t>(token)] * half,
+              *sin_row = sine + rows[static_cast<size_t>(token)] * half;
       for (int64_t k = 0; k < half; ++k) {
         T &re = values[interleaved ? 2 * k : k], &im = values[interleaved ? 2 * k + 1 : half + k];
         T rotated = cos_row[k] * re - sin_row[k] * im;
@@ -120,13 +127,18 @@ Status eval_rotary(EvalContext& c) {
 // Rotations are orthogonal: the gradient is turned back.
 Status rotary_vjp(VjpContext& c) {
   Value* backwards = c.b.neg(c.operand(kSin));
-  c.set(0, c.b.op("RotaryEmbedding", {c.gradient(), c.operand(kCos), backwards, c.operand(kPositions)}, c.attrs()));
+  c.set(0, c.b.op("RotaryEmbedding", {c.gradient(), c.operand(kCos), backwards, c.operand(kPositions)},
+                  c.attrs()));
   return c.b.status();
 }
 
 }  // namespace
 
-constinit const StructuredOp ops::RotaryEmbedding = {.inputs = {3, 4}, .outputs = {1, 1}, .attrs = kRotaryAttrs,
-    .infer = infer_rotary, .eval = eval_rotary, .vjp = rotary_vjp};
+constinit const StructuredOp ops::RotaryEmbedding = {.inputs = {3, 4},
+                                                     .outputs = {1, 1},
+                                                     .attrs = kRotaryAttrs,
+                                                     .infer = infer_rotary,
+                                                     .eval = eval_rotary,
+                                                     .vjp = rotary_vjp};
 
 }  // namespace gannet

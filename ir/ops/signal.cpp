@@ -32,17 +32,21 @@ Status expect_signal(const InferContext& c, std::string_view role) {
   TRY(expect_float(c, 0, role));
   if (!c.shape(0)) return {};
   const Shape& shape = *c.shape(0);
-  if (shape.size() < 2) return invalid_model(fmt::format("input 0 ({}) must have a rank of 2 or more, got {}", role, shape.size()));
+  if (shape.size() < 2)
+    return invalid_model(
+        fmt::format("input 0 ({}) must have a rank of 2 or more, got {}", role, shape.size()));
   const Dim& parts = shape.back();
   if (parts.is_constant() && !parts.is_constant(1) && !parts.is_constant(2)) {
-    return invalid_model(fmt::format("the last dimension of {} must be 1 (real) or 2 (complex), got {}", role, parts.to_string()));
+    return invalid_model(fmt::format("the last dimension of {} must be 1 (real) or 2 (complex), got {}", role,
+                                     parts.to_string()));
   }
   return {};
 }
 
 Result<int64_t> signal_axis(int64_t axis, int64_t rank) {
   int64_t normal = TRY(normalize_axis(axis, rank));
-  if (normal == rank - 1) return invalid_model(fmt::format("axis {} holds the parts of complex numbers", axis));
+  if (normal == rank - 1)
+    return invalid_model(fmt::format("axis {} holds the parts of complex numbers", axis));
   return normal;
 }
 
@@ -52,7 +56,9 @@ struct DftMode {
   bool to_real() const { return inverse && onesided; }
 };
 
-DftMode dft_mode(const Attributes& attrs) { return {attrs.integer("inverse") != 0, attrs.integer("onesided") != 0}; }
+DftMode dft_mode(const Attributes& attrs) {
+  return {attrs.integer("inverse") != 0, attrs.integer("onesided") != 0};
+}
 
 Status infer_dft(InferContext& c) {
   TRY(expect_tensors(c, 1));
@@ -65,8 +71,10 @@ Status infer_dft(InferContext& c) {
   DftMode mode = dft_mode(c.attrs());
   Shape shape = *c.shape(0);
   int64_t rank = static_cast<int64_t>(shape.size());
-  if (mode.to_real() && shape.back().is_constant(1)) return invalid_model("the inverse onesided transform needs complex input");
-  if (mode.onesided && !mode.inverse && shape.back().is_constant(2)) return invalid_model("the onesided transform needs real input");
+  if (mode.to_real() && shape.back().is_constant(1))
+    return invalid_model("the inverse onesided transform needs complex input");
+  if (mode.onesided && !mode.inverse && shape.back().is_constant(2))
+    return invalid_model("the onesided transform needs real input");
   shape.back() = mode.to_real() ? 1 : 2;
   std::optional<int64_t> axis = c.has(2) ? known_int(c, 2) : std::optional<int64_t>(-2);
   if (!axis) {
@@ -75,9 +83,12 @@ Status infer_dft(InferContext& c) {
   }
   Dim& extent = shape[static_cast<size_t>(TRY(signal_axis(*axis, rank)))];
   std::optional<std::vector<Dim>> given = c.has(1) ? short_contents(c, 1) : std::nullopt;
-  if (given && given->size() == 1) extent = (*given)[0];
-  else if (c.has(1)) extent = c.fresh("frequencies");
-  else if (mode.to_real()) extent = Dim(2) * (extent - 1);
+  if (given && given->size() == 1)
+    extent = (*given)[0];
+  else if (c.has(1))
+    extent = c.fresh("frequencies");
+  else if (mode.to_real())
+    extent = Dim(2) * (extent - 1);
   if (extent.is_constant() && (given || mode.to_real())) TRY(expect_length(extent.constant(), "dft_length"));
   if (mode.onesided && !mode.inverse) extent = floordiv(extent, 2) + 1;
   c.set_tensor(0, c.dtype(0), shape);
@@ -103,8 +114,8 @@ std::complex<double> element(std::span<const T> data, int64_t index, int64_t par
   return {static_cast<double>(x[0]), parts == 2 ? static_cast<double>(x[1]) : 0.0};
 }
 
-// The spectrum of a real signal is conjugate symmetric: its second half follows from the first. As in numpy the
-// imaginary parts of the constant and (for even lengths) of the middle frequency do not count.
+// The spectrum of a real signal is conjugate symmetric: its second half follows from the first. As in numpy
+// the imaginary parts of the constant and (for even lengths) of the middle frequency do not count.
 void complete_spectrum(std::span<std::complex<double>> line) {
   size_t n = line.size();
   line[0] = line[0].real();
@@ -125,7 +136,8 @@ void transform_lines(const Tensor& x, Tensor& y, int64_t axis, int64_t length, D
     for (int64_t i = 0; i < from.view.inner; ++i) {
       std::fill(line.begin(), line.end(), 0.0);
       for (int64_t k = 0; k < taken; ++k) {
-        line[static_cast<size_t>(k)] = element(source, (o * from.view.length + k) * from.view.inner + i, from.parts);
+        line[static_cast<size_t>(k)] =
+            element(source, (o * from.view.length + k) * from.view.inner + i, from.parts);
       }
       if (mode.to_real()) complete_spectrum(line);
       transform.run(line);
@@ -185,21 +197,25 @@ Status infer_stft(InferContext& c) {
   if (length && length->is_constant()) {
     TRY(expect_length(length->constant(), "frame_length"));
     if (c.has(2) && c.shape(2) && (*c.shape(2))[0].is_constant() && (*c.shape(2))[0] != *length) {
-      return invalid_model(fmt::format("a window of {} does not fit a frame_length of {}", (*c.shape(2))[0].to_string(), length->to_string()));
+      return invalid_model(fmt::format("a window of {} does not fit a frame_length of {}",
+                                       (*c.shape(2))[0].to_string(), length->to_string()));
     }
   }
   auto step = known_int(c, 1);
   if (step && *step < 1) return invalid_model(fmt::format("frame_step must be positive, got {}", *step));
-  Dim batch = c.shape(0) ? (*c.shape(0))[0] : c.fresh("batch"), frames = c.fresh("frames"), bins = c.fresh("bins");
+  Dim batch = c.shape(0) ? (*c.shape(0))[0] : c.fresh("batch"), frames = c.fresh("frames"),
+      bins = c.fresh("bins");
   if (length) bins = onesided ? floordiv(*length, 2) + 1 : *length;
   if (length && step && c.shape(0)) {
     const Dim& samples = (*c.shape(0))[1];
     if (samples.is_constant() && length->is_constant() && samples.constant() < length->constant()) {
-      return invalid_model(fmt::format("frame_length {} exceeds a signal of {}", length->to_string(), samples.to_string()));
+      return invalid_model(
+          fmt::format("frame_length {} exceeds a signal of {}", length->to_string(), samples.to_string()));
     }
     frames = floordiv(samples - *length, *step) + 1;
   }
-  if (onesided && c.shape(0) && c.shape(0)->back().is_constant(2)) return invalid_model("the onesided transform needs a real signal");
+  if (onesided && c.shape(0) && c.shape(0)->back().is_constant(2))
+    return invalid_model("the onesided transform needs a real signal");
   c.set_tensor(0, c.dtype(0), Shape{batch, frames, bins, 2});
   return {};
 }
@@ -231,7 +247,8 @@ Status eval_stft(EvalContext& c) {
   int64_t length = c.has(3) ? c.tensor(3).int_at(0) : c.has(2) ? window.extent(0) : x.extent(1);
   Tensor y = TRY(c.allocate(x.dtype(), static_extents(*c.output_type(0).shape)));
   if (y.elements() > 0) {
-    visit_compute(x.dtype(), [&]<class T>(Tag<T>) { transform_frames<T>(x, window, y, c.tensor(1).int_at(0), length); });
+    visit_compute(x.dtype(),
+                  [&]<class T>(Tag<T>) { transform_frames<T>(x, window, y, c.tensor(1).int_at(0), length); });
   }
   c.set(TRY(as_dtype(y, c.tensor(0).dtype())));
   return {};
@@ -239,9 +256,17 @@ Status eval_stft(EvalContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::DFT = {.inputs = {1, 3}, .outputs = {1, 1}, .attrs = kDftAttrs, .infer = infer_dft,
-    .eval = eval_dft, .vjp = missing_gradient};
-constinit const StructuredOp ops::STFT = {.inputs = {2, 4}, .outputs = {1, 1}, .attrs = kStftAttrs, .infer = infer_stft,
-    .eval = eval_stft, .vjp = missing_gradient};
+constinit const StructuredOp ops::DFT = {.inputs = {1, 3},
+                                         .outputs = {1, 1},
+                                         .attrs = kDftAttrs,
+                                         .infer = infer_dft,
+                                         .eval = eval_dft,
+                                         .vjp = missing_gradient};
+constinit const StructuredOp ops::STFT = {.inputs = {2, 4},
+                                          .outputs = {1, 1},
+                                          .attrs = kStftAttrs,
+                                          .infer = infer_stft,
+                                          .eval = eval_stft,
+                                          .vjp = missing_gradient};
 
 }  // namespace gannet

@@ -3,6 +3,7 @@
 
 #include "ir/ops/float_compute.h"
 #include "ir/ops/operand_checks.h"
+#include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
 
 namespace gannet {
@@ -46,7 +47,8 @@ Status eval_lines(EvalContext& c, Compute compute) {
       T* to = y.mutable_data<T>().data();
       for (int64_t o = 0; o < view.outer; ++o) {
         int64_t start = o * view.length * view.inner;
-        for (int64_t i = start; i < start + view.inner; ++i) compute(Line<T>{from + i, to + i, view.length, view.inner});
+        for (int64_t i = start; i < start + view.inner; ++i)
+          compute(Line<T>{from + i, to + i, view.length, view.inner});
       }
     });
   }
@@ -82,7 +84,8 @@ Status eval_log_softmax(EvalContext& c) {
       sum += static_cast<double>(std::exp(line.x[i] - largest));
     }
     T shift = static_cast<T>(std::log(sum));
-    for (int64_t i = 0; i < line.length * line.stride; i += line.stride) line.y[i] = line.x[i] - largest - shift;
+    for (int64_t i = 0; i < line.length * line.stride; i += line.stride)
+      line.y[i] = line.x[i] - largest - shift;
   });
 }
 
@@ -113,7 +116,9 @@ Status eval_lp(EvalContext& c) {
   });
 }
 
-Value* sum_along_axis(VjpContext& c, Value* x) { return c.b.reduce_sum(x, {c.attrs().integer("axis")}, true); }
+Value* sum_along_axis(VjpContext& c, Value* x) {
+  return c.b.reduce_sum(x, {c.attrs().integer("axis")}, true);
+}
 
 Status softmax_vjp(VjpContext& c) {
   Value *y = c.output(), *dy = c.gradient();
@@ -140,15 +145,17 @@ Status lp_vjp(VjpContext& c) {
 }
 
 constexpr StructuredOp along_axis(std::span<const AttrDef> attrs, InferFn infer, EvalFn eval, VjpFn vjp) {
-  return {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = attrs, .infer = infer, .eval = eval, .vjp = vjp};
+  return {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = attrs, .infer = infer, .eval = eval, .vjp = vjp, .flops = one_per_operand_element};
 }
 
 }  // namespace
 
-constinit const StructuredOp ops::Softmax = along_axis(kAxisAttrs, infer_along_axis, eval_softmax, softmax_vjp);
+constinit const StructuredOp ops::Softmax =
+    along_axis(kAxisAttrs, infer_along_axis, eval_softmax, softmax_vjp);
 constinit const StructuredOp ops::LogSoftmax =
     along_axis(kAxisAttrs, infer_along_axis, eval_log_softmax, log_softmax_vjp);
-constinit const StructuredOp ops::Hardmax = along_axis(kAxisAttrs, infer_along_axis, eval_hardmax, no_gradient);
+constinit const StructuredOp ops::Hardmax =
+    along_axis(kAxisAttrs, infer_along_axis, eval_hardmax, no_gradient);
 constinit const StructuredOp ops::LpNormalization = along_axis(kLpAttrs, infer_lp, eval_lp, lp_vjp);
 
 }  // namespace gannet

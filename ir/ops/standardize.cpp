@@ -2,13 +2,14 @@
 
 namespace gannet {
 
-Status expect_channels(const InferContext& c, size_t i, std::string_view role, const std::optional<Dim>& channels) {
+Status expect_channels(const InferContext& c, size_t i, std::string_view role,
+                       const std::optional<Dim>& channels) {
   TRY(expect_rank(c, i, 1, role));
   if (!c.shape(i) || !channels) return {};
   const Dim& extent = (*c.shape(i))[0];
   if (extent.is_constant() && channels->is_constant() && extent != *channels) {
-    return invalid_model(fmt::format("input {} ({}) has {} elements for {} channels", i, role, extent.to_string(),
-                                     channels->to_string()));
+    return invalid_model(fmt::format("input {} ({}) has {} elements for {} channels", i, role,
+                                     extent.to_string(), channels->to_string()));
   }
   return {};
 }
@@ -17,7 +18,8 @@ Value* inverse_root(GraphBuilder& b, Value* x, double epsilon) {
   return b.map(scalar::reciprocal(scalar::sqrt(ScalarExpr::arg(0) + epsilon)), {x});
 }
 
-Standardized standardize(GraphBuilder& b, Value* x, const std::vector<int64_t>& axes, double epsilon, bool centered) {
+Standardized standardize(GraphBuilder& b, Value* x, const std::vector<int64_t>& axes, double epsilon,
+                         bool centered) {
   Standardized s;
   s.centered = centered;
   Value* deviation = centered ? b.sub(x, b.reduce_mean(x, axes, true)) : x;
@@ -26,7 +28,8 @@ Standardized standardize(GraphBuilder& b, Value* x, const std::vector<int64_t>& 
   return s;
 }
 
-Value* standardize_gradient(GraphBuilder& b, const Standardized& s, Value* upstream, const std::vector<int64_t>& axes) {
+Value* standardize_gradient(GraphBuilder& b, const Standardized& s, Value* upstream,
+                            const std::vector<int64_t>& axes) {
   Value* projection = b.mul(s.normalized, b.reduce_mean(b.mul(upstream, s.normalized), axes, true));
   Value* rest = b.sub(upstream, projection);
   if (s.centered) rest = b.sub(rest, b.reduce_mean(upstream, axes, true));

@@ -1,5 +1,5 @@
-// What the normalizing ops share: the check of per-channel parameters, and the gradient of x -> (x - mean) / deviation
-// over any axes.
+// What the normalizing ops share: the check of per-channel parameters, and the gradient of x -> (x - mean) /
+// deviation over any axes.
 #pragma once
 
 #include <string_view>
@@ -11,7 +11,8 @@
 namespace gannet {
 
 // Operand i is a vector of `channels` elements, as far as both are known.
-Status expect_channels(const InferContext& c, size_t i, std::string_view role, const std::optional<Dim>& channels);
+Status expect_channels(const InferContext& c, size_t i, std::string_view role,
+                       const std::optional<Dim>& channels);
 
 // x standardized over some axes.
 struct Standardized {
@@ -22,8 +23,10 @@ struct Standardized {
 
 // 1 / sqrt(x + epsilon)
 Value* inverse_root(GraphBuilder& b, Value* x, double epsilon);
-Standardized standardize(GraphBuilder& b, Value* x, const std::vector<int64_t>& axes, double epsilon, bool centered);
+Standardized standardize(GraphBuilder& b, Value* x, const std::vector<int64_t>& axes, double epsilon,
+                         bool centered);
 // The gradient of x where `upstream` is that of `s.normalized`.
-Value* standardize_gradient(GraphBuilder& b, const Standardized& s, Value* upstream, const std::vector<int64_t>& axes);
+Value* standardize_gradient(GraphBuilder& b, const Standardized& s, Value* upstream,
+                            const std::vector<int64_t>& axes);
 
 }  // namespace gannet

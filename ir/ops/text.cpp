@@ -7,9 +7,11 @@
 namespace gannet {
 namespace {
 
-constexpr AttrDef kNormalizerAttrs[] = {string_attr("case_change_action", "NONE"), int_attr("is_case_sensitive", 0),
-                                        optional_attr("locale", AttrKind::kString), optional_attr("stopwords", AttrKind::kStrings)};
-constexpr AttrDef kSplitAttrs[] = {optional_attr("delimiter", AttrKind::kString), optional_attr("maxsplit", AttrKind::kInt)};
+constexpr AttrDef kNormalizerAttrs[] = {
+    string_attr("case_change_action", "NONE"), int_attr("is_case_sensitive", 0),
+    optional_attr("locale", AttrKind::kString), optional_attr("stopwords", AttrKind::kStrings)};
+constexpr AttrDef kSplitAttrs[] = {optional_attr("delimiter", AttrKind::kString),
+                                   optional_attr("maxsplit", AttrKind::kInt)};
 
 Status infer_concat(InferContext& c) {
   TRY(expect_tensors(c, 2));
@@ -98,7 +100,8 @@ std::vector<std::string_view> split_at(std::string_view text, std::string_view d
 Status eval_split(EvalContext& c) {
   const Tensor& x = c.tensor(0);
   std::string_view delimiter = c.attrs().has("delimiter") ? c.attrs().text("delimiter") : "";
-  size_t most = c.attrs().has("maxsplit") ? static_cast<size_t>(c.attrs().integer("maxsplit")) : std::string::npos;
+  size_t most =
+      c.attrs().has("maxsplit") ? static_cast<size_t>(c.attrs().integer("maxsplit")) : std::string::npos;
   Tensor counts = TRY(c.allocate(DType::kI64, x.extents()));
   auto count = counts.mutable_data<int64_t>();
   std::vector<std::vector<std::string_view>> pieces;
@@ -112,7 +115,8 @@ Status eval_split(EvalContext& c) {
   extents.push_back(static_cast<int64_t>(longest));
   Tensor y = TRY(c.allocate(DType::kString, extents));
   auto target = y.mutable_data<std::string>();
-  for (size_t i = 0; i < pieces.size(); ++i) std::copy(pieces[i].begin(), pieces[i].end(), target.begin() + static_cast<int64_t>(i * longest));
+  for (size_t i = 0; i < pieces.size(); ++i)
+    std::copy(pieces[i].begin(), pieces[i].end(), target.begin() + static_cast<int64_t>(i * longest));
   c.set(0, y);
   c.set(1, counts);
   return {};
@@ -124,17 +128,23 @@ Status infer_normalizer(InferContext& c) {
   TRY(expect_choice(c, "case_change_action", {"NONE", "LOWER", "UPPER"}));
   if (!c.shape(0)) return c.set_tensor(0, DType::kString, std::nullopt), Status();
   const Shape& shape = *c.shape(0);
-  bool fits = shape.size() == 1 || (shape.size() == 2 && (!shape[0].is_constant() || shape[0].is_constant(1)));
-  if (!fits) return invalid_model(fmt::format("X must have shape [C] or [1, C], got {}", to_string(std::span<const Dim>(shape))));
+  bool fits =
+      shape.size() == 1 || (shape.size() == 2 && (!shape[0].is_constant() || shape[0].is_constant(1)));
+  if (!fits)
+    return invalid_model(
+        fmt::format("X must have shape [C] or [1, C], got {}", to_string(std::span<const Dim>(shape))));
   Dim kept = c.fresh("kept");
   c.set_tensor(0, DType::kString, shape.size() == 1 ? Shape{kept} : Shape{1, kept});
   return {};
 }
 
-// Letters of ASCII and the two-byte letters of Latin-1, Greek and Cyrillic whose cases are a fixed distance apart.
+// Letters of ASCII and the two-byte letters of Latin-1, Greek and Cyrillic whose cases are a fixed distance
+// apart.
 char32_t with_case(char32_t ch, bool upper) {
-  struct Range { char32_t first, last, distance; };
-  constexpr Range kUpper[] = {{'A', 'Z', 32}, {0xC0, 0xD6, 32}, {0xD8, 0xDE, 32}, {0x391, 0x3A1, 32},
+  struct Range {
+    char32_t first, last, distance;
+  };
+  constexpr Range kUpper[] = {{'A', 'Z', 32},     {0xC0, 0xD6, 32},   {0xD8, 0xDE, 32},  {0x391, 0x3A1, 32},
                               {0x3A3, 0x3AB, 32}, {0x410, 0x42F, 32}, {0x400, 0x40F, 80}};
   for (const Range& r : kUpper) {
     if (!upper && ch >= r.first && ch <= r.last) return ch + r.distance;
@@ -147,11 +157,13 @@ std::string with_case(const std::string& text, bool upper) {
   std::string result;
   for (size_t i = 0; i < text.size(); ++i) {
     auto byte = static_cast<unsigned char>(text[i]);
-    bool pair = (byte & 0xE0) == 0xC0 && i + 1 < text.size() && (static_cast<unsigned char>(text[i + 1]) & 0xC0) == 0x80;
+    bool pair = (byte & 0xE0) == 0xC0 && i + 1 < text.size() &&
+                (static_cast<unsigned char>(text[i + 1]) & 0xC0) == 0x80;
     if (byte < 0x80) {
       result += static_cast<char>(with_case(byte, upper));
     } else if (pair) {
-      char32_t ch = with_case(static_cast<char32_t>((byte & 0x1F) << 6 | (static_cast<unsigned char>(text[++i]) & 0x3F)), upper);
+      char32_t ch = with_case(
+          static_cast<char32_t>((byte & 0x1F) << 6 | (static_cast<unsigned char>(text[++i]) & 0x3F)), upper);
       result += static_cast<char>(0xC0 | ch >> 6);
       result += static_cast<char>(0x80 | (ch & 0x3F));
     } else {
@@ -162,7 +174,8 @@ std::string with_case(const std::string& text, bool upper) {
 }
 
 Status eval_normalizer(EvalContext& c) {
-  bool sensitive = c.attrs().integer("is_case_sensitive") != 0, upper = c.attrs().text("case_change_action") == "UPPER";
+  bool sensitive = c.attrs().integer("is_case_sensitive") != 0,
+       upper = c.attrs().text("case_change_action") == "UPPER";
   bool change = c.attrs().text("case_change_action") != "NONE";
   auto key = [&](const std::string& word) { return sensitive ? word : with_case(word, false); };
   std::set<std::string> stops;
@@ -173,18 +186,31 @@ Status eval_normalizer(EvalContext& c) {
   }
   if (kept.empty()) kept.emplace_back();
   int64_t count = static_cast<int64_t>(kept.size());
-  std::vector<int64_t> extents = c.tensor(0).rank() == 1 ? std::vector<int64_t>{count} : std::vector<int64_t>{1, count};
+  std::vector<int64_t> extents =
+      c.tensor(0).rank() == 1 ? std::vector<int64_t>{count} : std::vector<int64_t>{1, count};
   c.set(Tensor::from<std::string>(extents, kept));
   return {};
 }
 
 }  // namespace
 
-constinit const StructuredOp ops::StringConcat = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_concat, .eval = eval_concat, .vjp = no_gradient};
-constinit const StructuredOp ops::StringSplit = {
-    .inputs = {1, 1}, .outputs = {1, 2}, .attrs = kSplitAttrs, .infer = infer_split, .eval = eval_split, .vjp = no_gradient};
-constinit const StructuredOp ops::StringNormalizer = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kNormalizerAttrs,
-    .infer = infer_normalizer, .eval = eval_normalizer, .vjp = no_gradient};
+constinit const StructuredOp ops::StringConcat = {.inputs = {2, 2},
+                                                  .outputs = {1, 1},
+                                                  .attrs = {},
+                                                  .infer = infer_concat,
+                                                  .eval = eval_concat,
+                                                  .vjp = no_gradient};
+constinit const StructuredOp ops::StringSplit = {.inputs = {1, 1},
+                                                 .outputs = {1, 2},
+                                                 .attrs = kSplitAttrs,
+                                                 .infer = infer_split,
+                                                 .eval = eval_split,
+                                                 .vjp = no_gradient};
+constinit const StructuredOp ops::StringNormalizer = {.inputs = {1, 1},
+                                                      .outputs = {1, 1},
+                                                      .attrs = kNormalizerAttrs,
+                                                      .infer = infer_normalizer,
+                                                      .eval = eval_normalizer,
+                                                      .vjp = no_gradient};
 
 }  // namespace gannet

@@ -23,7 +23,8 @@ Result<Dim> extent_from(InferContext& c, size_t i, std::string_view role) {
   auto contents = short_contents(c, i);
   if (!contents || contents->size() != 1) return c.fresh(std::string(role));
   const Dim& extent = (*contents)[0];
-  if (extent.is_constant() && extent.constant() < 0) return invalid_input(fmt::format("{} is {}", role, extent.to_string()));
+  if (extent.is_constant() && extent.constant() < 0)
+    return invalid_input(fmt::format("{} is {}", role, extent.to_string()));
   return extent;
 }
 
@@ -59,17 +60,21 @@ Status eval_hamming(EvalContext& c) {
   return eval_window(c, [](double angle) { return 25.0 / 46.0 - 21.0 / 46.0 * std::cos(angle); });
 }
 Status eval_blackman(EvalContext& c) {
-  return eval_window(c, [](double angle) { return 0.42 - 0.5 * std::cos(angle) + 0.08 * std::cos(2 * angle); });
+  return eval_window(c,
+                     [](double angle) { return 0.42 - 0.5 * std::cos(angle) + 0.08 * std::cos(2 * angle); });
 }
 
 // Operands: num_mel_bins, dft_length, sample_rate, lower_edge_hertz, upper_edge_hertz.
-constexpr std::string_view kMelRoles[] = {"num_mel_bins", "dft_length", "sample_rate", "lower_edge_hertz", "upper_edge_hertz"};
+constexpr std::string_view kMelRoles[] = {"num_mel_bins", "dft_length", "sample_rate", "lower_edge_hertz",
+                                          "upper_edge_hertz"};
 
 Status infer_mel(InferContext& c) {
   TRY(expect_tensors(c, 5));
   for (size_t i = 0; i < 5; ++i) {
-    if (i < 3) TRY(expect_index(c, i, kMelRoles[i]));
-    else TRY(expect_float(c, i, kMelRoles[i]));
+    if (i < 3)
+      TRY(expect_index(c, i, kMelRoles[i]));
+    else
+      TRY(expect_float(c, i, kMelRoles[i]));
     TRY(expect_single(c, i, kMelRoles[i]));
   }
   TRY(expect_number_dtype(c));
@@ -83,14 +88,16 @@ double hertz_of(double mel) { return 700 * (std::pow(10, mel / 2595) - 1); }
 
 // The edges of the triangles, in bins of the spectrum: evenly spaced on the mel scale.
 Result<std::vector<int64_t>> mel_edges(const EvalContext& c, int64_t mel_bins) {
-  double length = static_cast<double>(c.tensor(1).int_at(0)), rate = static_cast<double>(c.tensor(2).int_at(0));
+  double length = static_cast<double>(c.tensor(1).int_at(0)),
+         rate = static_cast<double>(c.tensor(2).int_at(0));
   double low = mel_of(c.tensor(3).double_at(0)), high = mel_of(c.tensor(4).double_at(0));
   double bins = std::floor(length / 2) + 1;
   std::vector<int64_t> edges(static_cast<size_t>(mel_bins) + 2);
   for (size_t i = 0; i < edges.size(); ++i) {
     double mel = low + static_cast<double>(i) * (high - low) / static_cast<double>(edges.size());
     double bin = std::floor((length + 1) * hertz_of(mel) / rate);
-    if (!(bin >= 0 && bin <= bins)) return invalid_input(fmt::format("a mel band ends at bin {} of {}", bin, bins));
+    if (!(bin >= 0 && bin <= bins))
+      return invalid_input(fmt::format("a mel band ends at bin {} of {}", bin, bins));
     edges[i] = static_cast<int64_t>(bin);
   }
   return edges;
@@ -107,7 +114,8 @@ Status eval_mel(EvalContext& c) {
     if (bin < bins) weights[static_cast<size_t>(bin * mel_bins + mel)] = weight;
   };
   for (int64_t m = 0; m < mel_bins; ++m) {
-    int64_t low = edges[static_cast<size_t>(m)], middle = edges[static_cast<size_t>(m) + 1], high = edges[static_cast<size_t>(m) + 2];
+    int64_t low = edges[static_cast<size_t>(m)], middle = edges[static_cast<size_t>(m) + 1],
+            high = edges[static_cast<size_t>(m) + 2];
     if (low == middle) set_weight(middle, m, 1);
     for (int64_t bin = low; low < middle && bin <= middle; ++bin) {
       set_weight(bin, m, static_cast<double>(bin - low) / static_cast<double>(middle - low));
@@ -121,7 +129,12 @@ Status eval_mel(EvalContext& c) {
 }
 
 constexpr StructuredOp table_op(int inputs, std::span<const AttrDef> attrs, InferFn infer, EvalFn eval) {
-  return {.inputs = {inputs, inputs}, .outputs = {1, 1}, .attrs = attrs, .infer = infer, .eval = eval, .vjp = no_gradient};
+  return {.inputs = {inputs, inputs},
+          .outputs = {1, 1},
+          .attrs = attrs,
+          .infer = infer,
+          .eval = eval,
+          .vjp = no_gradient};
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ TEST(Softmax, IsStableAndTakesAnyAxis) {
   Tensor x = Tensor::from<float>({2, 2}, {1000, 1000, 0, 1000});
   EXPECT_THAT(numbers_of(result_of("Softmax", {x})), ElementsAre(0.5, 0.5, 0, 1));
   EXPECT_THAT(numbers_of(result_of("Softmax", {x}, {{"axis", int64_t{0}}})), ElementsAre(1, 0.5, 0, 0.5));
-  EXPECT_THAT(numbers_of(result_of("LogSoftmax", {x})), Pointwise(DoubleNear(1e-6), {-std::log(2), -std::log(2), -1000.0, 0.0}));
+  EXPECT_THAT(numbers_of(result_of("LogSoftmax", {x})),
+              Pointwise(DoubleNear(1e-6), {-std::log(2), -std::log(2), -1000.0, 0.0}));
   EXPECT_THAT(numbers_of(result_of("Hardmax", {x})), ElementsAre(1, 0, 0, 1));
   EXPECT_THAT(error_of("Softmax", {x}, {{"axis", int64_t{2}}}), HasSubstr("axis 2"));
   EXPECT_THAT(error_of("Softmax", {Tensor::from<int32_t>({1}, {1})}), HasSubstr("i32"));
@@ -36,7 +37,8 @@ TEST(Softmax, Gradients) {
 
 TEST(LpNormalization, ZerosStay) {
   Tensor x = Tensor::from<float>({2, 2}, {3, 4, 0, 0});
-  EXPECT_THAT(numbers_of(result_of("LpNormalization", {x})), Pointwise(DoubleNear(1e-6), {0.6, 0.8, 0.0, 0.0}));
+  EXPECT_THAT(numbers_of(result_of("LpNormalization", {x})),
+              Pointwise(DoubleNear(1e-6), {0.6, 0.8, 0.0, 0.0}));
   EXPECT_THAT(error_of("LpNormalization", {x}, {{"p", int64_t{3}}}), HasSubstr("p must be 1 or 2, got 3"));
 }
 
@@ -46,25 +48,30 @@ std::vector<Tensor> batch_operands() {
 }
 
 TEST(BatchNormalization, Infers) {
-  EXPECT_THAT(inferred("BatchNormalization", {"f16[n, 3, h, w]", "f32[3]", "f32[3]", "f32[3]", "f32[3]"}, {{"training_mode", int64_t{1}}}, 3),
+  EXPECT_THAT(inferred("BatchNormalization", {"f16[n, 3, h, w]", "f32[3]", "f32[3]", "f32[3]", "f32[3]"},
+                       {{"training_mode", int64_t{1}}}, 3),
               ElementsAre("f16[n, 3, h, w]", "f32[3]", "f32[3]"));
   EXPECT_THAT(inferred("BatchNormalization", {"f32[n, 3]", "f32[4]", "f32[3]", "f32[3]", "f32[3]"})[0],
               HasSubstr("input 1 (scale) has 4 elements for 3 channels"));
 }
 
 TEST(BatchNormalization, TrainingUsesAndUpdatesStatistics) {
-  Tensor x = Tensor::from<float>({2, 1, 2}, {1, 3, 5, 7}), one = Tensor::from<float>({1}, {1}), zero = Tensor::from<float>({1}, {0});
+  Tensor x = Tensor::from<float>({2, 1, 2}, {1, 3, 5, 7}), one = Tensor::from<float>({1}, {1}),
+         zero = Tensor::from<float>({1}, {0});
   auto results = numbers_of("BatchNormalization", {x, one, zero, zero, one},
                             {{"training_mode", int64_t{1}}, {"momentum", 0.5f}, {"epsilon", 0.0f}}, 3);
   double deviation = std::sqrt(5.0);
-  EXPECT_THAT(results[0], Pointwise(DoubleNear(1e-6), {-3 / deviation, -1 / deviation, 1 / deviation, 3 / deviation}));
+  EXPECT_THAT(results[0],
+              Pointwise(DoubleNear(1e-6), {-3 / deviation, -1 / deviation, 1 / deviation, 3 / deviation}));
   EXPECT_THAT(results[1], ElementsAre(2));
   EXPECT_THAT(results[2], ElementsAre(3));
 }
 
 TEST(BatchNormalization, AVectorHasOneChannel) {
-  Tensor x = Tensor::from<float>({3}, {1, 2, 3}), one = Tensor::from<float>({1}, {1}), zero = Tensor::from<float>({1}, {0});
-  EXPECT_THAT(numbers_of(result_of("BatchNormalization", {x, one, zero, one, one}, {{"epsilon", 0.0f}})), ElementsAre(0, 1, 2));
+  Tensor x = Tensor::from<float>({3}, {1, 2, 3}), one = Tensor::from<float>({1}, {1}),
+         zero = Tensor::from<float>({1}, {0});
+  EXPECT_THAT(numbers_of(result_of("BatchNormalization", {x, one, zero, one, one}, {{"epsilon", 0.0f}})),
+              ElementsAre(0, 1, 2));
 }
 
 TEST(BatchNormalization, Gradients) {
@@ -73,7 +80,8 @@ TEST(BatchNormalization, Gradients) {
 }
 
 TEST(LayerNormalization, GivesStatistics) {
-  Tensor x = Tensor::from<float>({2, 2}, {1, 3, 2, 2}), scale = Tensor::from<float>({2}, {2, 2}), bias = Tensor::from<float>({1}, {1});
+  Tensor x = Tensor::from<float>({2, 2}, {1, 3, 2, 2}), scale = Tensor::from<float>({2}, {2, 2}),
+         bias = Tensor::from<float>({1}, {1});
   auto results = numbers_of("LayerNormalization", {x, scale, bias}, {{"epsilon", 1.0f}}, 3);
   double inverse = 1 / std::sqrt(2.0);
   EXPECT_THAT(results[0], Pointwise(DoubleNear(1e-6), {1 - 2 * inverse, 1 + 2 * inverse, 1.0, 1.0}));
@@ -83,9 +91,12 @@ TEST(LayerNormalization, GivesStatistics) {
 
 TEST(LayerNormalization, ParametersMayVaryBeforeTheAxis) {
   Tensor x = Tensor::from<float>({2, 2}, {1, 3, 5, 9}), scale = Tensor::from<float>({2, 1}, {1, 10});
-  EXPECT_THAT(numbers_of(result_of("LayerNormalization", {x, scale}, {{"epsilon", 0.0f}})), ElementsAre(-1, 1, -10, 10));
-  EXPECT_THAT(error_of("LayerNormalization", {x, Tensor::from<float>({3}, {1, 1, 1})}), HasSubstr("[3] does not broadcast to [2, 2]"));
-  EXPECT_THAT(error_of("LayerNormalization", {x, scale}, {{"stash_type", int64_t{7}}}), HasSubstr("stash_type"));
+  EXPECT_THAT(numbers_of(result_of("LayerNormalization", {x, scale}, {{"epsilon", 0.0f}})),
+              ElementsAre(-1, 1, -10, 10));
+  EXPECT_THAT(error_of("LayerNormalization", {x, Tensor::from<float>({3}, {1, 1, 1})}),
+              HasSubstr("[3] does not broadcast to [2, 2]"));
+  EXPECT_THAT(error_of("LayerNormalization", {x, scale}, {{"stash_type", int64_t{7}}}),
+              HasSubstr("stash_type"));
 }
 
 TEST(LayerNormalization, InfersStatistics) {
@@ -103,21 +114,26 @@ TEST(LayerNormalization, Gradients) {
 TEST(GroupNormalization, ScalesByChannel) {
   Tensor x = Tensor::from<float>({1, 4, 1}, {1, 3, 2, 6}), scale = Tensor::from<float>({4}, {1, 2, 3, 4});
   Tensor bias = Tensor::zeros(DType::kF32, {4});
-  EXPECT_THAT(numbers_of(result_of("GroupNormalization", {x, scale, bias}, {{"num_groups", int64_t{2}}, {"epsilon", 0.0f}})),
+  EXPECT_THAT(numbers_of(result_of("GroupNormalization", {x, scale, bias},
+                                   {{"num_groups", int64_t{2}}, {"epsilon", 0.0f}})),
               ElementsAre(-1, 2, -3, 4));
-  EXPECT_THAT(error_of("GroupNormalization", {x, scale, bias}, {{"num_groups", int64_t{3}}}), HasSubstr("3 does not divide 4"));
-  EXPECT_THAT(error_of("InstanceNormalization", {Tensor::zeros(DType::kF32, {2}), scale, bias}), HasSubstr("rank of 2 or more"));
+  EXPECT_THAT(error_of("GroupNormalization", {x, scale, bias}, {{"num_groups", int64_t{3}}}),
+              HasSubstr("3 does not divide 4"));
+  EXPECT_THAT(error_of("InstanceNormalization", {Tensor::zeros(DType::kF32, {2}), scale, bias}),
+              HasSubstr("rank of 2 or more"));
 }
 
 TEST(GroupNormalization, Gradients) {
-  std::vector<Tensor> operands = {random_tensor({2, 4, 3}, 11), random_tensor({4}, 12), random_tensor({4}, 13)};
+  std::vector<Tensor> operands = {random_tensor({2, 4, 3}, 11), random_tensor({4}, 12),
+                                  random_tensor({4}, 13)};
   expect_gradient("GroupNormalization", operands, {{"num_groups", int64_t{2}}}, {0, 1, 2});
   expect_gradient("InstanceNormalization", operands, {}, {0, 1, 2});
 }
 
 TEST(MeanVarianceNormalization, HasZeroMeanAndUnitDeviation) {
   Tensor x = Tensor::from<float>({1, 2, 1, 2}, {1, 3, 10, 30});
-  EXPECT_THAT(numbers_of(result_of("MeanVarianceNormalization", {x})), Pointwise(DoubleNear(1e-6), {-1.0, 1.0, -1.0, 1.0}));
+  EXPECT_THAT(numbers_of(result_of("MeanVarianceNormalization", {x})),
+              Pointwise(DoubleNear(1e-6), {-1.0, 1.0, -1.0, 1.0}));
 }
 
 TEST(Dropout, IsTheIdentityOutsideOfTraining) {
@@ -128,7 +144,8 @@ TEST(Dropout, IsTheIdentityOutsideOfTraining) {
 }
 
 TEST(Dropout, KeepsTheExpectation) {
-  Tensor x = Tensor::from<float>({1000}, std::vector<float>(1000, 1)), ratio = Tensor::scalar(0.75f), on = Tensor::scalar(true);
+  Tensor x = Tensor::from<float>({1000}, std::vector<float>(1000, 1)), ratio = Tensor::scalar(0.75f),
+         on = Tensor::scalar(true);
   auto results = numbers_of("Dropout", {x, ratio, on}, {{"seed", int64_t{7}}}, 2);
   int kept = 0;
   for (size_t i = 0; i < 1000; ++i) {
@@ -137,7 +154,8 @@ TEST(Dropout, KeepsTheExpectation) {
   }
   EXPECT_NEAR(kept, 250, 60);
   EXPECT_EQ(numbers_of("Dropout", {x, ratio, on}, {{"seed", int64_t{7}}}, 2), results);
-  EXPECT_NE(run_op("Dropout", {x, ratio, on}, {}, 2, 1)->at(1).tensor().ints(), run_op("Dropout", {x, ratio, on}, {}, 2, 2)->at(1).tensor().ints());
+  EXPECT_NE(run_op("Dropout", {x, ratio, on}, {}, 2, 1)->at(1).tensor().ints(),
+            run_op("Dropout", {x, ratio, on}, {}, 2, 2)->at(1).tensor().ints());
   EXPECT_THAT(error_of("Dropout", {x, Tensor::scalar(1.5f), on}), HasSubstr("1.5"));
 }
 
@@ -148,18 +166,24 @@ TEST(Dropout, Gradients) {
 }
 
 TEST(Loss, WeightsAndIgnoredTargets) {
-  Tensor scores = Tensor::from<float>({3, 2}, {-1, -2, -3, -4, -5, -6}), targets = Tensor::from<int64_t>({3}, {0, 1, -1});
+  Tensor scores = Tensor::from<float>({3, 2}, {-1, -2, -3, -4, -5, -6}),
+         targets = Tensor::from<int64_t>({3}, {0, 1, -1});
   Tensor weights = Tensor::from<float>({2}, {1, 3});
   Attributes ignore = {{"ignore_index", int64_t{-1}}};
-  EXPECT_THAT(numbers_of(result_of("NegativeLogLikelihoodLoss", {scores, targets, weights}, ignore)), ElementsAre(13.0f / 4));
+  EXPECT_THAT(numbers_of(result_of("NegativeLogLikelihoodLoss", {scores, targets, weights}, ignore)),
+              ElementsAre(13.0f / 4));
   Attributes each = {{"ignore_index", int64_t{-1}}, {"reduction", std::string("none")}};
-  EXPECT_THAT(numbers_of(result_of("NegativeLogLikelihoodLoss", {scores, targets, weights}, each)), ElementsAre(1, 12, 0));
-  EXPECT_THAT(error_of("NegativeLogLikelihoodLoss", {scores, targets}), HasSubstr("target -1 at element 2 is not one of 2 classes"));
-  EXPECT_THAT(error_of("NegativeLogLikelihoodLoss", {scores, Tensor::from<int64_t>({2}, {0, 0})}), HasSubstr("2 against 3"));
+  EXPECT_THAT(numbers_of(result_of("NegativeLogLikelihoodLoss", {scores, targets, weights}, each)),
+              ElementsAre(1, 12, 0));
+  EXPECT_THAT(error_of("NegativeLogLikelihoodLoss", {scores, targets}),
+              HasSubstr("target -1 at element 2 is not one of 2 classes"));
+  EXPECT_THAT(error_of("NegativeLogLikelihoodLoss", {scores, Tensor::from<int64_t>({2}, {0, 0})}),
+              HasSubstr("2 against 3"));
 }
 
 TEST(Loss, Infers) {
-  EXPECT_THAT(inferred("SoftmaxCrossEntropyLoss", {"f32[n, 10, h]", "i64[n, h]"}, {{"reduction", std::string("none")}}, 2),
+  EXPECT_THAT(inferred("SoftmaxCrossEntropyLoss", {"f32[n, 10, h]", "i64[n, h]"},
+                       {{"reduction", std::string("none")}}, 2),
               ElementsAre("f32[n, h]", "f32[n, 10, h]"));
   EXPECT_THAT(inferred("SoftmaxCrossEntropyLoss", {"f32[n, 10]", "i64[n]"}), ElementsAre("f32[]"));
 }

@@ -28,7 +28,8 @@ Tensor axes(std::initializer_list<int64_t> values) { return Tensor::of_ints(std:
 
 TEST(Reduction, SumsOverAnyAxes) {
   Tensor x = iota({2, 3, 2});
-  EXPECT_THAT(numbers_of(result_of("ReduceSum", {x, axes({-1})}, {{"keepdims", int64_t{0}}})), ElementsAre(1, 5, 9, 13, 17, 21));
+  EXPECT_THAT(numbers_of(result_of("ReduceSum", {x, axes({-1})}, {{"keepdims", int64_t{0}}})),
+              ElementsAre(1, 5, 9, 13, 17, 21));
   EXPECT_THAT(numbers_of(result_of("ReduceSum", {x, axes({0, 2})})), ElementsAre(14, 22, 30));
   EXPECT_THAT(numbers_of(result_of("ReduceSum", {x, axes({1})})), ElementsAre(6, 9, 24, 27));
   EXPECT_THAT(numbers_of(result_of("ReduceSum", {x})), ElementsAre(66));
@@ -81,8 +82,11 @@ TEST(Reduction, BooleansAndNarrowIntegersHaveExtrema) {
 TEST(Reduction, LogSumExpNeitherOverflowsNorLosesInfinity) {
   EXPECT_THAT(numbers_of(result_of("ReduceLogSumExp", {Tensor::from<double>({2}, {1000, 1000})})),
               Pointwise(DoubleNear(1e-9), {1000 + std::log(2)}));
-  EXPECT_EQ(numbers_of(result_of("ReduceLogSumExp", {Tensor::from<double>({2}, {-kInfinity, -kInfinity})}))[0], -kInfinity);
-  EXPECT_EQ(numbers_of(result_of("ReduceLogSumExp", {Tensor::from<double>({2}, {kInfinity, 0})}))[0], kInfinity);
+  EXPECT_EQ(
+      numbers_of(result_of("ReduceLogSumExp", {Tensor::from<double>({2}, {-kInfinity, -kInfinity})}))[0],
+      -kInfinity);
+  EXPECT_EQ(numbers_of(result_of("ReduceLogSumExp", {Tensor::from<double>({2}, {kInfinity, 0})}))[0],
+            kInfinity);
 }
 
 TEST(Reduction, NaNWinsInExtrema) {
@@ -100,7 +104,8 @@ TEST(Reduction, InfersSymbolsAndUnknownRanks) {
   EXPECT_THAT(inferred("ReduceSum", {"f32[batch, 3]"}), ElementsAre("f32[1, 1]"));
   EXPECT_THAT(inferred("ReduceMean", {"f32"}), ElementsAre("f32"));
   EXPECT_THAT(inferred("ReduceMean", {"f32"}, {{"keepdims", int64_t{0}}}), ElementsAre("f32[]"));
-  EXPECT_THAT(inferred("ReduceMean", {"f32[a, b, 4]", "i64[2]"}, {{"keepdims", int64_t{0}}})[0], HasSubstr("f32["));
+  EXPECT_THAT(inferred("ReduceMean", {"f32[a, b, 4]", "i64[2]"}, {{"keepdims", int64_t{0}}})[0],
+              HasSubstr("f32["));
 }
 
 TEST(Reduction, DimensionsReduceToDimensions) {
@@ -121,8 +126,8 @@ TEST(Reduction, RefusesAxesThatDoNotFit) {
 
 TEST(Reduction, Gradients) {
   Tensor x = random_tensor({2, 3, 2}, 1);
-  for (const char* op : {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSumExp",
-                         "ReduceSumSquare"}) {
+  for (const char* op : {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1",
+                         "ReduceL2", "ReduceLogSumExp", "ReduceSumSquare"}) {
     expect_gradient(op, {x, axes({1})}, {{"keepdims", int64_t{0}}}, {0});
     expect_gradient(op, {x, axes({-1})}, {}, {0});
     if (std::string(op) != "ReduceProd") expect_gradient(op, {x}, {{"keepdims", int64_t{0}}}, {0});
@@ -134,8 +139,10 @@ TEST(Reduction, Gradients) {
 TEST(Cumulative, ExclusiveAndReverse) {
   Tensor x = Tensor::from<int32_t>({2, 3}, {1, 2, 3, 4, 5, 6}), axis = Tensor::scalar<int32_t>(-1);
   EXPECT_THAT(result_of("CumSum", {x, axis}).ints(), ElementsAre(1, 3, 6, 4, 9, 15));
-  EXPECT_THAT(result_of("CumSum", {x, axis}, {{"exclusive", int64_t{1}}}).ints(), ElementsAre(0, 1, 3, 0, 4, 9));
-  EXPECT_THAT(result_of("CumSum", {x, axis}, {{"reverse", int64_t{1}}}).ints(), ElementsAre(6, 5, 3, 15, 11, 6));
+  EXPECT_THAT(result_of("CumSum", {x, axis}, {{"exclusive", int64_t{1}}}).ints(),
+              ElementsAre(0, 1, 3, 0, 4, 9));
+  EXPECT_THAT(result_of("CumSum", {x, axis}, {{"reverse", int64_t{1}}}).ints(),
+              ElementsAre(6, 5, 3, 15, 11, 6));
   EXPECT_THAT(result_of("CumProd", {x, axis}, {{"exclusive", int64_t{1}}, {"reverse", int64_t{1}}}).ints(),
               ElementsAre(6, 3, 1, 30, 6, 1));
   EXPECT_THAT(error_of("CumSum", {x, Tensor::scalar<int32_t>(2)}), HasSubstr("axis 2"));

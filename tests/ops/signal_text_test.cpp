@@ -17,7 +17,9 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pointwise;
 
-Tensor texts(std::vector<int64_t> extents, std::vector<std::string> values) { return Tensor::from<std::string>(std::move(extents), values); }
+Tensor texts(std::vector<int64_t> extents, std::vector<std::string> values) {
+  return Tensor::from<std::string>(std::move(extents), values);
+}
 std::vector<std::string> texts_of(const Tensor& tensor) {
   auto data = tensor.data<std::string>();
   return {data.begin(), data.end()};
@@ -26,14 +28,16 @@ std::vector<std::string> texts_of(const Tensor& tensor) {
 TEST(Fourier, EveryLengthComesBack) {
   for (int64_t length : {1, 2, 3, 4, 6, 7, 16, 30, 67, 97, 128, 134, 1009}) {
     std::vector<std::complex<double>> line(static_cast<size_t>(length));
-    for (size_t i = 0; i < line.size(); ++i) line[i] = {std::sin(static_cast<double>(i)), 1.0 / static_cast<double>(i + 1)};
+    for (size_t i = 0; i < line.size(); ++i)
+      line[i] = {std::sin(static_cast<double>(i)), 1.0 / static_cast<double>(i + 1)};
     std::vector<std::complex<double>> original = line;
     FourierTransform(length, false).run(line);
     std::complex<double> total = std::accumulate(original.begin(), original.end(), std::complex<double>());
     EXPECT_NEAR(std::abs(line[0] - total), 0, 1e-10) << length;
     FourierTransform(length, true).run(line);
     for (size_t i = 0; i < line.size(); ++i) {
-      EXPECT_NEAR(std::abs(line[i] / static_cast<double>(length) - original[i]), 0, 1e-12) << length << " at " << i;
+      EXPECT_NEAR(std::abs(line[i] / static_cast<double>(length) - original[i]), 0, 1e-12)
+          << length << " at " << i;
     }
   }
 }
@@ -48,25 +52,36 @@ TEST(Dft, OnesidedThereAndBack) {
 }
 
 TEST(Dft, InfersAndRefuses) {
-  EXPECT_THAT(inferred("DFT", {"f32[n, t, 1]"}, {{"onesided", int64_t{1}}}), ElementsAre("f32[n, floordiv(t, 2)+1, 2]"));
+  EXPECT_THAT(inferred("DFT", {"f32[n, t, 1]"}, {{"onesided", int64_t{1}}}),
+              ElementsAre("f32[n, floordiv(t, 2)+1, 2]"));
   EXPECT_THAT(inferred("DFT", {"f32[n, t, 3]"})[0], HasSubstr("1 (real) or 2 (complex), got 3"));
-  EXPECT_THAT(error_of("DFT", {random_tensor({4, 1}, 1), Tensor::scalar<int64_t>(-1)}), HasSubstr("dft_length"));
-  EXPECT_THAT(error_of("DFT", {random_tensor({4, 1}, 1), Tensor(), Tensor::scalar<int64_t>(1)}), HasSubstr("axis 1"));
+  EXPECT_THAT(error_of("DFT", {random_tensor({4, 1}, 1), Tensor::scalar<int64_t>(-1)}),
+              HasSubstr("dft_length"));
+  EXPECT_THAT(error_of("DFT", {random_tensor({4, 1}, 1), Tensor(), Tensor::scalar<int64_t>(1)}),
+              HasSubstr("axis 1"));
 }
 
 TEST(Stft, FramesTheSignal) {
-  Tensor ones = Tensor::from<float>({1, 6, 1}, {1, 1, 1, 1, 1, 1}), step = Tensor::scalar<int64_t>(2), window = Tensor::from<float>({4}, {0, 1, 1, 0});
+  Tensor ones = Tensor::from<float>({1, 6, 1}, {1, 1, 1, 1, 1, 1}), step = Tensor::scalar<int64_t>(2),
+         window = Tensor::from<float>({4}, {0, 1, 1, 0});
   Tensor y = result_of("STFT", {ones, step, window});
   EXPECT_EQ(y.extents(), (std::vector<int64_t>{1, 2, 3, 2}));
-  EXPECT_THAT(numbers_of(y), Pointwise(DoubleNear(1e-6), {2.0, 0.0, -1.0, -1.0, 0.0, 0.0, 2.0, 0.0, -1.0, -1.0, 0.0, 0.0}));
-  EXPECT_THAT(error_of("STFT", {ones, Tensor::scalar<int64_t>(0), window}), HasSubstr("frame_step must be positive, got 0"));
-  EXPECT_THAT(error_of("STFT", {ones, step, Tensor(), Tensor::scalar<int64_t>(7)}), HasSubstr("frame_length 7 exceeds a signal of 6"));
+  EXPECT_THAT(numbers_of(y),
+              Pointwise(DoubleNear(1e-6), {2.0, 0.0, -1.0, -1.0, 0.0, 0.0, 2.0, 0.0, -1.0, -1.0, 0.0, 0.0}));
+  EXPECT_THAT(error_of("STFT", {ones, Tensor::scalar<int64_t>(0), window}),
+              HasSubstr("frame_step must be positive, got 0"));
+  EXPECT_THAT(error_of("STFT", {ones, step, Tensor(), Tensor::scalar<int64_t>(7)}),
+              HasSubstr("frame_length 7 exceeds a signal of 6"));
 }
 
 TEST(Windows, EdgeCases) {
-  EXPECT_THAT(numbers_of(result_of("HannWindow", {Tensor::scalar<int64_t>(4)})), Pointwise(DoubleNear(1e-7), {0.0, 0.5, 1.0, 0.5}));
-  EXPECT_THAT(numbers_of(result_of("HannWindow", {Tensor::scalar<int64_t>(3)}, {{"periodic", int64_t{0}}})), Pointwise(DoubleNear(1e-7), {0.0, 1.0, 0.0}));
-  EXPECT_THAT(numbers_of(result_of("BlackmanWindow", {Tensor::scalar<int64_t>(1)}, {{"periodic", int64_t{0}}})), Pointwise(DoubleNear(1e-7), {1.0}));
+  EXPECT_THAT(numbers_of(result_of("HannWindow", {Tensor::scalar<int64_t>(4)})),
+              Pointwise(DoubleNear(1e-7), {0.0, 0.5, 1.0, 0.5}));
+  EXPECT_THAT(numbers_of(result_of("HannWindow", {Tensor::scalar<int64_t>(3)}, {{"periodic", int64_t{0}}})),
+              Pointwise(DoubleNear(1e-7), {0.0, 1.0, 0.0}));
+  EXPECT_THAT(
+      numbers_of(result_of("BlackmanWindow", {Tensor::scalar<int64_t>(1)}, {{"periodic", int64_t{0}}})),
+      Pointwise(DoubleNear(1e-7), {1.0}));
   EXPECT_EQ(result_of("HammingWindow", {Tensor::scalar<int64_t>(0)}).elements(), 0);
   EXPECT_THAT(error_of("HannWindow", {Tensor::scalar<int64_t>(-1)}), HasSubstr("-1"));
   EXPECT_NE(error_of("HannWindow", {Tensor::scalar<int64_t>(int64_t{1} << 60)}), "");
@@ -74,8 +89,9 @@ TEST(Windows, EdgeCases) {
 
 TEST(MelWeightMatrix, RefusesBandsOutsideOfTheSpectrum) {
   auto mel = [](int64_t rate) {
-    return error_of("MelWeightMatrix", {Tensor::scalar<int64_t>(8), Tensor::scalar<int64_t>(16), Tensor::scalar<int64_t>(rate),
-                                        Tensor::scalar(0.0f), Tensor::scalar(4096.0f)});
+    return error_of("MelWeightMatrix",
+                    {Tensor::scalar<int64_t>(8), Tensor::scalar<int64_t>(16), Tensor::scalar<int64_t>(rate),
+                     Tensor::scalar(0.0f), Tensor::scalar(4096.0f)});
   };
   EXPECT_EQ(mel(8192), "");
   EXPECT_THAT(mel(100), HasSubstr("a mel band ends at bin"));
@@ -83,7 +99,8 @@ TEST(MelWeightMatrix, RefusesBandsOutsideOfTheSpectrum) {
 }
 
 TEST(Random, FollowsTheSeed) {
-  Attributes seeded = {{"shape", std::vector<int64_t>{1000}}, {"seed", 3.0f}, {"mean", 5.0f}, {"scale", 2.0f}};
+  Attributes seeded = {
+      {"shape", std::vector<int64_t>{1000}}, {"seed", 3.0f}, {"mean", 5.0f}, {"scale", 2.0f}};
   Tensor x = result_of("RandomNormal", {}, seeded);
   EXPECT_TRUE(x.identical(result_of("RandomNormal", {}, seeded)));
   std::vector<double> numbers = numbers_of(x);
@@ -92,20 +109,24 @@ TEST(Random, FollowsTheSeed) {
   auto first = run_op("RandomUniform", {}, free, 1, 1), second = run_op("RandomUniform", {}, free, 1, 2);
   EXPECT_FALSE((*first)[0].tensor().identical((*second)[0].tensor()));
   EXPECT_THAT(error_of("RandomNormal", {}, {{"shape", std::vector<int64_t>{-1}}}), HasSubstr("-1"));
-  EXPECT_NE(error_of("RandomNormal", {}, {{"shape", std::vector<int64_t>{int64_t{1} << 50, int64_t{1} << 50}}}), "");
+  EXPECT_NE(
+      error_of("RandomNormal", {}, {{"shape", std::vector<int64_t>{int64_t{1} << 50, int64_t{1} << 50}}}),
+      "");
 }
 
 TEST(Random, LikeKeepsShapeAndDtype) {
   EXPECT_THAT(inferred("RandomNormalLike", {"f16[n, 2]"}), ElementsAre("f16[n, 2]"));
   EXPECT_THAT(inferred("RandomUniformLike", {"i32[n]"}, {{"dtype", DType::kF64}}), ElementsAre("f64[n]"));
-  EXPECT_THAT(inferred("RandomUniformLike", {"i32[n]"})[0], HasSubstr("dtype must be floating point, got i32"));
+  EXPECT_THAT(inferred("RandomUniformLike", {"i32[n]"})[0],
+              HasSubstr("dtype must be floating point, got i32"));
 }
 
 TEST(Random, CertainDraws) {
   Tensor certain = Tensor::from<float>({2}, {0, 1});
   EXPECT_THAT(numbers_of(result_of("Bernoulli", {certain}, {{"dtype", DType::kI8}})), ElementsAre(0, 1));
   Tensor logits = Tensor::from<float>({2, 3}, {-1e30f, 0, -1e30f, 5, -1e30f, -1e30f});
-  EXPECT_THAT(result_of("Multinomial", {logits}, {{"sample_size", int64_t{2}}}).ints(), ElementsAre(1, 1, 0, 0));
+  EXPECT_THAT(result_of("Multinomial", {logits}, {{"sample_size", int64_t{2}}}).ints(),
+              ElementsAre(1, 1, 0, 0));
   EXPECT_NE(error_of("Multinomial", {Tensor::zeros(DType::kF32, {1, 0})}), "");
 }
 
@@ -115,14 +136,18 @@ TEST(Text, SplitsAndJoins) {
   EXPECT_EQ((*results)[0].tensor().extents(), (std::vector<int64_t>{2, 4}));
   EXPECT_THAT(texts_of((*results)[0].tensor()), ElementsAre("a", "b", "", "c", "", "", "", ""));
   EXPECT_THAT((*results)[1].tensor().ints(), ElementsAre(4, 1));
-  EXPECT_THAT(texts_of(result_of("StringSplit", {texts({1}, {"  x y  z "})}, {{"maxsplit", int64_t{1}}})), ElementsAre("x", "y  z"));
-  EXPECT_THAT(texts_of(result_of("StringConcat", {texts({2, 1}, {"a", "b"}), texts({2}, {"x", ""})})), ElementsAre("ax", "a", "bx", "b"));
+  EXPECT_THAT(texts_of(result_of("StringSplit", {texts({1}, {"  x y  z "})}, {{"maxsplit", int64_t{1}}})),
+              ElementsAre("x", "y  z"));
+  EXPECT_THAT(texts_of(result_of("StringConcat", {texts({2, 1}, {"a", "b"}), texts({2}, {"x", ""})})),
+              ElementsAre("ax", "a", "bx", "b"));
   EXPECT_EQ(result_of("StringSplit", {texts({0}, {})}).extents(), (std::vector<int64_t>{0, 0}));
 }
 
 TEST(Text, NormalizesCaseAndStopWords) {
-  Attributes attrs = {{"case_change_action", std::string("LOWER")}, {"stopwords", std::vector<std::string>{"the"}}};
-  EXPECT_THAT(texts_of(result_of("StringNormalizer", {texts({3}, {"The", "ÀB", "ж"})}, attrs)), ElementsAre("àb", "ж"));
+  Attributes attrs = {{"case_change_action", std::string("LOWER")},
+                      {"stopwords", std::vector<std::string>{"the"}}};
+  EXPECT_THAT(texts_of(result_of("StringNormalizer", {texts({3}, {"The", "ÀB", "ж"})}, attrs)),
+              ElementsAre("àb", "ж"));
   Tensor nothing = result_of("StringNormalizer", {texts({1, 1}, {"THE"})}, attrs);
   EXPECT_EQ(nothing.extents(), (std::vector<int64_t>{1, 1}));
   EXPECT_THAT(texts_of(nothing), ElementsAre(""));
@@ -137,23 +162,28 @@ TEST(Text, CountsNgramsWithSkips) {
                       {"ngram_counts", std::vector<int64_t>{0, 1}},
                       {"ngram_indexes", std::vector<int64_t>{1, 0}},
                       {"pool_strings", std::vector<std::string>{"a", "a", "b"}}};
-  EXPECT_THAT(numbers_of(result_of("TfIdfVectorizer", {texts({4}, {"a", "a", "b", "z"})}, attrs)), ElementsAre(2, 2));
+  EXPECT_THAT(numbers_of(result_of("TfIdfVectorizer", {texts({4}, {"a", "a", "b", "z"})}, attrs)),
+              ElementsAre(2, 2));
   attrs.set("ngram_counts", std::vector<int64_t>{0, 2});
   EXPECT_THAT(error_of("TfIdfVectorizer", {texts({1}, {"a"})}, attrs), HasSubstr("do not fit a pool of 3"));
   attrs.set("ngram_counts", std::vector<int64_t>{0, 1});
   attrs.set("max_skip_count", std::numeric_limits<int64_t>::max());
   EXPECT_EQ(error_of("TfIdfVectorizer", {texts({1}, {"a"})}, attrs), "");
-  EXPECT_THAT(error_of("TfIdfVectorizer", {Tensor::from<int64_t>({1}, {1})}, attrs), HasSubstr("must hold strings, got i64"));
+  EXPECT_THAT(error_of("TfIdfVectorizer", {Tensor::from<int64_t>({1}, {1})}, attrs),
+              HasSubstr("must hold strings, got i64"));
 }
 
 TEST(Optimizers, OneStepEach) {
-  Tensor rate = Tensor::scalar(0.1f), step = Tensor::scalar<int64_t>(0), x = Tensor::scalar(1.0f), g = Tensor::scalar(2.0f), zero = Tensor::scalar(0.0f);
-  Attributes momentum = {{"alpha", 0.5f}, {"beta", 1.0f}, {"norm_coefficient", 0.0f}, {"mode", std::string("nesterov")}};
+  Tensor rate = Tensor::scalar(0.1f), step = Tensor::scalar<int64_t>(0), x = Tensor::scalar(1.0f),
+         g = Tensor::scalar(2.0f), zero = Tensor::scalar(0.0f);
+  Attributes momentum = {
+      {"alpha", 0.5f}, {"beta", 1.0f}, {"norm_coefficient", 0.0f}, {"mode", std::string("nesterov")}};
   auto results = numbers_of("Momentum", {rate, step, x, g, zero}, momentum, 2);
   EXPECT_THAT(results[0], Pointwise(DoubleNear(1e-6), {1 - 0.1 * 3}));
   EXPECT_THAT(results[1], ElementsAre(2));
   EXPECT_THAT(numbers_of(result_of("Adagrad", {rate, step, x, g, zero})), Pointwise(DoubleNear(1e-6), {0.9}));
-  EXPECT_THAT(numbers_of(result_of("Adam", {rate, Tensor::scalar<int64_t>(1), x, g, zero, zero})), Pointwise(DoubleNear(1e-5), {0.9}));
+  EXPECT_THAT(numbers_of(result_of("Adam", {rate, Tensor::scalar<int64_t>(1), x, g, zero, zero})),
+              Pointwise(DoubleNear(1e-5), {0.9}));
   EXPECT_THAT(error_of("Adam", {rate, step, x, g, zero}), HasSubstr("3 tensors are not 4 a parameter"));
 }
 

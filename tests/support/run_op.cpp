@@ -34,7 +34,8 @@ Attributes bound(const OpDef& op, Attributes attrs) {
 }
 
 // The sum of output 0 times fixed weights.
-double weighted_sum(std::string_view name, const std::vector<Tensor>& operands, const Attributes& attrs, size_t output_count) {
+double weighted_sum(std::string_view name, const std::vector<Tensor>& operands, const Attributes& attrs,
+                    size_t output_count) {
   auto results = run_op(name, operands, attrs, output_count);
   EXPECT_TRUE(results.ok()) << (results.ok() ? "" : results.error().message);
   if (!results.ok()) return 0;
@@ -46,16 +47,21 @@ double weighted_sum(std::string_view name, const std::vector<Tensor>& operands, 
 }
 
 // The gradients of weighted_sum that the op's rule gives, in the order of `checked`.
-Result<std::vector<Tensor>> rule_gradients(std::string_view name, const std::vector<Tensor>& operands, const Attributes& attrs,
-                                           const std::vector<size_t>& checked, size_t output_count) {
+Result<std::vector<Tensor>> rule_gradients(std::string_view name, const std::vector<Tensor>& operands,
+                                           const Attributes& attrs, const std::vector<size_t>& checked,
+                                           size_t output_count) {
   Graph graph("gradient");
   std::vector<Value*> values;
   std::vector<Datum> inputs;
   for (size_t i = 0; i < operands.size(); ++i) {
     bool variable = std::find(checked.begin(), checked.end(), i) != checked.end();
-    if (!operands[i].defined()) values.push_back(nullptr);
-    else if (!variable) values.push_back(graph.add_constant(operands[i]));
-    else values.push_back(graph.add_input(fmt::format("x{}", i), Type::tensor(operands[i].dtype(), to_shape(operands[i].extents()))));
+    if (!operands[i].defined())
+      values.push_back(nullptr);
+    else if (!variable)
+      values.push_back(graph.add_constant(operands[i]));
+    else
+      values.push_back(graph.add_input(fmt::format("x{}", i),
+                                       Type::tensor(operands[i].dtype(), to_shape(operands[i].extents()))));
     if (operands[i].defined() && variable) inputs.push_back(operands[i]);
   }
   GraphBuilder builder(graph);
@@ -79,8 +85,8 @@ Result<std::vector<Tensor>> rule_gradients(std::string_view name, const std::vec
 
 }  // namespace
 
-Result<std::vector<Datum>> run_op(std::string_view name, const std::vector<Tensor>& operands, const Attributes& attrs,
-                                  size_t output_count, uint64_t seed) {
+Result<std::vector<Datum>> run_op(std::string_view name, const std::vector<Tensor>& operands,
+                                  const Attributes& attrs, size_t output_count, uint64_t seed) {
   const OpDef& op = op_named(name);
   Services services(seed);
   std::vector<Datum> data;
@@ -100,8 +106,8 @@ std::vector<double> numbers_of(const Tensor& tensor) {
   return numbers;
 }
 
-std::vector<std::vector<double>> numbers_of(std::string_view name, const std::vector<Tensor>& operands, const Attributes& attrs,
-                                            size_t output_count) {
+std::vector<std::vector<double>> numbers_of(std::string_view name, const std::vector<Tensor>& operands,
+                                            const Attributes& attrs, size_t output_count) {
   auto results = run_op(name, operands, attrs, output_count);
   EXPECT_TRUE(results.ok()) << name << ": " << (results.ok() ? "" : results.error().message);
   std::vector<std::vector<double>> numbers(output_count);
@@ -109,13 +115,14 @@ std::vector<std::vector<double>> numbers_of(std::string_view name, const std::ve
   return numbers;
 }
 
-std::string error_of(std::string_view name, const std::vector<Tensor>& operands, const Attributes& attrs, size_t output_count) {
+std::string error_of(std::string_view name, const std::vector<Tensor>& operands, const Attributes& attrs,
+                     size_t output_count) {
   auto results = run_op(name, operands, attrs, output_count);
   return results.ok() ? "" : results.error().message;
 }
 
-std::vector<std::string> inferred(std::string_view name, const std::vector<std::string>& operand_types, const Attributes& attrs,
-                                  size_t output_count) {
+std::vector<std::string> inferred(std::string_view name, const std::vector<std::string>& operand_types,
+                                  const Attributes& attrs, size_t output_count) {
   const OpDef& op = op_named(name);
   std::vector<Type> types(operand_types.size());
   std::vector<InferOperand> operands(operand_types.size());
@@ -159,7 +166,8 @@ void expect_gradient(std::string_view name, const std::vector<Tensor>& operands,
         return weighted_sum(name, changed, attrs, output_count);
       };
       double difference = (moved(kStep) - moved(-kStep)) / (2 * kStep);
-      EXPECT_NEAR(rule[k], difference, 1e-6 * (1 + std::abs(difference))) << name << ", operand " << i << ", element " << k;
+      EXPECT_NEAR(rule[k], difference, 1e-6 * (1 + std::abs(difference)))
+          << name << ", operand " << i << ", element " << k;
     }
   }
 }
