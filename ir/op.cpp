@@ -17,8 +17,11 @@ namespace {
 using namespace scalar;  // NOLINT(google-build-using-namespace): the rows read as mathematics
 
 ScalarExpr clamp(const ScalarExpr& x, double low, double high) {
-  return select(x < low, low, select(x > high, high, x));
+  return select(x <= low, low, select(x >= high, high, x));
 }
+
+// x where x <= 0, else 0, with the gradient of x at 0.
+ScalarExpr negative_part(const ScalarExpr& x) { return select(x <= 0, x, 0); }
 
 // The gradient passes at the bounds, as in PyTorch.
 ScalarExpr clip(const ScalarExpr& x, const ScalarExpr& low, const ScalarExpr& high) {
@@ -65,7 +68,7 @@ ScalarExpr operand(const BodyArgs& args, size_t i) { return i < args.operands.si
     ScalarExpr x = operand(args, 0);                                                      \
     for (size_t i = 1; i < args.operands.size(); ++i) {                                   \
       ScalarExpr y = args.operands[i];                                                    \
-      x = body;                                                                           \
+      if (!y.empty()) x = body;                                                                           \
     }                                                                                     \
     return x;                                                                             \
   }
@@ -147,16 +150,13 @@ std::string nearest_op(std::string_view name) {
 
 std::optional<Dim> flops_of(const Node& node) {
   for (const Value* value : node.inputs()) {
-    if (value && node.op().flops && !value->type.shape) return std::nullopt;
+    if (value && !value->type.shape) return std::nullopt;
   }
   if (node.op().flops) return node.op().flops(node);
-  Dim total = 0;
-  for (const Value* output : node.outputs()) {
-    if (output == nullptr || node.op().name == "Constant") continue;
-    if (!output->type.shape) return std::nullopt;
-    total = total + element_count(*output->type.shape);
-  }
-  return total;
+  bool elementwise = node.op().body != nullptr || node.op().name == "Map";
+  if (!elementwise) return Dim(0);
+  if (!node.output()->type.shape) return std::nullopt;
+  return element_count(*node.output()->type.shape);
 }
 
 ScalarExpr body_of(const OpDef& op, const Attributes& attrs, std::span<const bool> present) {

@@ -45,7 +45,7 @@ struct StructuredOp {
   EvalFn eval = nullptr;
   VjpFn vjp = nullptr;
   DecomposeFn decompose = nullptr;
-  FlopsFn flops = nullptr;  // null: one for each output element
+  FlopsFn flops = nullptr;  // null: none, as for ops that move data
   bool random = false;      // two equal nodes may give different results
 };
 
@@ -83,8 +83,8 @@ std::span<const OpDef> all_ops();
 // Names of ops closest to `name`, for hints.
 std::string nearest_op(std::string_view name);
 
-// Floating point operations of `node`: what its op says, else one for each element of its outputs (movement counts
-// too, as the work it is). Nothing where shapes are not known.
+// Floating point operations of `node`: what its op says; one for each result of an elementwise op; none for the rest,
+// which moves data. Nothing where shapes are not known.
 std::optional<Dim> flops_of(const Node& node);
 
 // The scalar body of an elementwise op applied to `operand_count` operands, of which `present[i]` says whether

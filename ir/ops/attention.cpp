@@ -6,6 +6,7 @@
 #include "ir/ops/element_copy.h"
 #include "ir/ops/float_compute.h"
 #include "ir/ops/operand_checks.h"
+#include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
 
 namespace gannet {
@@ -382,6 +383,7 @@ constinit const StructuredOp ops::Attention = {.inputs = {3, 7},
                                                .attrs = kAttentionAttrs,
                                                .infer = infer_attention,
                                                .eval = eval_attention,
-                                               .vjp = missing_gradient};
+                                               .vjp = missing_gradient,
+                                               .flops = attention_flops};
 
 }  // namespace gannet

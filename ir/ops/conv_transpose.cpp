@@ -3,6 +3,7 @@
 #include "ir/ops/convolution.h"
 #include "ir/ops/float_compute.h"
 #include "ir/ops/operand_checks.h"
+#include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
 
 namespace gannet {
@@ -181,6 +182,6 @@ Status conv_transpose_vjp(VjpContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::ConvTranspose = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kConvTransposeAttrs, .infer = infer_conv_transpose, .eval = eval_conv_transpose, .vjp = conv_transpose_vjp};
+constinit const StructuredOp ops::ConvTranspose = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kConvTransposeAttrs, .infer = infer_conv_transpose, .eval = eval_conv_transpose, .vjp = conv_transpose_vjp, .flops = conv_transpose_flops};
 
 }  // namespace gannet

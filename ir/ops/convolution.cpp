@@ -4,6 +4,7 @@
 
 #include "ir/ops/float_compute.h"
 #include "ir/ops/operand_checks.h"
+#include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
 
 namespace gannet {
@@ -221,8 +222,8 @@ Status weight_gradient_vjp(VjpContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::Conv = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kConvAttrs, .infer = infer_conv, .eval = eval_conv, .vjp = conv_vjp};
-constinit const StructuredOp ops::ConvInputGradient = {.inputs = {3, 3}, .outputs = {1, 1}, .attrs = kConvAttrs, .infer = infer_input_gradient, .eval = eval_input_gradient, .vjp = input_gradient_vjp};
-constinit const StructuredOp ops::ConvWeightGradient = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kConvAttrs, .infer = infer_weight_gradient, .eval = eval_weight_gradient, .vjp = weight_gradient_vjp};
+constinit const StructuredOp ops::Conv = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kConvAttrs, .infer = infer_conv, .eval = eval_conv, .vjp = conv_vjp, .flops = conv_flops};
+constinit const StructuredOp ops::ConvInputGradient = {.inputs = {3, 3}, .outputs = {1, 1}, .attrs = kConvAttrs, .infer = infer_input_gradient, .eval = eval_input_gradient, .vjp = input_gradient_vjp, .flops = conv_input_gradient_flops};
+constinit const StructuredOp ops::ConvWeightGradient = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kConvAttrs, .infer = infer_weight_gradient, .eval = eval_weight_gradient, .vjp = weight_gradient_vjp, .flops = conv_weight_gradient_flops};
 
 }  // namespace gannet

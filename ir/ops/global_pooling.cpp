@@ -5,6 +5,7 @@
 
 #include "ir/ops/float_compute.h"
 #include "ir/ops/operand_checks.h"
+#include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
 
 namespace gannet {
@@ -99,8 +100,8 @@ Status global_max_vjp(VjpContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::GlobalAveragePool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_global_pool, .eval = eval_global_average, .vjp = global_average_vjp};
-constinit const StructuredOp ops::GlobalMaxPool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_global_pool, .eval = eval_global_max, .vjp = global_max_vjp};
-constinit const StructuredOp ops::GlobalLpPool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kLpAttrs, .infer = infer_global_lp_pool, .eval = eval_global_lp, .vjp = missing_gradient};
+constinit const StructuredOp ops::GlobalAveragePool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_global_pool, .eval = eval_global_average, .vjp = global_average_vjp, .flops = one_per_operand_element};
+constinit const StructuredOp ops::GlobalMaxPool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_global_pool, .eval = eval_global_max, .vjp = global_max_vjp, .flops = one_per_operand_element};
+constinit const StructuredOp ops::GlobalLpPool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kLpAttrs, .infer = infer_global_lp_pool, .eval = eval_global_lp, .vjp = missing_gradient, .flops = one_per_operand_element};
 
 }  // namespace gannet

@@ -7,6 +7,7 @@
 #include "ir/ops/float_compute.h"
 #include "ir/ops/matrix_product.h"
 #include "ir/ops/operand_checks.h"
+#include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
 
 namespace gannet {
@@ -235,7 +236,7 @@ Status gemm_vjp(VjpContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::MatMul = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_matmul, .eval = eval_matmul, .vjp = matmul_vjp};
-constinit const StructuredOp ops::Gemm = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kGemmAttrs, .infer = infer_gemm, .eval = eval_gemm, .vjp = gemm_vjp};
+constinit const StructuredOp ops::MatMul = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_matmul, .eval = eval_matmul, .vjp = matmul_vjp, .flops = matmul_flops};
+constinit const StructuredOp ops::Gemm = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kGemmAttrs, .infer = infer_gemm, .eval = eval_gemm, .vjp = gemm_vjp, .flops = gemm_flops};
 
 }  // namespace gannet

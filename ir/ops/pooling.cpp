@@ -5,6 +5,7 @@
 
 #include "ir/ops/float_compute.h"
 #include "ir/ops/operand_checks.h"
+#include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
 #include "ir/ops/window.h"
 
@@ -342,10 +343,10 @@ Status average_pool_gradient_vjp(VjpContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::MaxPool = {.inputs = {1, 1}, .outputs = {1, 2}, .attrs = kMaxPoolAttrs, .infer = infer_max_pool, .eval = eval_max_pool, .vjp = max_pool_vjp};
+constinit const StructuredOp ops::MaxPool = {.inputs = {1, 1}, .outputs = {1, 2}, .attrs = kMaxPoolAttrs, .infer = infer_max_pool, .eval = eval_max_pool, .vjp = max_pool_vjp, .flops = one_per_operand_element};
 constinit const StructuredOp ops::MaxPoolGradient = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kPoolAttrs, .infer = infer_pool_gradient, .eval = eval_max_pool_gradient, .vjp = missing_gradient};
-constinit const StructuredOp ops::AveragePool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kAveragePoolAttrs, .infer = infer_pool, .eval = eval_average_pool, .vjp = average_pool_vjp};
+constinit const StructuredOp ops::AveragePool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kAveragePoolAttrs, .infer = infer_pool, .eval = eval_average_pool, .vjp = average_pool_vjp, .flops = one_per_operand_element};
 constinit const StructuredOp ops::AveragePoolGradient = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kAveragePoolAttrs, .infer = infer_pool_gradient, .eval = eval_average_pool_gradient, .vjp = average_pool_gradient_vjp};
-constinit const StructuredOp ops::LpPool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kLpPoolAttrs, .infer = infer_lp_pool, .eval = eval_lp_pool, .vjp = missing_gradient};
+constinit const StructuredOp ops::LpPool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kLpPoolAttrs, .infer = infer_lp_pool, .eval = eval_lp_pool, .vjp = missing_gradient, .flops = one_per_operand_element};
 
 }  // namespace gannet

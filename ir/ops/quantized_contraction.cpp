@@ -5,6 +5,7 @@
 #include "ir/ops/float_compute.h"
 #include "ir/ops/matrix_product.h"
 #include "ir/ops/operand_checks.h"
+#include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
 #include "ir/ops/quantize.h"
 
@@ -254,8 +255,8 @@ Status eval_qlinear_matmul(EvalContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::MatMulInteger = {.inputs = {2, 4}, .outputs = {1, 1}, .attrs = {}, .infer = infer_matmul_integer, .eval = eval_matmul_integer, .vjp = no_gradient};
-constinit const StructuredOp ops::ConvInteger = {.inputs = {2, 4}, .outputs = {1, 1}, .attrs = kConvAttrs, .infer = infer_conv_integer, .eval = eval_conv_integer, .vjp = no_gradient};
+constinit const StructuredOp ops::MatMulInteger = {.inputs = {2, 4}, .outputs = {1, 1}, .attrs = {}, .infer = infer_matmul_integer, .eval = eval_matmul_integer, .vjp = no_gradient, .flops = matmul_flops};
+constinit const StructuredOp ops::ConvInteger = {.inputs = {2, 4}, .outputs = {1, 1}, .attrs = kConvAttrs, .infer = infer_conv_integer, .eval = eval_conv_integer, .vjp = no_gradient, .flops = conv_flops};
 constinit const StructuredOp ops::QLinearConv = {.inputs = {8, 9}, .outputs = {1, 1}, .attrs = kConvAttrs, .infer = infer_qlinear_conv, .eval = eval_qlinear_conv, .vjp = missing_gradient};
 constinit const StructuredOp ops::QLinearMatMul = {.inputs = {8, 8}, .outputs = {1, 1}, .attrs = {}, .infer = infer_qlinear_matmul, .eval = eval_qlinear_matmul, .vjp = missing_gradient};
 
