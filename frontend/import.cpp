@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "frontend/import_batch.h"
 #include "frontend/import_body.h"
 #include "frontend/import_fold.h"
 #include "frontend/import_types.h"
@@ -161,7 +162,7 @@ class InputReader {
       return;
     }
     session_.trust_value_infos = false;
-    if (old->is_constant()) session_.batch = {old->constant(), Dim::symbol(session_.options.batch_symbol)};
+    if (old->is_constant() && old->constant() < INT32_MAX) session_.batch = {old->constant(), Dim::symbol(session_.options.batch_symbol)};
   }
 
   // Names that the file gives come first: fresh ones must not be one of them.
@@ -249,6 +250,9 @@ Result<ImportedModel> import_model(std::shared_ptr<const ModelFile> file, const 
   body.declare_types(proto.output());
   body.read_nodes(proto.node());
   body.read_outputs(proto, true);
+  if (!problems.any() && session.batch) {
+    if (Status fits = check_batch(*graph, *session.batch); !fits.ok()) problems.add(fits.error());
+  }
   if (problems.any()) return problems.report();
   fold_graph(*graph, {options.limits, &session.input_symbols});
   erase_dead_nodes(*graph);

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "ir/infer.h"
+#include "ir/op.h"
+
 namespace gannet {
 namespace {
 
@@ -11,6 +14,17 @@ bool holds_symbol(const Dim& dim, const Dim& symbol) {
   std::vector<std::string> names;
   dim.collect_symbols(names);
   return std::find(names.begin(), names.end(), symbol.symbol_name()) != names.end();
+}
+
+Dim with_extent(const Dim& dim, const Dim& symbol, int64_t extent) {
+  return dim.substitute([&](const std::string& name) -> std::optional<Dim> {
+    return name == symbol.symbol_name() ? std::optional<Dim>(extent) : std::nullopt;
+  });
+}
+
+Shape with_extent(Shape shape, const Dim& symbol, int64_t extent) {
+  for (Dim& dim : shape) dim = with_extent(dim, symbol, extent);
+  return shape;
 }
 
 // `whole` / `part` where it is exact for all values of the symbols.
@@ -21,55 +35,59 @@ std::optional<Dim> exact_quotient(const Dim& whole, const Dim& part) {
   return std::nullopt;
 }
 
-// The target with -1 computed, where it then has `count` elements.
-std::optional<Shape> completed(Shape target, const Dim& count) {
+// The target of a Reshape in the file's own words: zeros copied from the input, -1 computed.
+std::optional<Shape> resolved(Shape target, const Shape& input, bool copies_zeros) {
+  for (size_t i = 0; copies_zeros && i < target.size() && i < input.size(); ++i) {
+    if (target[i].is_constant(0)) target[i] = input[i];
+  }
   auto open = std::find(target.begin(), target.end(), Dim(-1));
-  if (open == target.end()) return element_count(target) == count ? std::optional(target) : std::nullopt;
+  if (open == target.end()) return target;
   *open = Dim(1);
-  std::optional<Dim> rest = exact_quotient(count, element_count(target));
+  std::optional<Dim> rest = exact_quotient(element_count(input), element_count(target));
   if (!rest) return std::nullopt;
   *open = *rest;
   return target;
 }
 
-// The first dimension of `target` that holds the old batch and fits when it holds the symbol instead.
-std::optional<Shape> with_batch(const Rebatch& batch, const Shape& target, const Dim& count) {
+// Where the batch goes: a Reshape keeps the order of elements, so in the input and in the result equally many elements
+// lie outside of it. Best is a dimension that is nothing but the batch, then one of which it is the outermost factor.
+std::optional<size_t> batch_axis(const Rebatch& batch, const Shape& target, const Shape& input, size_t input_axis) {
+  Dim outside = element_count(std::span(input).first(input_axis));
+  std::optional<size_t> alone, outermost, inside;
   for (size_t i = 0; i < target.size(); ++i) {
-    if (!target[i].is_constant() || target[i].constant() < 1 || target[i].constant() % batch.first != 0) continue;
-    Shape candidate = target;
-    candidate[i] = Dim(target[i].constant() / batch.first) * batch.second;
-    std::optional<Shape> shape = completed(candidate, count);
-    bool moved = shape && std::count_if(shape->begin(), shape->end(), [&](const Dim& dim) {
-                   return holds_symbol(dim, batch.second);
-                 }) > 1;
-    if (shape && !moved) return shape;
+    std::optional<Dim> factor = exact_quotient(outside, element_count(std::span(target).first(i)));
+    std::optional<Dim> rest = exact_quotient(target[i], Dim(batch.first));
+    if (!factor || !rest || !exact_quotient(*rest, *factor)) continue;
+    if (rest->is_constant(1) && (!alone || i == input_axis)) alone = i;
+    if (factor->is_constant(1) && !outermost) outermost = i;
+    if (!inside) inside = i;
   }
-  return std::nullopt;
+  return alone ? alone : outermost ? outermost : inside;
 }
 
 Status rebatch_reshape(const Rebatch& batch, UpgradeContext& c) {
+  const auto& [extent, symbol] = batch;
   const Shape* input = c.shape(0);
-  std::optional<std::vector<int64_t>> constant = c.ints(1);
-  if (input == nullptr || !constant) return {};
-  Dim count = element_count(*input);
-  if (!holds_symbol(count, batch.second)) return {};
-  Shape target = to_shape(*constant);
+  const Value* operand = c.operand(1);
+  if (input == nullptr || operand == nullptr || !operand->contents) return {};
+  auto leading = std::find_if(input->begin(), input->end(), [&](const Dim& dim) { return holds_symbol(dim, symbol); });
+  if (leading == input->end()) return {};
   const int64_t* allow_zero = c.attrs.get<int64_t>("allowzero");
-  bool copies = !allow_zero || *allow_zero == 0;
-  for (size_t i = 0; copies && i < target.size() && i < input->size(); ++i) {
-    if (target[i].is_constant(0)) target[i] = (*input)[i];
-  }
-  bool leads_open = !target.empty() && (target[0].is_constant(-1) || !target[0].is_constant());
-  if (leads_open && completed(target, count)) return {};
-  std::optional<Shape> shape = with_batch(batch, target, count);
-  if (!shape) shape = completed(target, count);
-  if (!shape) {
-    return invalid_model(fmt::format("the constant shape {} cannot hold a symbolic batch: its input is {}; give the "
-                                     "model without --batch",
-                                     to_string(std::span<const int64_t>(*constant)),
+  bool is_told = std::any_of(operand->contents->begin(), operand->contents->end(),
+                             [&](const Dim& dim) { return holds_symbol(dim, symbol); });
+  if (is_told) return {};
+  Shape old_input = with_extent(*input, symbol, extent);
+  std::optional<Shape> target = resolved(*operand->contents, old_input, !allow_zero || *allow_zero == 0);
+  if (!target) return {};
+  size_t input_axis = static_cast<size_t>(leading - input->begin());
+  std::optional<size_t> axis = batch_axis(batch, *target, old_input, input_axis);
+  if (axis) (*target)[*axis] = *exact_quotient((*target)[*axis], Dim(extent)) * symbol;
+  if (!axis || element_count(*target) != element_count(*input)) {
+    return invalid_model(fmt::format("the shape {} cannot hold a symbolic batch: the input is {}; import without it",
+                                     to_string(std::span<const Dim>(*operand->contents)),
                                      to_string(std::span<const Dim>(*input))));
   }
-  c.set_operand(1, c.b.dims(*shape));
+  c.set_operand(1, c.b.dims(*target));
   c.attrs.set("allowzero", int64_t{1});
   return {};
 }
@@ -86,13 +104,36 @@ Status rebatch_leading(const Rebatch& batch, UpgradeContext& c, size_t shape_ope
   return {};
 }
 
+void fix_dims(Graph& graph, const Dim& symbol, int64_t extent) {
+  for (const auto& node : graph.nodes()) {
+    if (node->op().name == "Dims") node->attrs.set("dims", with_extent(node->attrs.dims("dims"), symbol, extent));
+    for_each_subgraph(*node, [&](Graph& subgraph) { fix_dims(subgraph, symbol, extent); });
+  }
+}
+
 }  // namespace
 
 Status rebatch(const Rebatch& batch, UpgradeContext& c) {
+  if (batch.first < 1) return {};
   if (c.op == "Reshape") return rebatch_reshape(batch, c);
   if (c.op == "Expand") return rebatch_leading(batch, c, 1);
   if (c.op == "Resize") return rebatch_leading(batch, c, 3);
   return {};
+}
+
+Status check_batch(const Graph& graph, const Rebatch& batch) {
+  const auto& [extent, symbol] = batch;
+  int64_t other = 2 * extent + 1;
+  std::unique_ptr<Graph> copy = graph.clone();
+  fix_dims(*copy, symbol, other);
+  for (Value* input : copy->inputs()) {
+    if (input->type.shape) input->type.shape = with_extent(*input->type.shape, symbol, other);
+  }
+  Status status = infer_graph(*copy);
+  if (status.ok()) return {};
+  return invalid_model(fmt::format("{}; this is with a batch of {} instead of {}: something here holds the batch of "
+                                   "the file; import without a symbolic batch",
+                                   status.error().message, other, extent));
 }
 
 }  // namespace gannet

@@ -6,6 +6,7 @@
 
 #include "frontend/upgrade.h"
 #include "ir/base/dim.h"
+#include "ir/graph.h"
 
 namespace gannet {
 
@@ -15,5 +16,8 @@ using Rebatch = std::pair<int64_t, Dim>;
 // Rewrites the shape operand of a Reshape, Expand or Resize whose constant holds the old batch. An error when a
 // constant shape cannot be right for every batch.
 Status rebatch(const Rebatch& batch, UpgradeContext& c);
+
+// Infers the whole graph for another batch; an error names the node where something still holds the old one.
+Status check_batch(const Graph& graph, const Rebatch& batch);
 
 }  // namespace gannet
