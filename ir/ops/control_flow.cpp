@@ -102,7 +102,7 @@ Status infer_loop(InferContext& c) {
   const Dim stacked = trips ? *trips : c.fresh("trips");
   for (size_t i = 0; i < c.output_count(); ++i) {
     if (i < count) {
-      c.set(i, outside_type(c, carried.types[i]));
+      c.set(i, outside_type(c, outputs[1 + i].kind == carried.types[i].kind ? carried.types[i] : outputs[1 + i]));
       continue;
     }
     Type type = outside_type(c, outputs[1 + i]);
@@ -134,7 +134,16 @@ Status eval_loop(EvalContext& c) {
     for (size_t k = 0; k < count; ++k) carried[k] = std::move(results[1 + k]);
     TRY(collected.add(results, 1 + count, limits));
   }
-  for (size_t i = 0; i < count; ++i) c.set(i, std::move(carried[i]));
+  for (size_t i = 0; i < std::min(count, c.output_count()); ++i) {
+    Datum& value = carried[i];
+    // The body gives what the optional holds, but has not run.
+    if (value.kind() == Datum::Kind::kOptional && c.output_type(i).kind != Type::Kind::kOptional) {
+      if (!value.has_element()) return invalid_input(fmt::format("carried value {} is an empty optional after no iteration", i));
+      c.set(i, Datum(value.element()));
+    } else {
+      c.set(i, std::move(value));
+    }
+  }
   for (size_t i = 0; i < collected.pieces.size() && count + i < c.output_count(); ++i) {
     c.set(count + i, TRY(stack_tensors(c, collected.pieces[i], body.outputs[1 + count + i].value->type, 0, false)));
   }

@@ -75,6 +75,12 @@ Result<DType> common_dtype(const Type& a, const Type& b) {
 // Makes `carried` hold for `next` too; true when that changed it.
 Result<bool> widen(InferContext& c, Type& carried, std::vector<bool>& loose, const Type& next) {
   if (carried == next) return false;
+  if (carried.kind == Type::Kind::kOptional && next.kind != Type::Kind::kOptional) {
+    Type element = carried.element ? TRY(common_type(c, *carried.element, next)) : next;
+    const bool changed = !carried.element || !(element == *carried.element);
+    carried = Type::optional(std::move(element));
+    return changed;
+  }
   if (!carried.is_tensor() || !next.is_tensor() || !carried.shape || !next.shape || carried.rank() != next.rank()) {
     Type common = TRY(common_type(c, carried, next));
     const bool changed = !(common == carried);

@@ -30,6 +30,7 @@ Type outside_type(InferContext& c, const Type& type);
 Result<Type> common_type(InferContext& c, const Type& a, const Type& b);
 
 // Values that a body passes to its next run. A dimension that changes on the way is loose: known only inside one run.
+// A body may take an optional and give back what it holds.
 struct CarriedTypes {
   std::vector<Type> types;
   std::vector<std::vector<bool>> loose;  // for each dimension of each type
