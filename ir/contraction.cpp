@@ -9,7 +9,8 @@
 namespace gannet {
 namespace {
 
-// One tile: `rows` rows of the result by the columns of two vectors. `left` is packed with the rows innermost.
+// One tile: `rows` rows of the result by the columns of two vectors. `left` is packed with the rows
+// innermost.
 template <class T>
 struct TileArgs {
   int64_t k = 0;
@@ -66,8 +67,8 @@ namespace baseline {
 template <class T>
 const TileKernels<T>& tile_kernels() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw")) {
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
     return avx512::kTiles<T>;
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::kTiles<T>;
@@ -80,7 +81,8 @@ constexpr int64_t kBlockK = 256;
 constexpr int64_t kBlockBytesN = 2048;
 constexpr int64_t kBlockM = 144;
 
-// Left rows [0, rows) of a block, in strips of the tile's rows: within a strip, the rows of one k are neighbours.
+// Left rows [0, rows) of a block, in strips of the tile's rows: within a strip, the rows of one k are
+// neighbours.
 template <class T>
 void pack_left(const MatrixView<T>& left, int64_t rows, int64_t k, int64_t strip, T* packed) {
   for (int64_t first = 0; first < rows; first += strip) {
@@ -102,7 +104,8 @@ void pack_right(const MatrixView<T>& right, int64_t k, int64_t columns, int64_t 
     const T* source = right.data + first * right.column_stride;
     if (right.column_stride == 1) {
       for (int64_t p = 0; p < k; ++p) {
-        std::memcpy(packed + p * width, source + p * right.row_stride, static_cast<size_t>(count) * sizeof(T));
+        std::memcpy(packed + p * width, source + p * right.row_stride,
+                    static_cast<size_t>(count) * sizeof(T));
       }
     } else {
       constexpr int64_t kRun = 16;
@@ -141,8 +144,8 @@ struct Panel {
 };
 
 template <class T>
-void multiply_block(const TileKernels<T>& kernels, const T* left, const Panel<T>& panel, int64_t rows, int64_t columns,
-                    int64_t k, const ProductTarget<T>& target) {
+void multiply_block(const TileKernels<T>& kernels, const T* left, const Panel<T>& panel, int64_t rows,
+                    int64_t columns, int64_t k, const ProductTarget<T>& target) {
   T edge[kMostTileRows * kMostTileColumns];
   for (int64_t j = 0; j < columns; j += kernels.columns) {
     int64_t width = std::min(kernels.columns, columns - j);
@@ -235,7 +238,8 @@ void multiply_plainly(const ProductExtents& e, const MatrixView<T>& left, const 
 
 // One row times a matrix whose columns are consecutive in memory: each is read once, in order.
 template <class T>
-void multiply_row(const ProductExtents& e, const T* left, const MatrixView<T>& right, const ProductTarget<T>& target) {
+void multiply_row(const ProductExtents& e, const T* left, const MatrixView<T>& right,
+                  const ProductTarget<T>& target) {
   for (int64_t j = 0; j < e.n; ++j) {
     const T* column = right.data + j * right.column_stride;
     T sum = T(0);
@@ -257,10 +261,12 @@ bool finish_empty(const ProductExtents& e, const ProductTarget<T>& target) {
 }  // namespace
 
 template <class T>
-void multiply(const ProductExtents& extents, MatrixView<T> left, MatrixView<T> right, ProductTarget<T> target) {
+void multiply(const ProductExtents& extents, MatrixView<T> left, MatrixView<T> right,
+              ProductTarget<T> target) {
   if (finish_empty(extents, target)) return;
   constexpr int64_t kSmall = 512;
-  if (extents.m <= kSmall && extents.n <= kSmall && extents.k <= kSmall && extents.m * extents.n * extents.k <= kSmall) {
+  if (extents.m <= kSmall && extents.n <= kSmall && extents.k <= kSmall &&
+      extents.m * extents.n * extents.k <= kSmall) {
     return multiply_plainly(extents, left, right, target);
   }
   if (extents.m == 1 && left.column_stride == 1 && right.row_stride == 1) {
@@ -279,7 +285,8 @@ void multiply(const ProductExtents& extents, MatrixView<T> left, MatrixView<T> r
 }
 
 template <class T>
-void multiply(const ProductExtents& extents, MatrixView<T> left, const RowSource<T>& right, ProductTarget<T> target) {
+void multiply(const ProductExtents& extents, MatrixView<T> left, const RowSource<T>& right,
+              ProductTarget<T> target) {
   if (finish_empty(extents, target)) return;
   BlockedProduct<T> product(extents, left, target);
   product.run([&](int64_t k0, int64_t k, int64_t n0, int64_t n) -> Panel<T> {

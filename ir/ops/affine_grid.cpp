@@ -12,9 +12,11 @@ constexpr AttrDef kAttrs[] = {int_attr("align_corners", 0)};
 Status check_theta(const Shape& theta) {
   const Dim &rows = theta[1], &columns = theta[2];
   const bool fits = !rows.is_constant() || rows.constant() == 2 || rows.constant() == 3;
-  const bool square = !rows.is_constant() || !columns.is_constant() || columns.constant() == rows.constant() + 1;
+  const bool square =
+      !rows.is_constant() || !columns.is_constant() || columns.constant() == rows.constant() + 1;
   if (fits && square) return {};
-  return invalid_model(fmt::format("the matrices are {} by {}, neither 2 by 3 nor 3 by 4", rows.to_string(), columns.to_string()));
+  return invalid_model(fmt::format("the matrices are {} by {}, neither 2 by 3 nor 3 by 4", rows.to_string(),
+                                   columns.to_string()));
 }
 
 // Operands: the matrices, and the size of the picture that the grid is for.
@@ -29,14 +31,17 @@ Status infer_affine_grid(InferContext& c) {
   c.set_tensor(0, c.dtype(0), std::nullopt);
   const std::optional<int64_t> length = list_length(c, 1);
   if (!length) return {};
-  if (*length != 4 && *length != 5) return invalid_model(fmt::format("the size has {} elements, neither 4 nor 5", *length));
+  if (*length != 4 && *length != 5)
+    return invalid_model(fmt::format("the size has {} elements, neither 4 nor 5", *length));
   if (theta && (*theta)[1].is_constant() && (*theta)[1].constant() != *length - 2) {
-    return invalid_model(fmt::format("a size of {} elements does not fit matrices of {} rows", *length, (*theta)[1].to_string()));
+    return invalid_model(fmt::format("a size of {} elements does not fit matrices of {} rows", *length,
+                                     (*theta)[1].to_string()));
   }
   const std::optional<std::vector<Dim>> size = c.contents(1);
   Shape shape = size ? *size : fresh_shape(c, *length, "size");
   for (const Dim& extent : shape) {
-    if (extent.is_constant() && extent.constant() < 0) return invalid_model(fmt::format("the size holds {}", extent.to_string()));
+    if (extent.is_constant() && extent.constant() < 0)
+      return invalid_model(fmt::format("the size holds {}", extent.to_string()));
   }
   if (theta) shape[0] = TRY(same_dim(shape[0], (*theta)[0], 0));
   shape.erase(shape.begin() + 1);
@@ -47,7 +52,8 @@ Status infer_affine_grid(InferContext& c) {
 
 // Coordinate i of `extent`, from -1 to 1 between the centres or the edges of the outermost elements.
 double position(int64_t i, int64_t extent, bool align_corners) {
-  if (align_corners) return extent == 1 ? 0 : -1 + 2 * static_cast<double>(i) / static_cast<double>(extent - 1);
+  if (align_corners)
+    return extent == 1 ? 0 : -1 + 2 * static_cast<double>(i) / static_cast<double>(extent - 1);
   return -1 + (2 * static_cast<double>(i) + 1) / static_cast<double>(extent);
 }
 
@@ -59,8 +65,10 @@ Status eval_affine_grid(EvalContext& c) {
   const bool align_corners = c.attrs().integer("align_corners") != 0;
   const int64_t rank = extents.back();
   int64_t points = 1;
-  if (y.elements() == 0) points = 0;
-  else for (int64_t d = 0; d < rank; ++d) points *= extents[static_cast<size_t>(d + 1)];
+  if (y.elements() == 0)
+    points = 0;
+  else
+    for (int64_t d = 0; d < rank; ++d) points *= extents[static_cast<size_t>(d + 1)];
   double* out = y.mutable_data<double>().data();
   for (int64_t n = 0; points > 0 && n < extents[0]; ++n) {
     const double* matrix = theta.data<double>().data() + n * rank * (rank + 1);
@@ -85,6 +93,11 @@ Status eval_affine_grid(EvalContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::AffineGrid = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kAttrs, .infer = infer_affine_grid, .eval = eval_affine_grid, .vjp = missing_gradient};
+constinit const StructuredOp ops::AffineGrid = {.inputs = {2, 2},
+                                                .outputs = {1, 1},
+                                                .attrs = kAttrs,
+                                                .infer = infer_affine_grid,
+                                                .eval = eval_affine_grid,
+                                                .vjp = missing_gradient};
 
 }  // namespace gannet

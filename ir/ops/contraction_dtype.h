@@ -1,5 +1,5 @@
-// What contractions compute in: f64 and f32, and for integers 32 or 64 bits that wrap, so that the low bits are those
-// of the exact sum for every narrower type, signed or not.
+// What contractions compute in: f64 and f32, and for integers 32 or 64 bits that wrap, so that the low bits
+// are those of the exact sum for every narrower type, signed or not.
 #pragma once
 
 #include "ir/ops/float_compute.h"
@@ -16,10 +16,14 @@ constexpr DType contraction_dtype(DType dtype) {
 template <class Visitor>
 decltype(auto) visit_contraction(DType dtype, Visitor&& visitor) {
   switch (dtype) {
-    case DType::kF64: return visitor(Tag<double>{});
-    case DType::kU32: return visitor(Tag<uint32_t>{});
-    case DType::kU64: return visitor(Tag<uint64_t>{});
-    default: return visitor(Tag<float>{});
+    case DType::kF64:
+      return visitor(Tag<double>{});
+    case DType::kU32:
+      return visitor(Tag<uint32_t>{});
+    case DType::kU64:
+      return visitor(Tag<uint64_t>{});
+    default:
+      return visitor(Tag<float>{});
   }
 }
 

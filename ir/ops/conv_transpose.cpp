@@ -2,20 +2,24 @@
 
 #include "ir/ops/convolution.h"
 #include "ir/ops/float_compute.h"
-#include "ir/ops/operand_checks.h"
 #include "ir/ops/flops.h"
+#include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
 
 namespace gannet {
 namespace {
 
-constexpr AttrDef kConvTransposeAttrs[] = {
-    string_attr("auto_pad", "NOTSET"), optional_attr("dilations", AttrKind::kInts), int_attr("group", 1),
-    optional_attr("kernel_shape", AttrKind::kInts), optional_attr("output_padding", AttrKind::kInts),
-    optional_attr("output_shape", AttrKind::kInts), optional_attr("pads", AttrKind::kInts),
-    optional_attr("strides", AttrKind::kInts)};
+constexpr AttrDef kConvTransposeAttrs[] = {string_attr("auto_pad", "NOTSET"),
+                                           optional_attr("dilations", AttrKind::kInts),
+                                           int_attr("group", 1),
+                                           optional_attr("kernel_shape", AttrKind::kInts),
+                                           optional_attr("output_padding", AttrKind::kInts),
+                                           optional_attr("output_shape", AttrKind::kInts),
+                                           optional_attr("pads", AttrKind::kInts),
+                                           optional_attr("strides", AttrKind::kInts)};
 
-// The window of the convolution that this is the transpose of, and what the attributes say of the result's extents.
+// The window of the convolution that this is the transpose of, and what the attributes say of the result's
+// extents.
 struct TransposedWindow {
   Window window;
   std::vector<int64_t> output_padding;
@@ -34,16 +38,19 @@ Status check_extent(std::string_view name, int64_t value, int64_t least) {
 }
 
 Result<TransposedWindow> complete(const Attributes& attrs, Window window) {
-  TransposedWindow result{std::move(window), attrs.integers("output_padding"), attrs.integers("output_shape")};
+  TransposedWindow result{std::move(window), attrs.integers("output_padding"),
+                          attrs.integers("output_shape")};
   const size_t rank = result.window.rank();
   if (result.output_padding.empty()) result.output_padding.assign(rank, 0);
   if (result.output_padding.size() != rank) {
-    return invalid_model(fmt::format("output_padding has {} entries for {} spatial dimensions", result.output_padding.size(), rank));
+    return invalid_model(fmt::format("output_padding has {} entries for {} spatial dimensions",
+                                     result.output_padding.size(), rank));
   }
   std::vector<int64_t>& shape = result.output_shape;
   if (shape.size() == rank + 2) shape.erase(shape.begin(), shape.begin() + 2);
   if (!shape.empty() && shape.size() != rank) {
-    return invalid_model(fmt::format("output_shape has {} entries for {} spatial dimensions", shape.size(), rank));
+    return invalid_model(
+        fmt::format("output_shape has {} entries for {} spatial dimensions", shape.size(), rank));
   }
   for (int64_t padding : result.output_padding) TRY(check_extent("output_padding", padding, 0));
   for (int64_t extent : shape) TRY(check_extent("output_shape", extent, 1));
@@ -52,16 +59,18 @@ Result<TransposedWindow> complete(const Attributes& attrs, Window window) {
 
 Result<Dim> output_extent(const TransposedWindow& t, size_t d, const Dim& input) {
   if (!t.output_shape.empty()) return Dim(t.output_shape[d]);
-  if (t.window.auto_pad == AutoPad::kSameUpper || t.window.auto_pad == AutoPad::kSameLower) return input * t.window.strides[d];
+  if (t.window.auto_pad == AutoPad::kSameUpper || t.window.auto_pad == AutoPad::kSameLower)
+    return input * t.window.strides[d];
   const Dim extent = t.full(d, input) - (t.window.pads_begin[d] + t.window.pads_end[d]);
   if (extent.is_constant() && extent.constant() < 0) {
-    return invalid_model(fmt::format("spatial dimension {} of the result would have the extent {}", d, extent.to_string()));
+    return invalid_model(
+        fmt::format("spatial dimension {} of the result would have the extent {}", d, extent.to_string()));
   }
   return extent;
 }
 
-// Padding at the beginning of dimension d. What output_shape or auto_pad leave over is split; only SAME_UPPER puts the
-// odd element at the end.
+// Padding at the beginning of dimension d. What output_shape or auto_pad leave over is split; only SAME_UPPER
+// puts the odd element at the end.
 int64_t pad_begin(const TransposedWindow& t, size_t d, int64_t input, int64_t output) {
   const AutoPad mode = t.window.auto_pad;
   const bool same = mode == AutoPad::kSameUpper || mode == AutoPad::kSameLower;
@@ -72,11 +81,13 @@ int64_t pad_begin(const TransposedWindow& t, size_t d, int64_t input, int64_t ou
 
 Status check_channels(const Shape& x, const Shape& w, int64_t group) {
   if (x[1].is_constant() && w[0].is_constant() && x[1] != w[0]) {
-    return invalid_model(fmt::format("the input has {} channels, the weights take {}", x[1].to_string(), w[0].to_string()));
+    return invalid_model(
+        fmt::format("the input has {} channels, the weights take {}", x[1].to_string(), w[0].to_string()));
   }
   for (const Dim& channels : {x[1], w[0]}) {
     if (channels.is_constant() && channels.constant() % group != 0) {
-      return invalid_model(fmt::format("group {} does not divide {} input channels", group, channels.to_string()));
+      return invalid_model(
+          fmt::format("group {} does not divide {} input channels", group, channels.to_string()));
     }
   }
   return {};
@@ -90,10 +101,13 @@ Status infer_conv_transpose(InferContext& c) {
   const int64_t group = c.attrs().integer("group");
   if (group < 1) return invalid_model(fmt::format("group {} is less than 1", group));
   const Shape *x = c.shape(0), *w = c.shape(1);
-  if (w && w->size() < 3) return invalid_model(fmt::format("the weights must have rank 3 or more, got {}", w->size()));
-  if (x && x->size() < 3) return invalid_model(fmt::format("the input must have rank 3 or more, got {}", x->size()));
+  if (w && w->size() < 3)
+    return invalid_model(fmt::format("the weights must have rank 3 or more, got {}", w->size()));
+  if (x && x->size() < 3)
+    return invalid_model(fmt::format("the input must have rank 3 or more, got {}", x->size()));
   if (x && w && x->size() != w->size()) {
-    return invalid_model(fmt::format("the input has rank {}, the weights have rank {}", x->size(), w->size()));
+    return invalid_model(
+        fmt::format("the input has rank {}, the weights have rank {}", x->size(), w->size()));
   }
   if (x && w) TRY(check_channels(*x, *w, group));
   const Dim channels = w ? (*w)[1] * group : c.fresh("channels");
@@ -104,8 +118,10 @@ Status infer_conv_transpose(InferContext& c) {
   if (w) window = TRY(convolution_window(c.attrs(), *w));
   Shape shape{(*x)[0], channels};
   for (size_t d = 0; d + 2 < x->size(); ++d) {
-    if (!window) shape.push_back(c.fresh("extent"));
-    else shape.push_back(TRY(output_extent(TRY(complete(c.attrs(), *window)), d, (*x)[d + 2])));
+    if (!window)
+      shape.push_back(c.fresh("extent"));
+    else
+      shape.push_back(TRY(output_extent(TRY(complete(c.attrs(), *window)), d, (*x)[d + 2])));
   }
   c.set_tensor(0, c.dtype(0), std::move(shape));
   return {};
@@ -120,7 +136,8 @@ Result<ConvolutionGeometry> transposed_geometry(const Attributes& attrs, std::sp
   g.groups = attrs.integer("group");
   g.in_channels = w[1];
   g.out_channels = w[0] / g.groups;
-  g.window = {{y.begin() + 2, y.end()}, {x.begin() + 2, x.end()}, t.window.kernel, t.window.strides, t.window.dilations, {}};
+  g.window = {{y.begin() + 2, y.end()}, {x.begin() + 2, x.end()}, t.window.kernel,
+              t.window.strides,         t.window.dilations,       {}};
   for (size_t d = 0; d < t.window.rank(); ++d) g.window.pads.push_back(pad_begin(t, d, x[d + 2], y[d + 2]));
   return g;
 }
@@ -148,22 +165,28 @@ Result<Attributes> convolution_attrs(const VjpContext& c, const Shape& x, const 
   for (size_t d = 0; d < t.window.rank(); ++d) {
     const Dim full = t.full(d, x[d + 2]), output = TRY(output_extent(t, d, x[d + 2]));
     const Dim total = full - output;
-    if (!total.is_constant()) return unsupported("the gradient of a transposed convolution needs pads that do not depend on symbols");
+    if (!total.is_constant())
+      return unsupported("the gradient of a transposed convolution needs pads that do not depend on symbols");
     const bool fixed = t.output_shape.empty() && t.window.auto_pad == AutoPad::kNotSet;
     const int64_t split = std::max<int64_t>(0, total.constant());
     const int64_t begin = fixed ? t.window.pads_begin[d]
                                 : (t.window.auto_pad == AutoPad::kSameUpper ? split / 2 : split - split / 2);
-    // The convolution gives back the input's extent as long as output_padding adds less than a stride: it rounds down.
+    // The convolution gives back the input's extent as long as output_padding adds less than a stride: it
+    // rounds down.
     const int64_t end = total.constant() - begin;
     pads[d] = begin;
     pads[d + t.window.rank()] = std::max<int64_t>(0, end);
     if (t.output_padding[d] >= t.window.strides[d] || end < 0) {
-      return unsupported(fmt::format("the gradient of a transposed convolution whose result is padded by {} with stride {}",
-                                     t.output_padding[d], t.window.strides[d]));
+      return unsupported(
+          fmt::format("the gradient of a transposed convolution whose result is padded by {} with stride {}",
+                      t.output_padding[d], t.window.strides[d]));
     }
   }
-  return Attributes{{"pads", pads}, {"strides", t.window.strides}, {"dilations", t.window.dilations},
-                    {"kernel_shape", t.window.kernel}, {"group", c.attrs().integer("group")}};
+  return Attributes{{"pads", pads},
+                    {"strides", t.window.strides},
+                    {"dilations", t.window.dilations},
+                    {"kernel_shape", t.window.kernel},
+                    {"group", c.attrs().integer("group")}};
 }
 
 Status conv_transpose_vjp(VjpContext& c) {
@@ -182,6 +205,12 @@ Status conv_transpose_vjp(VjpContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::ConvTranspose = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kConvTransposeAttrs, .infer = infer_conv_transpose, .eval = eval_conv_transpose, .vjp = conv_transpose_vjp, .flops = conv_transpose_flops};
+constinit const StructuredOp ops::ConvTranspose = {.inputs = {2, 3},
+                                                   .outputs = {1, 1},
+                                                   .attrs = kConvTransposeAttrs,
+                                                   .infer = infer_conv_transpose,
+                                                   .eval = eval_conv_transpose,
+                                                   .vjp = conv_transpose_vjp,
+                                                   .flops = conv_transpose_flops};
 
 }  // namespace gannet

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "ir/ops/float_compute.h"
-#include "ir/ops/operand_checks.h"
 #include "ir/ops/flops.h"
+#include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
 
 namespace gannet {
@@ -14,12 +14,14 @@ Result<std::optional<Window>> convolution_window(const Attributes& attrs, const 
   const std::vector<int64_t>& given = attrs.integers("kernel_shape");
   if (!given.empty()) {
     if (given.size() != extents.size()) {
-      return invalid_model(fmt::format("kernel_shape has {} entries for {} spatial dimensions", given.size(), extents.size()));
+      return invalid_model(
+          fmt::format("kernel_shape has {} entries for {} spatial dimensions", given.size(), extents.size()));
     }
     for (size_t d = 0; d < given.size(); ++d) {
       if (extents[d].is_constant() && extents[d] != Dim(given[d])) {
-        return invalid_model(fmt::format("kernel_shape {} along spatial dimension {} differs from the weights' {}", given[d], d,
-                                         extents[d].to_string()));
+        return invalid_model(
+            fmt::format("kernel_shape {} along spatial dimension {} differs from the weights' {}", given[d],
+                        d, extents[d].to_string()));
       }
     }
     return std::optional(TRY(read_window(attrs, given)));
@@ -32,7 +34,8 @@ Status expect_bias(const InferContext& c, size_t i, const Dim& channels) {
   TRY(expect_rank(c, i, 1, "bias"));
   const Shape* bias = c.shape(i);
   if (bias && channels.is_constant() && (*bias)[0].is_constant() && (*bias)[0] != channels) {
-    return invalid_model(fmt::format("bias has {} elements for {} output channels", (*bias)[0].to_string(), channels.to_string()));
+    return invalid_model(fmt::format("bias has {} elements for {} output channels", (*bias)[0].to_string(),
+                                     channels.to_string()));
   }
   return {};
 }
@@ -46,8 +49,8 @@ static Status check_channels(const Shape& x, const Shape& w, int64_t group) {
     return invalid_model(fmt::format("group {} does not divide {} output channels", group, w[0].to_string()));
   }
   if (x[1].is_constant() && w[1].is_constant() && x[1].constant() / group != w[1].constant()) {
-    return invalid_model(fmt::format("the input has {} channels in {} groups, the weights take {} a group", x[1].to_string(),
-                                     group, w[1].to_string()));
+    return invalid_model(fmt::format("the input has {} channels in {} groups, the weights take {} a group",
+                                     x[1].to_string(), group, w[1].to_string()));
   }
   return {};
 }
@@ -55,10 +58,13 @@ static Status check_channels(const Shape& x, const Shape& w, int64_t group) {
 Result<std::optional<Shape>> convolution_shape(InferContext& c, const ConvolutionOperands& operands) {
   const Shape* x = c.shape(operands.input);
   const Shape* w = c.shape(operands.weights);
-  if (w && w->size() < 3) return invalid_model(fmt::format("the weights must have rank 3 or more, got {}", w->size()));
-  if (x && x->size() < 3) return invalid_model(fmt::format("the input must have rank 3 or more, got {}", x->size()));
+  if (w && w->size() < 3)
+    return invalid_model(fmt::format("the weights must have rank 3 or more, got {}", w->size()));
+  if (x && x->size() < 3)
+    return invalid_model(fmt::format("the input must have rank 3 or more, got {}", x->size()));
   if (x && w && x->size() != w->size()) {
-    return invalid_model(fmt::format("the input has rank {}, the weights have rank {}", x->size(), w->size()));
+    return invalid_model(
+        fmt::format("the input has rank {}, the weights have rank {}", x->size(), w->size()));
   }
   if (x && w) TRY(check_channels(*x, *w, c.attrs().integer("group")));
   if (operands.bias >= 0 && c.has(static_cast<size_t>(operands.bias))) {
@@ -75,7 +81,8 @@ Result<std::optional<Shape>> convolution_shape(InferContext& c, const Convolutio
 }
 
 Result<ConvolutionGeometry> convolution_geometry(const Attributes& attrs, std::span<const int64_t> input,
-                                                 std::span<const int64_t> weights, std::span<const int64_t> output) {
+                                                 std::span<const int64_t> weights,
+                                                 std::span<const int64_t> output) {
   ConvolutionGeometry g;
   g.batch = input[0];
   g.groups = attrs.integer("group");
@@ -88,10 +95,12 @@ Result<ConvolutionGeometry> convolution_geometry(const Attributes& attrs, std::s
 
 namespace {
 
-constexpr AttrDef kConvAttrs[] = {
-    string_attr("auto_pad", "NOTSET"),       optional_attr("dilations", AttrKind::kInts), int_attr("group", 1),
-    optional_attr("kernel_shape", AttrKind::kInts), optional_attr("pads", AttrKind::kInts),
-    optional_attr("strides", AttrKind::kInts)};
+constexpr AttrDef kConvAttrs[] = {string_attr("auto_pad", "NOTSET"),
+                                  optional_attr("dilations", AttrKind::kInts),
+                                  int_attr("group", 1),
+                                  optional_attr("kernel_shape", AttrKind::kInts),
+                                  optional_attr("pads", AttrKind::kInts),
+                                  optional_attr("strides", AttrKind::kInts)};
 
 Status infer_conv(InferContext& c) {
   TRY(expect_tensors(c, 2));
@@ -152,7 +161,8 @@ Status infer_weight_gradient(InferContext& c) {
   const int64_t group = c.attrs().integer("group");
   if (group < 1) return invalid_model(fmt::format("group {} is less than 1", group));
   const size_t rank = kernel.size() + 2;
-  for (size_t i = 0; i < 2; ++i) TRY(expect_rank(c, i, static_cast<int64_t>(rank), i == 0 ? "input" : "gradient"));
+  for (size_t i = 0; i < 2; ++i)
+    TRY(expect_rank(c, i, static_cast<int64_t>(rank), i == 0 ? "input" : "gradient"));
   Shape shape{dy ? (*dy)[1] : c.fresh("channels"), Dim()};
   shape[1] = x ? floordiv((*x)[1], group) : c.fresh("channels");
   shape.insert(shape.end(), kernel.begin(), kernel.end());
@@ -222,8 +232,26 @@ Status weight_gradient_vjp(VjpContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::Conv = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kConvAttrs, .infer = infer_conv, .eval = eval_conv, .vjp = conv_vjp, .flops = conv_flops};
-constinit const StructuredOp ops::ConvInputGradient = {.inputs = {3, 3}, .outputs = {1, 1}, .attrs = kConvAttrs, .infer = infer_input_gradient, .eval = eval_input_gradient, .vjp = input_gradient_vjp, .flops = conv_input_gradient_flops};
-constinit const StructuredOp ops::ConvWeightGradient = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kConvAttrs, .infer = infer_weight_gradient, .eval = eval_weight_gradient, .vjp = weight_gradient_vjp, .flops = conv_weight_gradient_flops};
+constinit const StructuredOp ops::Conv = {.inputs = {2, 3},
+                                          .outputs = {1, 1},
+                                          .attrs = kConvAttrs,
+                                          .infer = infer_conv,
+                                          .eval = eval_conv,
+                                          .vjp = conv_vjp,
+                                          .flops = conv_flops};
+constinit const StructuredOp ops::ConvInputGradient = {.inputs = {3, 3},
+                                                       .outputs = {1, 1},
+                                                       .attrs = kConvAttrs,
+                                                       .infer = infer_input_gradient,
+                                                       .eval = eval_input_gradient,
+                                                       .vjp = input_gradient_vjp,
+                                                       .flops = conv_input_gradient_flops};
+constinit const StructuredOp ops::ConvWeightGradient = {.inputs = {2, 2},
+                                                        .outputs = {1, 1},
+                                                        .attrs = kConvAttrs,
+                                                        .infer = infer_weight_gradient,
+                                                        .eval = eval_weight_gradient,
+                                                        .vjp = weight_gradient_vjp,
+                                                        .flops = conv_weight_gradient_flops};
 
 }  // namespace gannet

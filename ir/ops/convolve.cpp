@@ -7,10 +7,11 @@
 namespace gannet {
 namespace {
 
-constexpr int64_t kBlockRows = 128;      // of patches in scratch memory
+constexpr int64_t kBlockRows = 128;  // of patches in scratch memory
 constexpr int64_t kBlockColumns = 2048;
 
-// The patches of one group's input as a matrix: row (channel, tap), column (window), zero outside of the input.
+// The patches of one group's input as a matrix: row (channel, tap), column (window), zero outside of the
+// input.
 class Patches {
  public:
   explicit Patches(const WindowGeometry& g) : g_(g), taps_(g.taps()), channel_size_(g.input_size()) {
@@ -25,9 +26,10 @@ class Patches {
            std::ranges::all_of(g_.pads, [](int64_t x) { return x == 0; });
   }
 
-  // Calls visit(offset, input, begin, end, step) for each run of windows [column, column + count) of `row` within one
-  // row of the result: of its elements, starting at `offset`, those in [begin, end) read the input from index `input`
-  // on in steps of `step`, the others lie outside. The last argument of visit is the run's length.
+  // Calls visit(offset, input, begin, end, step) for each run of windows [column, column + count) of `row`
+  // within one row of the result: of its elements, starting at `offset`, those in [begin, end) read the input
+  // from index `input` on in steps of `step`, the others lie outside. The last argument of visit is the run's
+  // length.
   template <class Visit>
   void for_each_run(int64_t row, int64_t column, int64_t count, Visit visit) const {
     const size_t last = g_.last();
@@ -39,9 +41,11 @@ class Patches {
     for (int64_t done = 0; done < count; ++line) {
       int64_t length = std::min(width - x, count - done);
       int64_t start = input_line(line, outer_tap);
-      int64_t begin = std::clamp<int64_t>(inside.begin - x, 0, length), end = std::clamp(inside.end - x, begin, length);
+      int64_t begin = std::clamp<int64_t>(inside.begin - x, 0, length),
+              end = std::clamp(inside.end - x, begin, length);
       if (start < 0) end = begin;
-      int64_t first = channel * channel_size_ + start * g_.input[last] + (x + begin) * step + g_.offset(last, inner_tap);
+      int64_t first =
+          channel * channel_size_ + start * g_.input[last] + (x + begin) * step + g_.offset(last, inner_tap);
       visit(done, first, begin, end, step, length);
       done += length;
       x = 0;
@@ -50,17 +54,20 @@ class Patches {
 
   template <class T>
   void read(const T* input, int64_t row, int64_t column, int64_t count, T* elements) const {
-    for_each_run(row, column, count,
-                 [&](int64_t offset, int64_t first, int64_t begin, int64_t end, int64_t step, int64_t length) {
-                   T* y = elements + offset;
-                   std::fill(y, y + begin, T(0));
-                   std::fill(y + end, y + length, T(0));
-                   const int64_t inside = end - begin;
-                   if (inside == 0) return;
-                   const T* x = input + first;
-                   if (step == 1) std::copy(x, x + inside, y + begin);
-                   else for (int64_t i = 0; i < inside; ++i) y[begin + i] = x[i * step];
-                 });
+    for_each_run(
+        row, column, count,
+        [&](int64_t offset, int64_t first, int64_t begin, int64_t end, int64_t step, int64_t length) {
+          T* y = elements + offset;
+          std::fill(y, y + begin, T(0));
+          std::fill(y + end, y + length, T(0));
+          const int64_t inside = end - begin;
+          if (inside == 0) return;
+          const T* x = input + first;
+          if (step == 1)
+            std::copy(x, x + inside, y + begin);
+          else
+            for (int64_t i = 0; i < inside; ++i) y[begin + i] = x[i * step];
+        });
   }
 
   // The adjoint of read: adds the elements to where they come from.
@@ -78,8 +85,8 @@ class Patches {
   }
 
  private:
-  // The row of the input that the windows of result row `line` see through `tap` (both without the last dimension), or
-  // -1 when that lies outside.
+  // The row of the input that the windows of result row `line` see through `tap` (both without the last
+  // dimension), or -1 when that lies outside.
   int64_t input_line(int64_t line, int64_t tap) const {
     int64_t result = 0, scale = 1;
     for (size_t d = g_.last(); d-- > 0;) {
@@ -125,7 +132,8 @@ void fill_channels(T* data, const T* bias, int64_t batch, int64_t channels, int6
 // Calls visit(input, weights, output offsets) for each group of each batch.
 template <class Visit>
 void for_each_group(const ConvolutionGeometry& g, Visit visit) {
-  const int64_t input_size = g.in_channels * g.window.input_size(), output_size = g.out_channels * g.window.output_size();
+  const int64_t input_size = g.in_channels * g.window.input_size(),
+                output_size = g.out_channels * g.window.output_size();
   const int64_t weights_size = g.out_channels * g.in_channels * g.window.taps();
   for (int64_t n = 0; n < g.batch; ++n) {
     for (int64_t group = 0; group < g.groups; ++group) {
@@ -136,8 +144,8 @@ void for_each_group(const ConvolutionGeometry& g, Visit visit) {
 }
 
 bool is_empty(const ConvolutionGeometry& g) {
-  return g.batch == 0 || g.groups == 0 || g.in_channels == 0 || g.out_channels == 0 || g.window.input_size() == 0 ||
-         g.window.output_size() == 0 || g.window.taps() == 0;
+  return g.batch == 0 || g.groups == 0 || g.in_channels == 0 || g.out_channels == 0 ||
+         g.window.input_size() == 0 || g.window.output_size() == 0 || g.window.taps() == 0;
 }
 
 }  // namespace
@@ -188,7 +196,8 @@ void convolve_back(const ConvolutionGeometry& g, const T* output, const T* weigh
         int64_t rows = std::min(kBlockRows, k - row);
         multiply<T>({rows, columns, g.out_channels}, MatrixView<T>{weights + w + row, 1, k},
                     MatrixView<T>{output + y + column, pixels, 1}, {block.get(), columns, false});
-        for (int64_t r = 0; r < rows; ++r) patches.add(block.get() + r * columns, row + r, column, columns, input + x);
+        for (int64_t r = 0; r < rows; ++r)
+          patches.add(block.get() + r * columns, row + r, column, columns, input + x);
       }
     }
   });
@@ -208,7 +217,8 @@ void convolve_weights(const ConvolutionGeometry& g, const T* input, const T* out
       int64_t columns = std::min(width, pixels - column);
       for (int64_t row = 0; row < k; row += kBlockRows) {
         int64_t rows = std::min(kBlockRows, k - row);
-        for (int64_t r = 0; r < rows; ++r) patches.read(input + x, row + r, column, columns, block.get() + r * columns);
+        for (int64_t r = 0; r < rows; ++r)
+          patches.read(input + x, row + r, column, columns, block.get() + r * columns);
         multiply<T>({g.out_channels, rows, columns}, MatrixView<T>{output + y + column, pixels, 1},
                     MatrixView<T>{block.get(), 1, columns}, {weights + w + row, k, true});
       }
@@ -216,9 +226,9 @@ void convolve_weights(const ConvolutionGeometry& g, const T* input, const T* out
   });
 }
 
-#define GANNET_INSTANTIATE(T)                                                                         \
-  template void convolve<T>(const ConvolutionGeometry&, const T*, const T*, const T*, T*);            \
-  template void convolve_back<T>(const ConvolutionGeometry&, const T*, const T*, const T*, T*);       \
+#define GANNET_INSTANTIATE(T)                                                                   \
+  template void convolve<T>(const ConvolutionGeometry&, const T*, const T*, const T*, T*);      \
+  template void convolve_back<T>(const ConvolutionGeometry&, const T*, const T*, const T*, T*); \
   template void convolve_weights<T>(const ConvolutionGeometry&, const T*, const T*, T*);
 GANNET_INSTANTIATE(float)
 GANNET_INSTANTIATE(double)

@@ -11,9 +11,10 @@
 namespace gannet {
 namespace {
 
-constexpr AttrDef kAttrs[] = {optional_attr("dilations", AttrKind::kInts), int_attr("group", 1),
-                              optional_attr("kernel_shape", AttrKind::kInts), int_attr("offset_group", 1),
-                              optional_attr("pads", AttrKind::kInts), optional_attr("strides", AttrKind::kInts)};
+constexpr AttrDef kAttrs[] = {
+    optional_attr("dilations", AttrKind::kInts),    int_attr("group", 1),
+    optional_attr("kernel_shape", AttrKind::kInts), int_attr("offset_group", 1),
+    optional_attr("pads", AttrKind::kInts),         optional_attr("strides", AttrKind::kInts)};
 
 // Sampling takes 2^rank elements.
 constexpr size_t kMostSpatial = 8;
@@ -21,7 +22,8 @@ constexpr size_t kMostSpatial = 8;
 enum Operand : size_t { kInput, kWeights, kOffset, kBias, kMask };
 
 // The shape that offsets (`numbers` a tap) or masks have.
-Status check_field(const InferContext& c, size_t i, const Shape& output, const Window& window, int64_t numbers, std::string_view role) {
+Status check_field(const InferContext& c, size_t i, const Shape& output, const Window& window,
+                   int64_t numbers, std::string_view role) {
   TRY(expect_rank(c, i, static_cast<int64_t>(output.size()), role));
   const Shape* field = c.shape(i);
   if (!field) return {};
@@ -30,7 +32,8 @@ Status check_field(const InferContext& c, size_t i, const Shape& output, const W
   for (int64_t extent : window.kernel) expected[1] = expected[1] * extent;
   for (size_t d = 0; d < expected.size(); ++d) {
     if (expected[d].is_constant() && (*field)[d].is_constant() && expected[d] != (*field)[d]) {
-      return invalid_model(fmt::format("dimension {} of the {} is {}, expected {}", d, role, (*field)[d].to_string(), expected[d].to_string()));
+      return invalid_model(fmt::format("dimension {} of the {} is {}, expected {}", d, role,
+                                       (*field)[d].to_string(), expected[d].to_string()));
     }
   }
   return {};
@@ -48,13 +51,16 @@ Status infer_deform_conv(InferContext& c) {
   if (output && c.shape(kWeights)) {
     const Dim& channels = (*c.shape(kInput))[1];
     if (channels.is_constant() && channels.constant() % groups != 0) {
-      return invalid_model(fmt::format("offset_group {} does not divide {} input channels", groups, channels.to_string()));
+      return invalid_model(
+          fmt::format("offset_group {} does not divide {} input channels", groups, channels.to_string()));
     }
     const std::optional<Window> window = TRY(convolution_window(c.attrs(), *c.shape(kWeights)));
     if (window && window->rank() > kMostSpatial) {
-      return unsupported(fmt::format("sampling in {} dimensions, more than {}", window->rank(), kMostSpatial));
+      return unsupported(
+          fmt::format("sampling in {} dimensions, more than {}", window->rank(), kMostSpatial));
     }
-    if (window) TRY(check_field(c, kOffset, *output, *window, static_cast<int64_t>(window->rank()), "offset"));
+    if (window)
+      TRY(check_field(c, kOffset, *output, *window, static_cast<int64_t>(window->rank()), "offset"));
     if (window && c.has(kMask)) TRY(check_field(c, kMask, *output, *window, 1, "mask"));
   }
   c.set_tensor(0, c.dtype(kInput), output);
@@ -94,7 +100,8 @@ struct Field {
 
 // Elements [column, column + count) of patch row (channel of the group, tap), sampled where the offsets say.
 template <class T>
-void sampled_row(const WindowGeometry& g, const Field<T>& field, int64_t row, int64_t column, int64_t count, T* elements) {
+void sampled_row(const WindowGeometry& g, const Field<T>& field, int64_t row, int64_t column, int64_t count,
+                 T* elements) {
   const size_t rank = g.rank();
   const int64_t taps = g.taps(), pixels = g.output_size(), tap = row % taps;
   const int64_t channel = field.first_channel + row / taps, group = channel / field.channels_per_offset;
@@ -104,12 +111,15 @@ void sampled_row(const WindowGeometry& g, const Field<T>& field, int64_t row, in
     double position[kMostSpatial] = {};
     int64_t o = column + i, t = tap;
     for (size_t d = rank; d-- > 0;) {
-      const double offset = static_cast<double>(field.offset[(cell * static_cast<int64_t>(rank) + static_cast<int64_t>(d)) * pixels + column + i]);
-      position[d] = static_cast<double>(o % g.output[d] * g.strides[d] + g.offset(d, t % g.kernel[d])) + offset;
+      const double offset = static_cast<double>(
+          field.offset[(cell * static_cast<int64_t>(rank) + static_cast<int64_t>(d)) * pixels + column + i]);
+      position[d] =
+          static_cast<double>(o % g.output[d] * g.strides[d] + g.offset(d, t % g.kernel[d])) + offset;
       o /= g.output[d];
       t /= g.kernel[d];
     }
-    elements[i] = sampled(plane, g.input, position) * (field.mask ? field.mask[cell * pixels + column + i] : T(1));
+    elements[i] =
+        sampled(plane, g.input, position) * (field.mask ? field.mask[cell * pixels + column + i] : T(1));
   }
 }
 
@@ -127,12 +137,14 @@ void deform_convolve(const ConvolutionGeometry& g, int64_t offset_groups, const 
     for (int64_t group = 0; group < g.groups; ++group, y += g.out_channels * pixels) {
       field.first_channel = group * g.in_channels;
       for (int64_t c = 0; c < g.out_channels; ++c) {
-        std::fill_n(y + c * pixels, pixels, operands[kBias].defined() ? data(kBias)[group * g.out_channels + c] : T(0));
+        std::fill_n(y + c * pixels, pixels,
+                    operands[kBias].defined() ? data(kBias)[group * g.out_channels + c] : T(0));
       }
       const RowSource<T> rows = [&](int64_t row, int64_t column, int64_t count, T* elements) {
         sampled_row(g.window, field, row, column, count, elements);
       };
-      multiply<T>({g.out_channels, pixels, k}, MatrixView<T>{data(kWeights) + group * g.out_channels * k, k, 1}, rows, {y, pixels, true});
+      multiply<T>({g.out_channels, pixels, k},
+                  MatrixView<T>{data(kWeights) + group * g.out_channels * k, k, 1}, rows, {y, pixels, true});
     }
   }
 }
@@ -145,7 +157,8 @@ Status eval_deform_conv(EvalContext& c) {
   }
   Tensor y = TRY(c.allocate(compute_dtype(dtype), static_extents(*c.output_type(0).shape)));
   if (y.elements() > 0) {
-    const ConvolutionGeometry g = TRY(convolution_geometry(c.attrs(), operands[kInput].extents(), operands[kWeights].extents(), y.extents()));
+    const ConvolutionGeometry g = TRY(convolution_geometry(c.attrs(), operands[kInput].extents(),
+                                                           operands[kWeights].extents(), y.extents()));
     visit_compute(dtype, [&]<class T>(Tag<T>) {
       deform_convolve<T>(g, c.attrs().integer("offset_group"), operands, y.mutable_data<T>().data());
     });
@@ -156,6 +169,11 @@ Status eval_deform_conv(EvalContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::DeformConv = {.inputs = {3, 5}, .outputs = {1, 1}, .attrs = kAttrs, .infer = infer_deform_conv, .eval = eval_deform_conv, .vjp = missing_gradient};
+constinit const StructuredOp ops::DeformConv = {.inputs = {3, 5},
+                                                .outputs = {1, 1},
+                                                .attrs = kAttrs,
+                                                .infer = infer_deform_conv,
+                                                .eval = eval_deform_conv,
+                                                .vjp = missing_gradient};
 
 }  // namespace gannet

@@ -16,10 +16,12 @@ Status infer_det(InferContext& c) {
   const Shape* x = c.shape(0);
   c.set_tensor(0, c.dtype(0), std::nullopt);
   if (!x) return {};
-  if (x->size() < 2) return invalid_model(fmt::format("the input must have rank 2 or more, got {}", x->size()));
+  if (x->size() < 2)
+    return invalid_model(fmt::format("the input must have rank 2 or more, got {}", x->size()));
   const Dim &rows = (*x)[x->size() - 2], &columns = x->back();
   if (rows.is_constant() && columns.is_constant() && rows != columns) {
-    return invalid_model(fmt::format("a matrix of {} rows and {} columns has no determinant", rows.to_string(), columns.to_string()));
+    return invalid_model(fmt::format("a matrix of {} rows and {} columns has no determinant",
+                                     rows.to_string(), columns.to_string()));
   }
   c.set_tensor(0, c.dtype(0), Shape(x->begin(), x->end() - 2));
   return {};
@@ -65,6 +67,11 @@ Status eval_det(EvalContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::Det = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_det, .eval = eval_det, .vjp = missing_gradient};
+constinit const StructuredOp ops::Det = {.inputs = {1, 1},
+                                         .outputs = {1, 1},
+                                         .attrs = {},
+                                         .infer = infer_det,
+                                         .eval = eval_det,
+                                         .vjp = missing_gradient};
 
 }  // namespace gannet

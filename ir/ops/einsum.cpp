@@ -42,7 +42,8 @@ Result<Subscripts> parse_subscripts(std::string_view text) {
       result.ellipsis = static_cast<int>(result.letters.size());
       i += 2;
     } else {
-      return invalid_model(fmt::format("the equation's term '{}' is not made of letters and one ellipsis", text));
+      return invalid_model(
+          fmt::format("the equation's term '{}' is not made of letters and one ellipsis", text));
     }
   }
   return result;
@@ -72,7 +73,8 @@ Result<Equation> parse_equation(std::string_view text) {
 Result<Labels> expand_labels(const Subscripts& subscripts, size_t rank, size_t operand) {
   const size_t letters = subscripts.letters.size();
   if (rank < letters || (subscripts.ellipsis < 0 && rank != letters)) {
-    return invalid_model(fmt::format("input {} has rank {}, its term '{}' has {} labels", operand, rank, subscripts.letters, letters));
+    return invalid_model(fmt::format("input {} has rank {}, its term '{}' has {} labels", operand, rank,
+                                     subscripts.letters, letters));
   }
   Labels labels(subscripts.letters.begin(), subscripts.letters.end());
   if (subscripts.ellipsis < 0) return labels;
@@ -82,7 +84,9 @@ Result<Labels> expand_labels(const Subscripts& subscripts, size_t rank, size_t o
   return labels;
 }
 
-std::string label_name(Label label) { return label < kEllipsis ? std::string(1, static_cast<char>(label)) : "..."; }
+std::string label_name(Label label) {
+  return label < kEllipsis ? std::string(1, static_cast<char>(label)) : "...";
+}
 
 // The labels of the result: as written, or the ellipsis and then, sorted, each letter that appears once.
 Result<Labels> output_labels(const Equation& equation, const std::vector<Labels>& operands) {
@@ -100,12 +104,15 @@ Result<Labels> output_labels(const Equation& equation, const std::vector<Labels>
   }
   Labels labels(equation.output->letters.begin(), equation.output->letters.end());
   for (size_t i = 0; i < labels.size(); ++i) {
-    if (!uses.contains(labels[i])) return invalid_model(fmt::format("the result's label '{}' is in no input", label_name(labels[i])));
-    if (std::find(labels.begin(), labels.begin() + static_cast<int64_t>(i), labels[i]) != labels.begin() + static_cast<int64_t>(i)) {
+    if (!uses.contains(labels[i]))
+      return invalid_model(fmt::format("the result's label '{}' is in no input", label_name(labels[i])));
+    if (std::find(labels.begin(), labels.begin() + static_cast<int64_t>(i), labels[i]) !=
+        labels.begin() + static_cast<int64_t>(i)) {
       return invalid_model(fmt::format("the result's label '{}' is there twice", label_name(labels[i])));
     }
   }
-  if (equation.output->ellipsis >= 0) labels.insert(labels.begin() + equation.output->ellipsis, dots.begin(), dots.end());
+  if (equation.output->ellipsis >= 0)
+    labels.insert(labels.begin() + equation.output->ellipsis, dots.begin(), dots.end());
   return labels;
 }
 
@@ -115,7 +122,8 @@ Status infer_einsum(InferContext& c) {
   if (!is_int(t)) TRY(expect_float(c, 0, "input"));
   const Equation equation = TRY(parse_equation(c.attrs().text("equation")));
   if (equation.operands.size() != c.operand_count()) {
-    return invalid_model(fmt::format("the equation has {} terms for {} inputs", equation.operands.size(), c.operand_count()));
+    return invalid_model(
+        fmt::format("the equation has {} terms for {} inputs", equation.operands.size(), c.operand_count()));
   }
   c.set_tensor(0, t, std::nullopt);
   std::vector<Labels> operands;
@@ -130,9 +138,10 @@ Status infer_einsum(InferContext& c) {
       auto [known, fresh] = extents.emplace(operands[i][d], dim);
       if (fresh) continue;
       Dim& other = known->second;
-      if (other.is_constant() && dim.is_constant() && other != dim && !other.is_constant(1) && !dim.is_constant(1)) {
-        return invalid_model(fmt::format("label '{}' stands for extents {} and {}", label_name(operands[i][d]), other.to_string(),
-                                         dim.to_string()));
+      if (other.is_constant() && dim.is_constant() && other != dim && !other.is_constant(1) &&
+          !dim.is_constant(1)) {
+        return invalid_model(fmt::format("label '{}' stands for extents {} and {}",
+                                         label_name(operands[i][d]), other.to_string(), dim.to_string()));
       }
       other = broadcast(other, dim);
     }
@@ -155,9 +164,10 @@ struct Labelled {
   }
 };
 
-// The dimensions of `x` in the order of `labels` with these extents: an extent of 1 is repeated, a label that stands at
-// several dimensions takes their diagonal.
-Result<Tensor> arranged(EvalContext& c, const Labels& from, const Tensor& x, const Labels& labels, const std::vector<int64_t>& extents) {
+// The dimensions of `x` in the order of `labels` with these extents: an extent of 1 is repeated, a label that
+// stands at several dimensions takes their diagonal.
+Result<Tensor> arranged(EvalContext& c, const Labels& from, const Tensor& x, const Labels& labels,
+                        const std::vector<int64_t>& extents) {
   if (from == labels && x.extents() == extents) return x;
   Tensor y = TRY(c.allocate(x.dtype(), extents));
   if (y.elements() == 0) return y;
@@ -201,7 +211,8 @@ std::vector<int64_t> joined(std::initializer_list<std::vector<int64_t>> parts) {
 // `x` summed over the labels that `kept` does not have.
 Result<Labelled> summed(EvalContext& c, const Labelled& x, const Labels& kept) {
   Labels stay, go;
-  for (Label label : x.labels) (std::find(kept.begin(), kept.end(), label) != kept.end() ? stay : go).push_back(label);
+  for (Label label : x.labels)
+    (std::find(kept.begin(), kept.end(), label) != kept.end() ? stay : go).push_back(label);
   if (go.empty()) return x;
   const std::vector<int64_t> rows = extents_of(stay, x, x), columns = extents_of(go, x, x);
   const Tensor matrix = TRY(arranged(c, x.labels, x.tensor, joined({stay, go}), joined({rows, columns})));
@@ -219,7 +230,8 @@ Result<Labelled> summed(EvalContext& c, const Labelled& x, const Labels& kept) {
   return Labelled{stay, y};
 }
 
-// The product of two operands summed over the labels that `kept` does not have, as a batch of matrix products.
+// The product of two operands summed over the labels that `kept` does not have, as a batch of matrix
+// products.
 Result<Labelled> contracted(EvalContext& c, const Labelled& a, const Labelled& b, const Labels& kept) {
   auto is_kept = [&](Label label) { return std::find(kept.begin(), kept.end(), label) != kept.end(); };
   Labels batch, inner, left, right;
@@ -228,16 +240,20 @@ Result<Labelled> contracted(EvalContext& c, const Labelled& a, const Labelled& b
     if (!a.has(label)) right.push_back(label);
   }
   auto extents = [&](const Labels& labels) { return extents_of(labels, a, b); };
-  const Tensor x = TRY(arranged(c, a.labels, a.tensor, joined({batch, left, inner}), joined({extents(batch), extents(left), extents(inner)})));
-  const Tensor w = TRY(arranged(c, b.labels, b.tensor, joined({batch, inner, right}), joined({extents(batch), extents(inner), extents(right)})));
+  const Tensor x = TRY(arranged(c, a.labels, a.tensor, joined({batch, left, inner}),
+                                joined({extents(batch), extents(left), extents(inner)})));
+  const Tensor w = TRY(arranged(c, b.labels, b.tensor, joined({batch, inner, right}),
+                                joined({extents(batch), extents(inner), extents(right)})));
   Tensor y = TRY(c.allocate(x.dtype(), joined({extents(batch), extents(left), extents(right)})));
   if (y.elements() > 0) {
-    const int64_t count = product(extents(batch)), m = product(extents(left)), n = product(extents(right)), k = product(extents(inner));
+    const int64_t count = product(extents(batch)), m = product(extents(left)), n = product(extents(right)),
+                  k = product(extents(inner));
     visit_contraction(y.dtype(), [&]<class T>(Tag<T>) {
       const T *from = x.data<T>().data(), *with = w.data<T>().data();
       T* out = y.mutable_data<T>().data();
       for (int64_t i = 0; i < count; ++i) {
-        multiply<T>({m, n, k}, {from + i * m * k, k, 1}, MatrixView<T>{with + i * k * n, n, 1}, {out + i * m * n, n, false});
+        multiply<T>({m, n, k}, {from + i * m * k, k, 1}, MatrixView<T>{with + i * k * n, n, 1},
+                    {out + i * m * n, n, false});
       }
     });
   }
@@ -274,20 +290,111 @@ Status eval_einsum(EvalContext& c) {
   Labelled result = TRY(labelled(c, 0, operands[0], wide));
   for (size_t i = 1; i < operands.size(); ++i) {
     Labels later = output;
-    for (size_t j = i + 1; j < operands.size(); ++j) later.insert(later.end(), operands[j].begin(), operands[j].end());
+    for (size_t j = i + 1; j < operands.size(); ++j)
+      later.insert(later.end(), operands[j].begin(), operands[j].end());
     Labelled next = TRY(labelled(c, i, operands[i], wide));
     result = TRY(summed(c, result, joined({later, next.labels})));
     next = TRY(summed(c, next, joined({later, result.labels})));
     result = TRY(contracted(c, result, next, later));
   }
   result = TRY(summed(c, result, output));
-  const Tensor y = TRY(arranged(c, result.labels, result.tensor, output, static_extents(*c.output_type(0).shape)));
+  const Tensor y =
+      TRY(arranged(c, result.labels, result.tensor, output, static_extents(*c.output_type(0).shape)));
   c.set(TRY(as_dtype(y, dtype)));
   return {};
 }
 
+// Labels as letters, those of the ellipsis included.
+class Spelling {
+ public:
+  explicit Spelling(const std::vector<Labels>& operands) {
+    for (const Labels& labels : operands) {
+      for (Label label : labels) letters_.emplace(label, 0);
+    }
+    char next = 'A';
+    for (auto& [label, letter] : letters_) {
+      if (label < kEllipsis) {
+        letter = static_cast<char>(label);
+        continue;
+      }
+      while (next <= 'z' &&
+             (letters_.contains(next) || !((next >= 'A' && next <= 'Z') || (next >= 'a' && next <= 'z'))))
+        ++next;
+      letter = next++;
+    }
+  }
+
+  std::string of(const Labels& labels) const {
+    std::string text;
+    for (Label label : labels) text += letters_.at(label);
+    return text;
+  }
+  bool fits() const {
+    return std::ranges::all_of(letters_, [](const auto& entry) { return entry.second <= 'z'; });
+  }
+
+ private:
+  std::map<Label, char> letters_;
+};
+
+// The gradient of an operand is the product of the result's gradient and the other operands, summed to its
+// labels; labels that nobody else has were summed alone, so the gradient is the same all along them.
+Status operand_gradient(VjpContext& c, size_t i, const std::vector<Labels>& operands, const Labels& output,
+                        const Spelling& spelling) {
+  std::string terms = spelling.of(output);
+  std::vector<Value*> values{c.gradient()};
+  Labels known = output;
+  for (size_t j = 0; j < operands.size(); ++j) {
+    if (j == i) continue;
+    terms += "," + spelling.of(operands[j]);
+    values.push_back(c.operand(j));
+    known.insert(known.end(), operands[j].begin(), operands[j].end());
+  }
+  Labels kept;
+  std::vector<int64_t> alone;
+  for (size_t d = 0; d < operands[i].size(); ++d) {
+    const Label label = operands[i][d];
+    if (std::count(operands[i].begin(), operands[i].end(), label) > 1) {
+      return unsupported(
+          fmt::format("the gradient of an operand whose label '{}' is repeated", label_name(label)));
+    }
+    if (std::find(known.begin(), known.end(), label) == known.end())
+      alone.push_back(static_cast<int64_t>(d));
+    else
+      kept.push_back(label);
+  }
+  Value* gradient = c.b.op("Einsum", values, {{"equation", terms + "->" + spelling.of(kept)}});
+  const Shape shape = TRY(known_shape(c.operand(i), "the operand"));
+  if (alone.empty())
+    c.set(i, c.b.sum_to(gradient, shape));
+  else
+    c.set(i, c.b.expand(c.b.unsqueeze(gradient, alone), shape));
+  return c.b.status();
+}
+
+Status einsum_vjp(VjpContext& c) {
+  const Equation equation = TRY(parse_equation(c.attrs().text("equation")));
+  std::vector<Labels> operands;
+  for (size_t i = 0; i < equation.operands.size(); ++i) {
+    operands.push_back(
+        TRY(expand_labels(equation.operands[i], TRY(known_shape(c.operand(i), "the operand")).size(), i)));
+  }
+  const Labels output = TRY(output_labels(equation, operands));
+  const Spelling spelling(operands);
+  if (!spelling.fits()) return unsupported("the gradient of an Einsum of more labels than there are letters");
+  for (size_t i = 0; i < operands.size(); ++i) {
+    if (c.wants(i)) TRY(operand_gradient(c, i, operands, output, spelling));
+  }
+  return c.b.status();
+}
+
 }  // namespace
 
-constinit const StructuredOp ops::Einsum = {.inputs = {1, kVariadic}, .outputs = {1, 1}, .attrs = kAttrs, .infer = infer_einsum, .eval = eval_einsum, .vjp = missing_gradient};
+constinit const StructuredOp ops::Einsum = {.inputs = {1, kVariadic},
+                                            .outputs = {1, 1},
+                                            .attrs = kAttrs,
+                                            .infer = infer_einsum,
+                                            .eval = eval_einsum,
+                                            .vjp = einsum_vjp};
 
 }  // namespace gannet

@@ -4,8 +4,8 @@
 #include <limits>
 
 #include "ir/ops/float_compute.h"
-#include "ir/ops/operand_checks.h"
 #include "ir/ops/flops.h"
+#include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
 
 namespace gannet {
@@ -17,7 +17,8 @@ Status infer_global_pool(InferContext& c) {
   TRY(expect_tensors(c, 1));
   TRY(expect_float(c, 0, "input"));
   const Shape* x = c.shape(0);
-  if (x && x->size() < 2) return invalid_model(fmt::format("the input must have rank 2 or more, got {}", x->size()));
+  if (x && x->size() < 2)
+    return invalid_model(fmt::format("the input must have rank 2 or more, got {}", x->size()));
   std::optional<Shape> shape;
   if (x) {
     shape = Shape(x->size(), Dim(1));
@@ -28,7 +29,8 @@ Status infer_global_pool(InferContext& c) {
 }
 
 Status infer_global_lp_pool(InferContext& c) {
-  if (c.attrs().integer("p") < 1) return invalid_model(fmt::format("p {} is less than 1", c.attrs().integer("p")));
+  if (c.attrs().integer("p") < 1)
+    return invalid_model(fmt::format("p {} is less than 1", c.attrs().integer("p")));
   return infer_global_pool(c);
 }
 
@@ -69,7 +71,8 @@ Status eval_global_lp(EvalContext& c) {
   const double p = static_cast<double>(c.attrs().integer("p"));
   return eval_planes(c, [p]<class T>(std::span<const T> plane) {
     double sum = 0;
-    for (T value : plane) sum += p == 2 ? double{value} * double{value} : std::pow(std::abs(double{value}), p);
+    for (T value : plane)
+      sum += p == 2 ? double{value} * double{value} : std::pow(std::abs(double{value}), p);
     return static_cast<T>(p == 2 ? std::sqrt(sum) : std::pow(sum, 1 / p));
   });
 }
@@ -100,8 +103,26 @@ Status global_max_vjp(VjpContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::GlobalAveragePool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_global_pool, .eval = eval_global_average, .vjp = global_average_vjp, .flops = one_per_operand_element};
-constinit const StructuredOp ops::GlobalMaxPool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_global_pool, .eval = eval_global_max, .vjp = global_max_vjp, .flops = one_per_operand_element};
-constinit const StructuredOp ops::GlobalLpPool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kLpAttrs, .infer = infer_global_lp_pool, .eval = eval_global_lp, .vjp = missing_gradient, .flops = one_per_operand_element};
+constinit const StructuredOp ops::GlobalAveragePool = {.inputs = {1, 1},
+                                                       .outputs = {1, 1},
+                                                       .attrs = {},
+                                                       .infer = infer_global_pool,
+                                                       .eval = eval_global_average,
+                                                       .vjp = global_average_vjp,
+                                                       .flops = one_per_operand_element};
+constinit const StructuredOp ops::GlobalMaxPool = {.inputs = {1, 1},
+                                                   .outputs = {1, 1},
+                                                   .attrs = {},
+                                                   .infer = infer_global_pool,
+                                                   .eval = eval_global_max,
+                                                   .vjp = global_max_vjp,
+                                                   .flops = one_per_operand_element};
+constinit const StructuredOp ops::GlobalLpPool = {.inputs = {1, 1},
+                                                  .outputs = {1, 1},
+                                                  .attrs = kLpAttrs,
+                                                  .infer = infer_global_lp_pool,
+                                                  .eval = eval_global_lp,
+                                                  .vjp = missing_gradient,
+                                                  .flops = one_per_operand_element};
 
 }  // namespace gannet

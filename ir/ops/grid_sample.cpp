@@ -10,7 +10,8 @@
 namespace gannet {
 namespace {
 
-constexpr AttrDef kAttrs[] = {int_attr("align_corners", 0), string_attr("mode", "linear"), string_attr("padding_mode", "zeros")};
+constexpr AttrDef kAttrs[] = {int_attr("align_corners", 0), string_attr("mode", "linear"),
+                              string_attr("padding_mode", "zeros")};
 
 // An interpolation in so many dimensions would take more than 4^8 elements a point.
 constexpr size_t kMostSpatial = 8;
@@ -27,16 +28,21 @@ Status infer_grid_sample(InferContext& c) {
   c.set_tensor(0, t, std::nullopt);
   const Shape *x = c.shape(0), *grid = c.shape(1);
   if (!x || !grid) return {};
-  if (x->size() < 3) return invalid_model(fmt::format("the input must have rank 3 or more, got {}", x->size()));
-  if (x->size() != grid->size()) return invalid_model(fmt::format("the input has rank {}, the grid has rank {}", x->size(), grid->size()));
+  if (x->size() < 3)
+    return invalid_model(fmt::format("the input must have rank 3 or more, got {}", x->size()));
+  if (x->size() != grid->size())
+    return invalid_model(fmt::format("the input has rank {}, the grid has rank {}", x->size(), grid->size()));
   const size_t spatial = x->size() - 2;
-  if (spatial > kMostSpatial) return unsupported(fmt::format("sampling in {} dimensions, more than {}", spatial, kMostSpatial));
+  if (spatial > kMostSpatial)
+    return unsupported(fmt::format("sampling in {} dimensions, more than {}", spatial, kMostSpatial));
   if (grid->back().is_constant() && !grid->back().is_constant(static_cast<int64_t>(spatial))) {
-    return invalid_model(fmt::format("the grid has {} coordinates a point for {} spatial dimensions", grid->back().to_string(), spatial));
+    return invalid_model(fmt::format("the grid has {} coordinates a point for {} spatial dimensions",
+                                     grid->back().to_string(), spatial));
   }
   Shape shape{TRY(same_dim((*x)[0], (*grid)[0], 0)), (*x)[1]};
   for (size_t d = 0; d < spatial; ++d) {
-    if ((*x)[d + 2].is_constant(0)) return invalid_model(fmt::format("spatial dimension {} of the input is empty", d));
+    if ((*x)[d + 2].is_constant(0))
+      return invalid_model(fmt::format("spatial dimension {} of the input is empty", d));
     shape.push_back((*grid)[d + 1]);
   }
   c.set_tensor(0, t, std::move(shape));
@@ -54,8 +60,12 @@ struct Sampling {
 
 Sampling sampling_of(const Attributes& attrs) {
   const std::string_view mode = attrs.text("mode"), padding = attrs.text("padding_mode");
-  return {mode == "nearest" ? Mode::kNearest : mode == "cubic" ? Mode::kCubic : Mode::kLinear,
-          padding == "border" ? Padding::kBorder : padding == "reflection" ? Padding::kReflection : Padding::kZeros,
+  return {mode == "nearest" ? Mode::kNearest
+          : mode == "cubic" ? Mode::kCubic
+                            : Mode::kLinear,
+          padding == "border"       ? Padding::kBorder
+          : padding == "reflection" ? Padding::kReflection
+                                    : Padding::kZeros,
           attrs.integer("align_corners") != 0};
 }
 
@@ -100,7 +110,8 @@ double cubic_weight(double distance) {
 // `normalized` runs from -1 to 1 between the centres or the outer edges of the outermost elements.
 AxisTaps taps_at(double normalized, const Axis& axis, const Sampling& sampling) {
   const double extent = static_cast<double>(axis.extent);
-  double x = sampling.align_corners ? (normalized + 1) / 2 * (extent - 1) : ((normalized + 1) * extent - 1) / 2;
+  double x =
+      sampling.align_corners ? (normalized + 1) / 2 * (extent - 1) : ((normalized + 1) * extent - 1) / 2;
   if (sampling.mode == Mode::kNearest) x = std::nearbyint(x);
   const double low = sampling.align_corners ? 0 : -0.5, high = extent - 1 - low;
   if (std::isnan(x)) x = -1;
@@ -116,7 +127,9 @@ AxisTaps taps_at(double normalized, const Axis& axis, const Sampling& sampling) 
   for (int i = 0; i < taps.count; ++i) {
     const double distance = x - static_cast<double>(first + i);
     taps.indices[i] = padded_index(first + i, axis, sampling);
-    taps.weights[i] = sampling.mode == Mode::kNearest ? 1 : sampling.mode == Mode::kLinear ? 1 - std::abs(distance) : cubic_weight(distance);
+    taps.weights[i] = sampling.mode == Mode::kNearest  ? 1
+                      : sampling.mode == Mode::kLinear ? 1 - std::abs(distance)
+                                                       : cubic_weight(distance);
   }
   return taps;
 }
@@ -126,9 +139,11 @@ struct Tap {
   double weight = 0;
 };
 
-// All elements of a plane that a point takes; those in the padding are left out. The grid names the last axis first.
+// All elements of a plane that a point takes; those in the padding are left out. The grid names the last axis
+// first.
 template <class G>
-void taps_of(const G* point, const std::vector<Axis>& axes, const Sampling& sampling, std::vector<Tap>& taps) {
+void taps_of(const G* point, const std::vector<Axis>& axes, const Sampling& sampling,
+             std::vector<Tap>& taps) {
   taps.assign(1, {0, 1.0});
   std::vector<Tap> next;
   for (size_t d = 0; d < axes.size(); ++d) {
@@ -136,7 +151,8 @@ void taps_of(const G* point, const std::vector<Axis>& axes, const Sampling& samp
     next.clear();
     for (const Tap& tap : taps) {
       for (int i = 0; i < along.count; ++i) {
-        if (along.indices[i] >= 0) next.push_back({tap.offset + along.indices[i] * axes[d].stride, tap.weight * along.weights[i]});
+        if (along.indices[i] >= 0)
+          next.push_back({tap.offset + along.indices[i] * axes[d].stride, tap.weight * along.weights[i]});
       }
     }
     taps.swap(next);
@@ -173,7 +189,8 @@ void sample(const Tensor& x, const Tensor& grid, const Sampling& sampling, Tenso
   for (int64_t n = 0; n < x.extent(0); ++n, from += channels * plane, to += channels * points) {
     for (int64_t i = 0; i < points; ++i, point += spatial) {
       taps_of(point, axes, sampling, taps);
-      for (int64_t channel = 0; channel < channels; ++channel) to[channel * points + i] = combined(taps, from + channel * plane);
+      for (int64_t channel = 0; channel < channels; ++channel)
+        to[channel * points + i] = combined(taps, from + channel * plane);
     }
   }
 }
@@ -195,6 +212,11 @@ Status eval_grid_sample(EvalContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::GridSample = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kAttrs, .infer = infer_grid_sample, .eval = eval_grid_sample, .vjp = missing_gradient};
+constinit const StructuredOp ops::GridSample = {.inputs = {2, 2},
+                                                .outputs = {1, 1},
+                                                .attrs = kAttrs,
+                                                .infer = infer_grid_sample,
+                                                .eval = eval_grid_sample,
+                                                .vjp = missing_gradient};
 
 }  // namespace gannet

@@ -10,13 +10,14 @@
 namespace gannet {
 namespace {
 
-constexpr AttrDef kAttrs[] = {float_attr("alpha", 0.0001f), float_attr("beta", 0.75f), float_attr("bias", 1.0f),
-                              required_attr("size", AttrKind::kInt)};
+constexpr AttrDef kAttrs[] = {float_attr("alpha", 0.0001f), float_attr("beta", 0.75f),
+                              float_attr("bias", 1.0f), required_attr("size", AttrKind::kInt)};
 
 Status infer_lrn(InferContext& c) {
   TRY(expect_tensors(c, 1));
   TRY(expect_float(c, 0, "input"));
-  if (c.attrs().integer("size") < 1) return invalid_model(fmt::format("size {} is less than 1", c.attrs().integer("size")));
+  if (c.attrs().integer("size") < 1)
+    return invalid_model(fmt::format("size {} is less than 1", c.attrs().integer("size")));
   if (c.shape(0) && c.shape(0)->size() < 2) {
     return invalid_model(fmt::format("the input must have rank 2 or more, got {}", c.shape(0)->size()));
   }
@@ -28,7 +29,8 @@ Status infer_lrn(InferContext& c) {
 template <class T>
 void normalize(const AxisView& view, const Attributes& attrs, const T* x, T* y) {
   const int64_t size = attrs.integer("size"), before = (size - 1) / 2, behind = size / 2;
-  const T bias = attrs.number("bias"), scale = attrs.number("alpha") / static_cast<T>(size), beta = attrs.number("beta");
+  const T bias = attrs.number("bias"), scale = attrs.number("alpha") / static_cast<T>(size),
+          beta = attrs.number("beta");
   std::vector<T> squares(static_cast<size_t>(view.inner));
   for (int64_t n = 0; n < view.outer; ++n, x += view.length * view.inner) {
     for (int64_t channel = 0; channel < view.length; ++channel, y += view.inner) {
@@ -62,6 +64,11 @@ Status eval_lrn(EvalContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::LRN = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kAttrs, .infer = infer_lrn, .eval = eval_lrn, .vjp = missing_gradient};
+constinit const StructuredOp ops::LRN = {.inputs = {1, 1},
+                                         .outputs = {1, 1},
+                                         .attrs = kAttrs,
+                                         .infer = infer_lrn,
+                                         .eval = eval_lrn,
+                                         .vjp = missing_gradient};
 
 }  // namespace gannet

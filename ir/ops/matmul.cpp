@@ -5,9 +5,9 @@
 #include "ir/contraction.h"
 #include "ir/ops/contraction_dtype.h"
 #include "ir/ops/float_compute.h"
+#include "ir/ops/flops.h"
 #include "ir/ops/matrix_product.h"
 #include "ir/ops/operand_checks.h"
-#include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
 
 namespace gannet {
@@ -19,8 +19,9 @@ Result<Shape> matmul_shape(Shape a, Shape b) {
   if (column) b.push_back(Dim(1));
   const Dim &left = a.back(), &right = b[b.size() - 2];
   if (left.is_constant() && right.is_constant() && left != right) {
-    return invalid_model(fmt::format("inner extents {} and {} differ (shapes {} and {})", left.to_string(), right.to_string(),
-                                     to_string(std::span<const Dim>(a)), to_string(std::span<const Dim>(b))));
+    return invalid_model(fmt::format("inner extents {} and {} differ (shapes {} and {})", left.to_string(),
+                                     right.to_string(), to_string(std::span<const Dim>(a)),
+                                     to_string(std::span<const Dim>(b))));
   }
   Shape result = TRY(broadcast_shapes({a.begin(), a.end() - 2}, {b.begin(), b.end() - 2}));
   if (!row) result.push_back(a[a.size() - 2]);
@@ -68,7 +69,8 @@ void matmul(const MatmulOperand<T>& a, const MatmulOperand<T>& b, T* y) {
   int64_t count = 1;
   for (int64_t extent : batch) count *= extent;
   // One matrix on the right for all: the batch is nothing but more rows.
-  if (w.size() == 2) return multiply<T>({count * m, n, k}, {a.data, k, 1}, MatrixView<T>{b.data, n, 1}, {y, n, false});
+  if (w.size() == 2)
+    return multiply<T>({count * m, n, k}, {a.data, k, 1}, MatrixView<T>{b.data, n, 1}, {y, n, false});
   const std::vector<int64_t> left = batch_strides(x, rank, m * k), right = batch_strides(w, rank, k * n);
   for (int64_t i = 0; i < count; ++i) {
     multiply<T>({m, n, k}, {a.data + batch_start(i, batch, left), k, 1},
@@ -85,8 +87,11 @@ namespace {
 
 Status expect_matrix_numbers(const InferContext& c) {
   const DType t = c.dtype(0);
-  if (is_float(t) || t == DType::kUndefined || ((is_signed_int(t) || is_unsigned_int(t)) && element_size(t) >= 4)) return {};
-  return invalid_model(fmt::format("input 0 must be a float or an integer of 32 or 64 bits, got {}", name_of(t)));
+  if (is_float(t) || t == DType::kUndefined ||
+      ((is_signed_int(t) || is_unsigned_int(t)) && element_size(t) >= 4))
+    return {};
+  return invalid_model(
+      fmt::format("input 0 must be a float or an integer of 32 or 64 bits, got {}", name_of(t)));
 }
 
 Status infer_matmul(InferContext& c) {
@@ -104,7 +109,8 @@ Status eval_matmul(EvalContext& c) {
   const Tensor a = TRY(as_dtype(c.tensor(0), wide)), b = TRY(as_dtype(c.tensor(1), wide));
   Tensor y = TRY(c.allocate(wide, static_extents(*c.output_type(0).shape)));
   visit_contraction(wide, [&]<class T>(Tag<T>) {
-    matmul<T>({a.data<T>().data(), a.extents()}, {b.data<T>().data(), b.extents()}, y.mutable_data<T>().data());
+    matmul<T>({a.data<T>().data(), a.extents()}, {b.data<T>().data(), b.extents()},
+              y.mutable_data<T>().data());
   });
   c.set(TRY(as_dtype(y, dtype)));
   return {};
@@ -118,7 +124,8 @@ Value* transposed(GraphBuilder& b, Value* x, size_t rank) {
   return b.transpose(x, std::move(permutation));
 }
 
-// Operands of rank 1 are seen as a row and a column; sums over broadcast batch dimensions give the operands' shapes.
+// Operands of rank 1 are seen as a row and a column; sums over broadcast batch dimensions give the operands'
+// shapes.
 Status matmul_vjp(VjpContext& c) {
   Value *a = c.operand(0), *b = c.operand(1), *dy = c.gradient();
   const Shape x = TRY(known_shape(a, "the left operand")), w = TRY(known_shape(b, "the right operand"));
@@ -131,13 +138,15 @@ Status matmul_vjp(VjpContext& c) {
     gradient = c.b.sum_to(gradient, wide);
     return shape.size() == 1 ? c.b.reshape(gradient, shape) : gradient;
   };
-  const Shape wide_x = TRY(known_shape(left, "the left operand")), wide_w = TRY(known_shape(right, "the right operand"));
+  const Shape wide_x = TRY(known_shape(left, "the left operand")),
+              wide_w = TRY(known_shape(right, "the right operand"));
   if (c.wants(0)) c.set(0, fit(c.b.matmul(dy, transposed(c.b, right, wide_w.size())), wide_x, x));
   if (c.wants(1)) c.set(1, fit(c.b.matmul(transposed(c.b, left, wide_x.size()), dy), wide_w, w));
   return c.b.status();
 }
 
-constexpr AttrDef kGemmAttrs[] = {float_attr("alpha", 1.0f), float_attr("beta", 1.0f), int_attr("transA", 0), int_attr("transB", 0)};
+constexpr AttrDef kGemmAttrs[] = {float_attr("alpha", 1.0f), float_attr("beta", 1.0f), int_attr("transA", 0),
+                                  int_attr("transB", 0)};
 
 Status infer_gemm(InferContext& c) {
   TRY(expect_tensors(c, 2));
@@ -152,15 +161,18 @@ Status infer_gemm(InferContext& c) {
   if (a && b) {
     const Dim &left = (*a)[1 - transpose_a], &right = (*b)[transpose_b];
     if (left.is_constant() && right.is_constant() && left != right) {
-      return invalid_model(fmt::format("inner extents {} and {} differ", left.to_string(), right.to_string()));
+      return invalid_model(
+          fmt::format("inner extents {} and {} differ", left.to_string(), right.to_string()));
     }
   }
   if (c.has(2) && c.shape(2)) {
     const Shape whole = TRY(broadcast_shapes(*c.shape(2), shape));
-    if (whole.size() != 2) return invalid_model(fmt::format("input 2 has rank {}, more than 2", whole.size()));
+    if (whole.size() != 2)
+      return invalid_model(fmt::format("input 2 has rank {}, more than 2", whole.size()));
     for (size_t d = 0; d < 2; ++d) {
       if (shape[d].is_constant() && whole[d].is_constant() && shape[d] != whole[d]) {
-        return invalid_model(fmt::format("input 2 {} does not broadcast to {}", to_string(c.type(2)), to_string(std::span<const Dim>(shape))));
+        return invalid_model(fmt::format("input 2 {} does not broadcast to {}", to_string(c.type(2)),
+                                         to_string(std::span<const Dim>(shape))));
       }
     }
   }
@@ -173,8 +185,10 @@ template <class T>
 void scale_and_add(std::span<T> y, int64_t columns, double alpha, double beta, const Tensor& bias) {
   using Factor = std::conditional_t<std::is_integral_v<T>, T, double>;
   auto factor = [](double value) {
-    if constexpr (std::is_integral_v<T>) return static_cast<T>(saturating_cast<int64_t>(value));
-    else return value;
+    if constexpr (std::is_integral_v<T>)
+      return static_cast<T>(saturating_cast<int64_t>(value));
+    else
+      return value;
   };
   const Factor a = factor(alpha), b = factor(beta);
   if (alpha != 1) {
@@ -203,7 +217,8 @@ Status eval_gemm(EvalContext& c) {
   visit_contraction(wide, [&]<class T>(Tag<T>) {
     const T *left = a.data<T>().data(), *right = b.data<T>().data();
     multiply<T>({m, n, k}, transpose_a ? MatrixView<T>{left, 1, m} : MatrixView<T>{left, k, 1},
-                transpose_b ? MatrixView<T>{right, 1, k} : MatrixView<T>{right, n, 1}, {y.mutable_data<T>().data(), n, false});
+                transpose_b ? MatrixView<T>{right, 1, k} : MatrixView<T>{right, n, 1},
+                {y.mutable_data<T>().data(), n, false});
     scale_and_add<T>(y.mutable_data<T>(), n, c.attrs().number("alpha"), c.attrs().number("beta"), bias);
   });
   c.set(TRY(as_dtype(y, dtype)));
@@ -214,7 +229,8 @@ Attributes gemm_attrs(float alpha, bool transpose_a, bool transpose_b) {
   return {{"alpha", alpha}, {"transA", int64_t{transpose_a}}, {"transB", int64_t{transpose_b}}};
 }
 
-// With P = op(A) op(B): dop(A) = dy op(B)^T and dop(B) = op(A)^T dy; a transposed operand gets the transposed product.
+// With P = op(A) op(B): dop(A) = dy op(B)^T and dop(B) = op(A)^T dy; a transposed operand gets the transposed
+// product.
 Status gemm_vjp(VjpContext& c) {
   Value *a = c.operand(0), *b = c.operand(1), *dy = c.gradient();
   const float alpha = c.attrs().number("alpha"), beta = c.attrs().number("beta");
@@ -236,7 +252,19 @@ Status gemm_vjp(VjpContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::MatMul = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_matmul, .eval = eval_matmul, .vjp = matmul_vjp, .flops = matmul_flops};
-constinit const StructuredOp ops::Gemm = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kGemmAttrs, .infer = infer_gemm, .eval = eval_gemm, .vjp = gemm_vjp, .flops = gemm_flops};
+constinit const StructuredOp ops::MatMul = {.inputs = {2, 2},
+                                            .outputs = {1, 1},
+                                            .attrs = {},
+                                            .infer = infer_matmul,
+                                            .eval = eval_matmul,
+                                            .vjp = matmul_vjp,
+                                            .flops = matmul_flops};
+constinit const StructuredOp ops::Gemm = {.inputs = {2, 3},
+                                          .outputs = {1, 1},
+                                          .attrs = kGemmAttrs,
+                                          .infer = infer_gemm,
+                                          .eval = eval_gemm,
+                                          .vjp = gemm_vjp,
+                                          .flops = gemm_flops};
 
 }  // namespace gannet

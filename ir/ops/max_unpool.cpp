@@ -8,20 +8,24 @@
 namespace gannet {
 namespace {
 
-constexpr AttrDef kAttrs[] = {required_attr("kernel_shape", AttrKind::kInts), optional_attr("pads", AttrKind::kInts),
+constexpr AttrDef kAttrs[] = {required_attr("kernel_shape", AttrKind::kInts),
+                              optional_attr("pads", AttrKind::kInts),
                               optional_attr("strides", AttrKind::kInts)};
 
 // The shape that the pooling had as its input, as far as the window tells.
 Result<Shape> pooled_from(const Attributes& attrs, const Shape& x) {
   const Window window = TRY(read_window(attrs, attrs.integers("kernel_shape")));
   if (x.size() != window.rank() + 2) {
-    return invalid_model(fmt::format("input 0 has rank {}, kernel_shape has {} entries", x.size(), window.rank()));
+    return invalid_model(
+        fmt::format("input 0 has rank {}, kernel_shape has {} entries", x.size(), window.rank()));
   }
   Shape shape(x.begin(), x.begin() + 2);
   for (size_t d = 0; d < window.rank(); ++d) {
-    shape.push_back((x[d + 2] - 1) * window.strides[d] + (window.kernel[d] - window.pads_begin[d] - window.pads_end[d]));
+    shape.push_back((x[d + 2] - 1) * window.strides[d] +
+                    (window.kernel[d] - window.pads_begin[d] - window.pads_end[d]));
     if (shape.back().is_constant() && shape.back().constant() < 0) {
-      return invalid_model(fmt::format("spatial dimension {} of the result would have the extent {}", d, shape.back().to_string()));
+      return invalid_model(fmt::format("spatial dimension {} of the result would have the extent {}", d,
+                                       shape.back().to_string()));
     }
   }
   return shape;
@@ -40,20 +44,22 @@ Status infer_max_unpool(InferContext& c) {
     TRY(expect_list(c, 2, "output shape"));
     const std::optional<int64_t> length = list_length(c, 2);
     if (length && *length != static_cast<int64_t>(shape.size())) {
-      return invalid_model(fmt::format("the output shape has {} elements for rank {}", *length, shape.size()));
+      return invalid_model(
+          fmt::format("the output shape has {} elements for rank {}", *length, shape.size()));
     }
     const std::optional<std::vector<Dim>> wanted = c.contents(2);
     shape = wanted ? *wanted : fresh_shape(c, static_cast<int64_t>(shape.size()), "unpooled");
     for (const Dim& extent : shape) {
-      if (extent.is_constant() && extent.constant() < 0) return invalid_model(fmt::format("the output shape holds {}", extent.to_string()));
+      if (extent.is_constant() && extent.constant() < 0)
+        return invalid_model(fmt::format("the output shape holds {}", extent.to_string()));
     }
   }
   c.set_tensor(0, c.dtype(0), std::move(shape));
   return {};
 }
 
-// Indices count the elements of the shape that the window tells; where a larger result is wanted, that shape is its
-// first corner.
+// Indices count the elements of the shape that the window tells; where a larger result is wanted, that shape
+// is its first corner.
 Status eval_max_unpool(EvalContext& c) {
   const Tensor& x = c.tensor(0);
   const std::vector<int64_t> inner = static_extents(TRY(pooled_from(c.attrs(), to_shape(x.extents()))));
@@ -64,7 +70,8 @@ Status eval_max_unpool(EvalContext& c) {
   {
     const ElementMover mover(x, small);
     for (size_t i = 0; i < indices.size(); ++i) {
-      if (indices[i] < 0 || indices[i] >= count) return invalid_input(fmt::format("index {} is outside of {} elements", indices[i], count));
+      if (indices[i] < 0 || indices[i] >= count)
+        return invalid_input(fmt::format("index {} is outside of {} elements", indices[i], count));
       mover.copy(indices[i], static_cast<int64_t>(i));
     }
   }
@@ -79,6 +86,11 @@ Status eval_max_unpool(EvalContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::MaxUnpool = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kAttrs, .infer = infer_max_unpool, .eval = eval_max_unpool, .vjp = missing_gradient};
+constinit const StructuredOp ops::MaxUnpool = {.inputs = {2, 3},
+                                               .outputs = {1, 1},
+                                               .attrs = kAttrs,
+                                               .infer = infer_max_unpool,
+                                               .eval = eval_max_unpool,
+                                               .vjp = missing_gradient};
 
 }  // namespace gannet

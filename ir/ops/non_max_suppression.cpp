@@ -12,7 +12,8 @@ constexpr AttrDef kAttrs[] = {int_attr("center_point_box", 0)};
 
 Status check_equal(const Dim& a, const Dim& b, std::string_view what) {
   if (!a.is_constant() || !b.is_constant() || a == b) return {};
-  return invalid_model(fmt::format("the boxes have {} {}, the scores {}", a.to_string(), what, b.to_string()));
+  return invalid_model(
+      fmt::format("the boxes have {} {}, the scores {}", a.to_string(), what, b.to_string()));
 }
 
 Status infer_nms(InferContext& c) {
@@ -49,11 +50,13 @@ Box read_box(const float* data, bool centred) {
     const float x = data[0], y = data[1], half_width = data[2] / 2, half_height = data[3] / 2;
     return {y - half_height, x - half_width, y + half_height, x + half_width};
   }
-  return {std::min(data[0], data[2]), std::min(data[1], data[3]), std::max(data[0], data[2]), std::max(data[1], data[3])};
+  return {std::min(data[0], data[2]), std::min(data[1], data[3]), std::max(data[0], data[2]),
+          std::max(data[1], data[3])};
 }
 
 bool overlap(const Box& a, const Box& b, float threshold) {
-  const float height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1), width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1);
+  const float height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1),
+              width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1);
   if (!(height > 0) || !(width > 0)) return false;
   const float shared = height * width, both = a.area() + b.area() - shared;
   return a.area() > 0 && b.area() > 0 && both > 0 && shared / both > threshold;
@@ -69,10 +72,12 @@ struct Selection {
 std::vector<int64_t> select(const std::vector<Box>& boxes, const float* scores, const Selection& selection) {
   std::vector<int64_t> candidates, kept;
   for (size_t i = 0; i < boxes.size(); ++i) {
-    const bool taken = selection.score_threshold ? scores[i] > *selection.score_threshold : scores[i] == scores[i];
+    const bool taken =
+        selection.score_threshold ? scores[i] > *selection.score_threshold : scores[i] == scores[i];
     if (taken) candidates.push_back(static_cast<int64_t>(i));
   }
-  std::stable_sort(candidates.begin(), candidates.end(), [&](int64_t a, int64_t b) { return scores[a] > scores[b]; });
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [&](int64_t a, int64_t b) { return scores[a] > scores[b]; });
   for (int64_t candidate : candidates) {
     if (static_cast<int64_t>(kept.size()) >= selection.most) break;
     const Box& box = boxes[static_cast<size_t>(candidate)];
@@ -110,6 +115,11 @@ Status eval_nms(EvalContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::NonMaxSuppression = {.inputs = {2, 5}, .outputs = {1, 1}, .attrs = kAttrs, .infer = infer_nms, .eval = eval_nms, .vjp = no_gradient};
+constinit const StructuredOp ops::NonMaxSuppression = {.inputs = {2, 5},
+                                                       .outputs = {1, 1},
+                                                       .attrs = kAttrs,
+                                                       .infer = infer_nms,
+                                                       .eval = eval_nms,
+                                                       .vjp = no_gradient};
 
 }  // namespace gannet

@@ -4,8 +4,8 @@
 #include <limits>
 
 #include "ir/ops/float_compute.h"
-#include "ir/ops/operand_checks.h"
 #include "ir/ops/flops.h"
+#include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
 #include "ir/ops/window.h"
 
@@ -13,21 +13,28 @@ namespace gannet {
 namespace {
 
 constexpr AttrDef kPoolAttrs[] = {
-    string_attr("auto_pad", "NOTSET"), int_attr("ceil_mode", 0), optional_attr("dilations", AttrKind::kInts),
-    required_attr("kernel_shape", AttrKind::kInts), optional_attr("pads", AttrKind::kInts),
-    optional_attr("strides", AttrKind::kInts)};
-constexpr AttrDef kMaxPoolAttrs[] = {
-    string_attr("auto_pad", "NOTSET"), int_attr("ceil_mode", 0), optional_attr("dilations", AttrKind::kInts),
-    required_attr("kernel_shape", AttrKind::kInts), optional_attr("pads", AttrKind::kInts), int_attr("storage_order", 0),
-    optional_attr("strides", AttrKind::kInts)};
-constexpr AttrDef kAveragePoolAttrs[] = {
-    string_attr("auto_pad", "NOTSET"), int_attr("ceil_mode", 0), int_attr("count_include_pad", 0),
+    string_attr("auto_pad", "NOTSET"),           int_attr("ceil_mode", 0),
     optional_attr("dilations", AttrKind::kInts), required_attr("kernel_shape", AttrKind::kInts),
-    optional_attr("pads", AttrKind::kInts), optional_attr("strides", AttrKind::kInts)};
-constexpr AttrDef kLpPoolAttrs[] = {
-    string_attr("auto_pad", "NOTSET"), int_attr("ceil_mode", 0), optional_attr("dilations", AttrKind::kInts),
-    required_attr("kernel_shape", AttrKind::kInts), int_attr("p", 2), optional_attr("pads", AttrKind::kInts),
+    optional_attr("pads", AttrKind::kInts),      optional_attr("strides", AttrKind::kInts)};
+constexpr AttrDef kMaxPoolAttrs[] = {
+    string_attr("auto_pad", "NOTSET"),           int_attr("ceil_mode", 0),
+    optional_attr("dilations", AttrKind::kInts), required_attr("kernel_shape", AttrKind::kInts),
+    optional_attr("pads", AttrKind::kInts),      int_attr("storage_order", 0),
     optional_attr("strides", AttrKind::kInts)};
+constexpr AttrDef kAveragePoolAttrs[] = {string_attr("auto_pad", "NOTSET"),
+                                         int_attr("ceil_mode", 0),
+                                         int_attr("count_include_pad", 0),
+                                         optional_attr("dilations", AttrKind::kInts),
+                                         required_attr("kernel_shape", AttrKind::kInts),
+                                         optional_attr("pads", AttrKind::kInts),
+                                         optional_attr("strides", AttrKind::kInts)};
+constexpr AttrDef kLpPoolAttrs[] = {string_attr("auto_pad", "NOTSET"),
+                                    int_attr("ceil_mode", 0),
+                                    optional_attr("dilations", AttrKind::kInts),
+                                    required_attr("kernel_shape", AttrKind::kInts),
+                                    int_attr("p", 2),
+                                    optional_attr("pads", AttrKind::kInts),
+                                    optional_attr("strides", AttrKind::kInts)};
 
 // The shape of the result for operand 0, or nothing when its rank is not known.
 Result<std::optional<Shape>> pooled_shape(const InferContext& c) {
@@ -67,7 +74,8 @@ struct Pool {
   int64_t output_size = 0;
 };
 
-Result<Pool> pool_of(const Attributes& attrs, std::span<const int64_t> input, std::span<const int64_t> output) {
+Result<Pool> pool_of(const Attributes& attrs, std::span<const int64_t> input,
+                     std::span<const int64_t> output) {
   Pool pool;
   pool.window = with_pads(TRY(read_window(attrs, attrs.integers("kernel_shape"))), input.subspan(2));
   pool.geometry = geometry_of(pool.window, input.subspan(2), output.subspan(2));
@@ -105,14 +113,16 @@ void max_plane(const WindowGeometry& g, const T* input, T* output) {
   });
 }
 
-// The same with where in the plane each maximum stands: the first of equal ones, -1 for a window of padding alone.
+// The same with where in the plane each maximum stands: the first of equal ones, -1 for a window of padding
+// alone.
 template <class T>
 void max_plane_indices(const WindowGeometry& g, const T* input, T* output, int64_t* indices) {
   for_each_tap_run(g, [&](const TapRun& run) {
     for (int64_t i = 0; i < run.count; ++i) {
       const int64_t from = run.input + i * run.step, to = run.output + i;
       const T value = input[from];
-      const bool taken = indices[to] >= 0 && !(value > output[to]) && (value == value || output[to] != output[to]);
+      const bool taken =
+          indices[to] >= 0 && !(value > output[to]) && (value == value || output[to] != output[to]);
       if (taken) continue;
       output[to] = value;
       indices[to] = from;
@@ -140,7 +150,8 @@ Status infer_max_pool(InferContext& c) {
   TRY(expect_tensors(c, 1));
   if (c.dtype(0) != DType::kI8 && c.dtype(0) != DType::kU8) TRY(expect_float(c, 0, "input"));
   const int64_t order = c.attrs().integer("storage_order");
-  if (order != 0 && order != 1) return invalid_model(fmt::format("storage_order {} is neither 0 nor 1", order));
+  if (order != 0 && order != 1)
+    return invalid_model(fmt::format("storage_order {} is neither 0 nor 1", order));
   std::optional<Shape> shape = TRY(pooled_shape(c));
   c.set_tensor(0, c.dtype(0), shape);
   c.set_tensor(1, DType::kI64, std::move(shape));
@@ -167,7 +178,8 @@ Status max_pool(EvalContext& c, const Tensor& x, DType dtype) {
   for (int64_t p = 0; p < pool.planes; ++p) {
     int64_t* plane = index.data() + p * pool.output_size;
     max_plane_indices(pool.geometry, in + p * pool.input_size, out.data() + p * pool.output_size, plane);
-    if (c.attrs().integer("storage_order") == 1) to_column_major(pool.geometry.input, pool.output_size, plane);
+    if (c.attrs().integer("storage_order") == 1)
+      to_column_major(pool.geometry.input, pool.output_size, plane);
     for (int64_t i = 0; i < pool.output_size; ++i) plane[i] += plane[i] < 0 ? 0 : p * pool.input_size;
   }
   c.set(0, TRY(as_dtype(y, dtype)));
@@ -197,7 +209,8 @@ Status eval_max_pool_gradient(EvalContext& c) {
     for (int64_t p = 0; p < pool.planes; ++p) {
       largest.assign(static_cast<size_t>(pool.output_size), lowest<T>());
       indices.assign(static_cast<size_t>(pool.output_size), -1);
-      max_plane_indices(pool.geometry, x.data<T>().data() + p * pool.input_size, largest.data(), indices.data());
+      max_plane_indices(pool.geometry, x.data<T>().data() + p * pool.input_size, largest.data(),
+                        indices.data());
       const T* gradient = dy.data<T>().data() + p * pool.output_size;
       for (int64_t i = 0; i < pool.output_size; ++i) {
         const int64_t index = indices[static_cast<size_t>(i)];
@@ -209,7 +222,8 @@ Status eval_max_pool_gradient(EvalContext& c) {
   return {};
 }
 
-// For each dimension and window, how many of its elements count: those inside the input, or inside the padded input.
+// For each dimension and window, how many of its elements count: those inside the input, or inside the padded
+// input.
 std::vector<std::vector<int64_t>> window_counts(const Pool& pool, bool with_padding) {
   WindowGeometry g = pool.geometry;
   std::vector<std::vector<int64_t>> counts(g.rank());
@@ -294,7 +308,8 @@ Status eval_average_pool_gradient(EvalContext& c) {
 }
 
 Status infer_lp_pool(InferContext& c) {
-  if (c.attrs().integer("p") < 1) return invalid_model(fmt::format("p {} is less than 1", c.attrs().integer("p")));
+  if (c.attrs().integer("p") < 1)
+    return invalid_model(fmt::format("p {} is less than 1", c.attrs().integer("p")));
   return infer_pool(c);
 }
 
@@ -343,10 +358,38 @@ Status average_pool_gradient_vjp(VjpContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::MaxPool = {.inputs = {1, 1}, .outputs = {1, 2}, .attrs = kMaxPoolAttrs, .infer = infer_max_pool, .eval = eval_max_pool, .vjp = max_pool_vjp, .flops = one_per_operand_element};
-constinit const StructuredOp ops::MaxPoolGradient = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kPoolAttrs, .infer = infer_pool_gradient, .eval = eval_max_pool_gradient, .vjp = missing_gradient};
-constinit const StructuredOp ops::AveragePool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kAveragePoolAttrs, .infer = infer_pool, .eval = eval_average_pool, .vjp = average_pool_vjp, .flops = one_per_operand_element};
-constinit const StructuredOp ops::AveragePoolGradient = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kAveragePoolAttrs, .infer = infer_pool_gradient, .eval = eval_average_pool_gradient, .vjp = average_pool_gradient_vjp};
-constinit const StructuredOp ops::LpPool = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kLpPoolAttrs, .infer = infer_lp_pool, .eval = eval_lp_pool, .vjp = missing_gradient, .flops = one_per_operand_element};
+constinit const StructuredOp ops::MaxPool = {.inputs = {1, 1},
+                                             .outputs = {1, 2},
+                                             .attrs = kMaxPoolAttrs,
+                                             .infer = infer_max_pool,
+                                             .eval = eval_max_pool,
+                                             .vjp = max_pool_vjp,
+                                             .flops = one_per_operand_element};
+constinit const StructuredOp ops::MaxPoolGradient = {.inputs = {2, 2},
+                                                     .outputs = {1, 1},
+                                                     .attrs = kPoolAttrs,
+                                                     .infer = infer_pool_gradient,
+                                                     .eval = eval_max_pool_gradient,
+                                                     .vjp = missing_gradient};
+constinit const StructuredOp ops::AveragePool = {.inputs = {1, 1},
+                                                 .outputs = {1, 1},
+                                                 .attrs = kAveragePoolAttrs,
+                                                 .infer = infer_pool,
+                                                 .eval = eval_average_pool,
+                                                 .vjp = average_pool_vjp,
+                                                 .flops = one_per_operand_element};
+constinit const StructuredOp ops::AveragePoolGradient = {.inputs = {2, 2},
+                                                         .outputs = {1, 1},
+                                                         .attrs = kAveragePoolAttrs,
+                                                         .infer = infer_pool_gradient,
+                                                         .eval = eval_average_pool_gradient,
+                                                         .vjp = average_pool_gradient_vjp};
+constinit const StructuredOp ops::LpPool = {.inputs = {1, 1},
+                                            .outputs = {1, 1},
+                                            .attrs = kLpPoolAttrs,
+                                            .infer = infer_lp_pool,
+                                            .eval = eval_lp_pool,
+                                            .vjp = missing_gradient,
+                                            .flops = one_per_operand_element};
 
 }  // namespace gannet

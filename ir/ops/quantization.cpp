@@ -11,7 +11,8 @@
 namespace gannet {
 namespace {
 
-constexpr AttrDef kQuantizeAttrs[] = {int_attr("axis", 1), int_attr("block_size", 0), dtype_attr("output_dtype", DType::kUndefined),
+constexpr AttrDef kQuantizeAttrs[] = {int_attr("axis", 1), int_attr("block_size", 0),
+                                      dtype_attr("output_dtype", DType::kUndefined),
                                       dtype_attr("precision", DType::kUndefined), int_attr("saturate", 1)};
 constexpr AttrDef kDequantizeAttrs[] = {int_attr("axis", 1), int_attr("block_size", 0),
                                         dtype_attr("output_dtype", DType::kUndefined)};
@@ -29,7 +30,8 @@ Status infer_quantize(InferContext& c) {
   DType output = given == DType::kUndefined ? DType::kU8 : given;
   if (c.has(2)) {
     if (given != DType::kUndefined && c.dtype(2) != DType::kUndefined && given != c.dtype(2)) {
-      return invalid_model(fmt::format("output_dtype {} differs from the zero point's {}", name_of(given), name_of(c.dtype(2))));
+      return invalid_model(fmt::format("output_dtype {} differs from the zero point's {}", name_of(given),
+                                       name_of(c.dtype(2))));
     }
     output = c.dtype(2);
   }
@@ -53,15 +55,16 @@ T rounded_to(DType dtype, T value) {
 }
 
 template <class T>
-void quantize_all(const QuantizationGrid& grid, DType precision, const Quantizer& quantizer, const T* x, const T* scale,
-                  const float* zero, Tensor& y) {
+void quantize_all(const QuantizationGrid& grid, DType precision, const Quantizer& quantizer, const T* x,
+                  const T* scale, const float* zero, Tensor& y) {
   visit_dtype(y.dtype(), [&]<class Q>(Tag<Q>) {
     if constexpr (can_quantize_to<Q>) {
       Q* out = y.mutable_data<Q>().data();
       grid.for_each_run([&](int64_t first, int64_t parameter, int64_t count, int64_t step) {
         for (int64_t i = 0; i < count; ++i) {
           const int64_t p = parameter + i * step;
-          out[first + i] = quantizer.quantize<Q>(rounded_to(precision, x[first + i] / scale[p]), zero ? zero[p] : 0.0f);
+          out[first + i] =
+              quantizer.quantize<Q>(rounded_to(precision, x[first + i] / scale[p]), zero ? zero[p] : 0.0f);
         }
       });
     }
@@ -70,7 +73,8 @@ void quantize_all(const QuantizationGrid& grid, DType precision, const Quantizer
 
 Status eval_quantize(EvalContext& c) {
   // An i32 has more digits than an f32.
-  const bool wide = c.tensor(0).dtype() == DType::kI32 || c.tensor(0).dtype() == DType::kF64 || c.tensor(1).dtype() == DType::kF64;
+  const bool wide = c.tensor(0).dtype() == DType::kI32 || c.tensor(0).dtype() == DType::kF64 ||
+                    c.tensor(1).dtype() == DType::kF64;
   const DType compute = wide ? DType::kF64 : DType::kF32;
   const Tensor x = TRY(as_dtype(c.tensor(0), compute)), scale = TRY(as_dtype(c.tensor(1), compute));
   const Tensor zero = c.has(2) ? TRY(as_dtype(c.tensor(2), DType::kF32)) : Tensor();
@@ -93,7 +97,8 @@ Status infer_dequantize(InferContext& c) {
   if (t != DType::kUndefined && t != DType::kI32 && !is_quantized(t)) {
     return invalid_model(fmt::format("input 0 must be a quantized tensor, got {}", to_string(c.type(0))));
   }
-  if (!is_scale(c.dtype(1))) return invalid_model(fmt::format("input 1 (scale) must be a float, got {}", to_string(c.type(1))));
+  if (!is_scale(c.dtype(1)))
+    return invalid_model(fmt::format("input 1 (scale) must be a float, got {}", to_string(c.type(1))));
   if (c.has(2)) TRY(expect_same_dtype(c, 0, 2));
   TRY(check_quantization(c));
   DType output = c.attrs().dtype("output_dtype");
@@ -155,7 +160,8 @@ Status eval_dynamic_quantize(EvalContext& c) {
   const float zero = shift == shift ? std::nearbyint(std::clamp(shift, 0.0f, 255.0f)) : 0.0f;
   Tensor y = TRY(c.allocate(0));
   std::span<uint8_t> out = y.mutable_data<uint8_t>();
-  for (size_t i = 0; i < out.size(); ++i) out[i] = quantizer.quantize<uint8_t>(x.data<float>()[i] / scale, zero);
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = quantizer.quantize<uint8_t>(x.data<float>()[i] / scale, zero);
   c.set(0, std::move(y));
   c.set(1, Tensor::scalar<float>(scale));
   c.set(2, Tensor::scalar<uint8_t>(static_cast<uint8_t>(zero)));
@@ -164,8 +170,23 @@ Status eval_dynamic_quantize(EvalContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::QuantizeLinear = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kQuantizeAttrs, .infer = infer_quantize, .eval = eval_quantize, .vjp = missing_gradient};
-constinit const StructuredOp ops::DequantizeLinear = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kDequantizeAttrs, .infer = infer_dequantize, .eval = eval_dequantize, .vjp = missing_gradient};
-constinit const StructuredOp ops::DynamicQuantizeLinear = {.inputs = {1, 1}, .outputs = {3, 3}, .attrs = {}, .infer = infer_dynamic_quantize, .eval = eval_dynamic_quantize, .vjp = missing_gradient};
+constinit const StructuredOp ops::QuantizeLinear = {.inputs = {2, 3},
+                                                    .outputs = {1, 1},
+                                                    .attrs = kQuantizeAttrs,
+                                                    .infer = infer_quantize,
+                                                    .eval = eval_quantize,
+                                                    .vjp = missing_gradient};
+constinit const StructuredOp ops::DequantizeLinear = {.inputs = {2, 3},
+                                                      .outputs = {1, 1},
+                                                      .attrs = kDequantizeAttrs,
+                                                      .infer = infer_dequantize,
+                                                      .eval = eval_dequantize,
+                                                      .vjp = missing_gradient};
+constinit const StructuredOp ops::DynamicQuantizeLinear = {.inputs = {1, 1},
+                                                           .outputs = {3, 3},
+                                                           .attrs = {},
+                                                           .infer = infer_dynamic_quantize,
+                                                           .eval = eval_dynamic_quantize,
+                                                           .vjp = missing_gradient};
 
 }  // namespace gannet

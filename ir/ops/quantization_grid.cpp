@@ -12,8 +12,8 @@ Status check_blocks(const InferContext& c, int64_t axis, int64_t block) {
   for (size_t d = 0; d < x.size(); ++d) {
     const Dim expected = static_cast<int64_t>(d) == axis ? ceildiv(x[d], block) : x[d];
     if (differ(scale[d], expected)) {
-      return invalid_model(fmt::format("dimension {} of the scale is {}, blocks of {} along axis {} need {}", d,
-                                       scale[d].to_string(), block, axis, expected.to_string()));
+      return invalid_model(fmt::format("dimension {} of the scale is {}, blocks of {} along axis {} need {}",
+                                       d, scale[d].to_string(), block, axis, expected.to_string()));
     }
   }
   return {};
@@ -27,7 +27,8 @@ Status check_scale(const InferContext& c) {
   const int64_t rank = static_cast<int64_t>(x->size());
   if (block > 0) {
     if (scale->size() != x->size()) {
-      return invalid_model(fmt::format("blocked quantization of rank {} needs a scale of that rank, got {}", rank, scale->size()));
+      return invalid_model(fmt::format("blocked quantization of rank {} needs a scale of that rank, got {}",
+                                       rank, scale->size()));
     }
     return check_blocks(c, TRY(normalize_axis(c.attrs().integer("axis"), rank)), block);
   }
@@ -51,15 +52,20 @@ Status check_quantization(const InferContext& c) {
   const Shape *scale = c.shape(1), *zero = c.shape(2);
   if (!scale || !zero) return {};
   // A scalar and a list of one are the same thing to most writers of models.
-  auto single = [](const Shape& shape) { return shape.empty() || (shape.size() == 1 && shape[0].is_constant(1)); };
+  auto single = [](const Shape& shape) {
+    return shape.empty() || (shape.size() == 1 && shape[0].is_constant(1));
+  };
   bool same = scale->size() == zero->size() || (single(*scale) && single(*zero));
-  for (size_t d = 0; same && scale->size() == zero->size() && d < scale->size(); ++d) same = !differ((*scale)[d], (*zero)[d]);
+  for (size_t d = 0; same && scale->size() == zero->size() && d < scale->size(); ++d)
+    same = !differ((*scale)[d], (*zero)[d]);
   if (same) return {};
-  return invalid_model(fmt::format("the scale has shape {}, the zero point {}", to_string(std::span<const Dim>(*scale)),
+  return invalid_model(fmt::format("the scale has shape {}, the zero point {}",
+                                   to_string(std::span<const Dim>(*scale)),
                                    to_string(std::span<const Dim>(*zero))));
 }
 
-QuantizationGrid quantization_grid(const Attributes& attrs, std::span<const int64_t> extents, std::span<const int64_t> scale) {
+QuantizationGrid quantization_grid(const Attributes& attrs, std::span<const int64_t> extents,
+                                   std::span<const int64_t> scale) {
   QuantizationGrid grid;
   const int64_t rank = static_cast<int64_t>(extents.size()), block = attrs.integer("block_size");
   if (scale.empty() || (block == 0 && scale[0] == 1)) {

@@ -9,7 +9,8 @@
 namespace gannet {
 
 constexpr bool is_quantized(DType t) {
-  return (is_small_float(t) && t != DType::kF8E8M0) || (is_int(t) && t != DType::kI64 && t != DType::kU64 && t != DType::kI32 && t != DType::kU32);
+  return (is_small_float(t) && t != DType::kF8E8M0) ||
+         (is_int(t) && t != DType::kI64 && t != DType::kU64 && t != DType::kI32 && t != DType::kU32);
 }
 
 template <class Q>
@@ -45,7 +46,8 @@ class Quantizer {
   Q quantize(T value, float zero) const {
     if constexpr (SmallFloatFormat<Q>::known) {
       Q result;
-      result.bits = float_to_small_float(SmallFloatFormat<Q>::format, static_cast<float>(value + static_cast<T>(zero)), saturate_);
+      result.bits = float_to_small_float(SmallFloatFormat<Q>::format,
+                                         static_cast<float>(value + static_cast<T>(zero)), saturate_);
       return result;
     } else {
       T code = (value == value ? std::nearbyint(value) : T(0)) + static_cast<T>(zero);

@@ -3,19 +3,21 @@
 #include "ir/ops/contraction_dtype.h"
 #include "ir/ops/convolution.h"
 #include "ir/ops/float_compute.h"
+#include "ir/ops/flops.h"
 #include "ir/ops/matrix_product.h"
 #include "ir/ops/operand_checks.h"
-#include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
 #include "ir/ops/quantize.h"
 
 namespace gannet {
 namespace {
 
-constexpr AttrDef kConvAttrs[] = {
-    string_attr("auto_pad", "NOTSET"), optional_attr("dilations", AttrKind::kInts), int_attr("group", 1),
-    optional_attr("kernel_shape", AttrKind::kInts), optional_attr("pads", AttrKind::kInts),
-    optional_attr("strides", AttrKind::kInts)};
+constexpr AttrDef kConvAttrs[] = {string_attr("auto_pad", "NOTSET"),
+                                  optional_attr("dilations", AttrKind::kInts),
+                                  int_attr("group", 1),
+                                  optional_attr("kernel_shape", AttrKind::kInts),
+                                  optional_attr("pads", AttrKind::kInts),
+                                  optional_attr("strides", AttrKind::kInts)};
 
 Status expect_byte(const InferContext& c, size_t i, std::string_view role) {
   const DType t = c.dtype(i);
@@ -25,17 +27,20 @@ Status expect_byte(const InferContext& c, size_t i, std::string_view role) {
 
 bool is_scalar(const Shape& shape) { return shape.empty() || (shape.size() == 1 && shape[0].is_constant(1)); }
 
-// A parameter is one number, or one for each of `count` rows, columns or channels, in a list or in a shape that
-// broadcasts against the operand.
-Status check_parameter(const InferContext& c, size_t i, const std::optional<Dim>& count, std::string_view role) {
+// A parameter is one number, or one for each of `count` rows, columns or channels, in a list or in a shape
+// that broadcasts against the operand.
+Status check_parameter(const InferContext& c, size_t i, const std::optional<Dim>& count,
+                       std::string_view role) {
   const Shape* shape = c.shape(i);
   if (!shape || is_scalar(*shape) || !count) return {};
   const Dim elements = element_count(*shape);
   if (!elements.is_constant() || !count->is_constant() || elements == *count) return {};
-  return invalid_model(fmt::format("input {} ({}) has {} elements for {}", i, role, elements.to_string(), count->to_string()));
+  return invalid_model(
+      fmt::format("input {} ({}) has {} elements for {}", i, role, elements.to_string(), count->to_string()));
 }
 
-// Which parameter belongs to which run of elements: each index of an axis has its own, and perhaps each batch too.
+// Which parameter belongs to which run of elements: each index of an axis has its own, and perhaps each batch
+// too.
 struct ParameterView {
   AxisView view;
   int64_t repeats = 1;  // runs of all indices that share their parameters, within a batch
@@ -97,16 +102,18 @@ Status infer_matmul_integer(InferContext& c) {
 }
 
 // The product of centred operands, as i32.
-Result<Tensor> integer_product(EvalContext& c, const Tensor& a, const Tensor* a_zero, const Tensor& b, const Tensor* b_zero) {
+Result<Tensor> integer_product(EvalContext& c, const Tensor& a, const Tensor* a_zero, const Tensor& b,
+                               const Tensor* b_zero) {
   const Tensor left = TRY(centred(a, a_zero, rows_of(a))), right = TRY(centred(b, b_zero, columns_of(b)));
   Tensor y = TRY(c.allocate(DType::kU32, static_extents(*c.output_type(0).shape)));
-  matmul<uint32_t>({left.data<uint32_t>().data(), left.extents()}, {right.data<uint32_t>().data(), right.extents()},
-                   y.mutable_data<uint32_t>().data());
+  matmul<uint32_t>({left.data<uint32_t>().data(), left.extents()},
+                   {right.data<uint32_t>().data(), right.extents()}, y.mutable_data<uint32_t>().data());
   return convert(y, DType::kI32);
 }
 
 Status eval_matmul_integer(EvalContext& c) {
-  c.set(TRY(integer_product(c, c.tensor(0), c.has(2) ? &c.tensor(2) : nullptr, c.tensor(1), c.has(3) ? &c.tensor(3) : nullptr)));
+  c.set(TRY(integer_product(c, c.tensor(0), c.has(2) ? &c.tensor(2) : nullptr, c.tensor(1),
+                            c.has(3) ? &c.tensor(3) : nullptr)));
   return {};
 }
 
@@ -117,14 +124,16 @@ Status infer_conv_integer(InferContext& c) {
   if (c.has(2)) TRY(expect_same_dtype(c, 0, 2));
   if (c.has(3)) TRY(expect_same_dtype(c, 1, 3));
   if (c.has(2)) TRY(check_parameter(c, 2, Dim(1), "input zero point"));
-  if (c.has(3)) TRY(check_parameter(c, 3, c.shape(1) ? std::optional((*c.shape(1))[0]) : std::nullopt, "weight zero point"));
+  if (c.has(3))
+    TRY(check_parameter(c, 3, c.shape(1) ? std::optional((*c.shape(1))[0]) : std::nullopt,
+                        "weight zero point"));
   c.set_tensor(0, DType::kI32, TRY(convolution_shape(c, {0, 1, -1})));
   return {};
 }
 
 // The convolution of centred operands, so that padding counts as zero; plus the bias where there is one.
-Result<Tensor> integer_convolution(EvalContext& c, const Tensor& x, const Tensor* x_zero, const Tensor& w, const Tensor* w_zero,
-                                   const Tensor* bias) {
+Result<Tensor> integer_convolution(EvalContext& c, const Tensor& x, const Tensor* x_zero, const Tensor& w,
+                                   const Tensor* w_zero, const Tensor* bias) {
   const Tensor input = TRY(centred(x, x_zero, {AxisView{1, 1, x.elements()}, 1}));
   const Tensor weights = TRY(centred(w, w_zero, {view_axis(w.extents(), 0), 1}));
   const Tensor added = bias ? TRY(convert(*bias, DType::kU32)) : Tensor();
@@ -136,7 +145,8 @@ Result<Tensor> integer_convolution(EvalContext& c, const Tensor& x, const Tensor
 }
 
 Status eval_conv_integer(EvalContext& c) {
-  c.set(TRY(integer_convolution(c, c.tensor(0), c.has(2) ? &c.tensor(2) : nullptr, c.tensor(1), c.has(3) ? &c.tensor(3) : nullptr, nullptr)));
+  c.set(TRY(integer_convolution(c, c.tensor(0), c.has(2) ? &c.tensor(2) : nullptr, c.tensor(1),
+                                c.has(3) ? &c.tensor(3) : nullptr, nullptr)));
   return {};
 }
 
@@ -151,14 +161,17 @@ Status infer_qlinear_conv(InferContext& c) {
   TRY(expect_same_dtype(c, 3, 5));
   if (c.has(8)) TRY(expect_dtype(c, 8, DType::kI32, "bias"));
   for (size_t i : {1, 2, 6, 7}) TRY(check_parameter(c, i, Dim(1), "parameter"));
-  const std::optional<Dim> channels = c.shape(3) && !c.shape(3)->empty() ? std::optional((*c.shape(3))[0]) : std::nullopt;
+  const std::optional<Dim> channels =
+      c.shape(3) && !c.shape(3)->empty() ? std::optional((*c.shape(3))[0]) : std::nullopt;
   for (size_t i : {4, 5}) TRY(check_parameter(c, i, channels, "parameter of the weights"));
   c.set_tensor(0, c.dtype(7), TRY(convolution_shape(c, {0, 3, 8})));
   return {};
 }
 
-// saturate(round(accumulated * scale) + zero point); `scales` holds one number, or one for each index of the view's axis.
-Result<Tensor> requantized(EvalContext& c, const Tensor& sums, const std::vector<double>& scales, const Tensor& zero, const AxisView& view) {
+// saturate(round(accumulated * scale) + zero point); `scales` holds one number, or one for each index of the
+// view's axis.
+Result<Tensor> requantized(EvalContext& c, const Tensor& sums, const std::vector<double>& scales,
+                           const Tensor& zero, const AxisView& view) {
   Tensor y = TRY(c.allocate());
   const Tensor wide = TRY(as_dtype(sums, DType::kF64));
   const double* x = wide.data<double>().data();
@@ -169,7 +182,8 @@ Result<Tensor> requantized(EvalContext& c, const Tensor& sums, const std::vector
       Q* out = y.mutable_data<Q>().data();
       for (int64_t i = 0; i < view.outer * view.length; ++i) {
         const double scale = scales[static_cast<size_t>(i) % scales.size()];
-        for (int64_t j = i * view.inner; j < (i + 1) * view.inner; ++j) out[j] = quantizer.quantize<Q>(x[j] * scale, shift);
+        for (int64_t j = i * view.inner; j < (i + 1) * view.inner; ++j)
+          out[j] = quantizer.quantize<Q>(x[j] * scale, shift);
       }
     }
   });
@@ -185,7 +199,8 @@ Result<std::vector<double>> all_values(const Tensor& tensor, const EvalContext& 
 
 Status check_single(const EvalContext& c, std::initializer_list<size_t> operands) {
   for (size_t i : operands) {
-    if (c.tensor(i).elements() != 1) return invalid_model(fmt::format("input {} has {} elements, not one", i, c.tensor(i).elements()));
+    if (c.tensor(i).elements() != 1)
+      return invalid_model(fmt::format("input {} has {} elements, not one", i, c.tensor(i).elements()));
   }
   return {};
 }
@@ -195,7 +210,8 @@ Status eval_qlinear_conv(EvalContext& c) {
   const Tensor& w = c.tensor(3);
   std::vector<double> scales = TRY(all_values(c.tensor(4), c));
   for (double& scale : scales) scale *= c.tensor(1).double_at(0) / c.tensor(6).double_at(0);
-  const Tensor sums = TRY(integer_convolution(c, c.tensor(0), &c.tensor(2), w, &c.tensor(5), c.has(8) ? &c.tensor(8) : nullptr));
+  const Tensor sums = TRY(
+      integer_convolution(c, c.tensor(0), &c.tensor(2), w, &c.tensor(5), c.has(8) ? &c.tensor(8) : nullptr));
   c.set(TRY(requantized(c, sums, scales, c.tensor(7), view_axis(sums.extents(), 1))));
   return {};
 }
@@ -205,7 +221,8 @@ Status infer_qlinear_matmul(InferContext& c) {
   TRY(expect_tensors(c, 8));
   for (size_t i : {0, 3, 7}) {
     const DType t = c.dtype(i);
-    if (!(is_small_float(t) && t != DType::kF8E8M0 && t != DType::kF4E2M1)) TRY(expect_byte(c, i, "quantized operand"));
+    if (!(is_small_float(t) && t != DType::kF8E8M0 && t != DType::kF4E2M1))
+      TRY(expect_byte(c, i, "quantized operand"));
   }
   for (size_t i : {1, 4, 6}) TRY(expect_scale(c, i));
   TRY(expect_same_dtype(c, 0, 2));
@@ -217,7 +234,8 @@ Status infer_qlinear_matmul(InferContext& c) {
 }
 
 // (element - zero point) * scale, as f32.
-Result<Tensor> dequantized(const Tensor& x, const Tensor& scale, const Tensor& zero, const ParameterView& parameters) {
+Result<Tensor> dequantized(const Tensor& x, const Tensor& scale, const Tensor& zero,
+                           const ParameterView& parameters) {
   Tensor y = TRY(convert(x, DType::kF32));
   const Tensor scales = TRY(as_dtype(scale, DType::kF32)), zeros = TRY(as_dtype(zero, DType::kF32));
   float* out = y.mutable_data<float>().data();
@@ -234,8 +252,10 @@ Status qlinear_float_matmul(EvalContext& c) {
   const Tensor a = TRY(dequantized(c.tensor(0), c.tensor(1), c.tensor(2), rows_of(c.tensor(0))));
   const Tensor b = TRY(dequantized(c.tensor(3), c.tensor(4), c.tensor(5), columns_of(c.tensor(3))));
   Tensor product = TRY(c.allocate(DType::kF32, static_extents(*c.output_type(0).shape)));
-  matmul<float>({a.data<float>().data(), a.extents()}, {b.data<float>().data(), b.extents()}, product.mutable_data<float>().data());
-  c.set(TRY(requantized(c, product, {1 / c.tensor(6).double_at(0)}, c.tensor(7), AxisView{1, 1, product.elements()})));
+  matmul<float>({a.data<float>().data(), a.extents()}, {b.data<float>().data(), b.extents()},
+                product.mutable_data<float>().data());
+  c.set(TRY(requantized(c, product, {1 / c.tensor(6).double_at(0)}, c.tensor(7),
+                        AxisView{1, 1, product.elements()})));
   return {};
 }
 
@@ -244,7 +264,8 @@ Status eval_qlinear_matmul(EvalContext& c) {
   for (size_t i : {1, 2, 4, 5}) {
     if (c.tensor(i).elements() == 0) return invalid_model(fmt::format("input {} is empty", i));
   }
-  if (is_small_float(c.tensor(0).dtype()) || is_small_float(c.tensor(3).dtype())) return qlinear_float_matmul(c);
+  if (is_small_float(c.tensor(0).dtype()) || is_small_float(c.tensor(3).dtype()))
+    return qlinear_float_matmul(c);
   const bool plain = c.tensor(1).elements() == 1 && c.tensor(4).elements() == 1;
   if (!plain) return qlinear_float_matmul(c);
   const Tensor sums = TRY(integer_product(c, c.tensor(0), &c.tensor(2), c.tensor(3), &c.tensor(5)));
@@ -255,9 +276,31 @@ Status eval_qlinear_matmul(EvalContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::MatMulInteger = {.inputs = {2, 4}, .outputs = {1, 1}, .attrs = {}, .infer = infer_matmul_integer, .eval = eval_matmul_integer, .vjp = no_gradient, .flops = matmul_flops};
-constinit const StructuredOp ops::ConvInteger = {.inputs = {2, 4}, .outputs = {1, 1}, .attrs = kConvAttrs, .infer = infer_conv_integer, .eval = eval_conv_integer, .vjp = no_gradient, .flops = conv_flops};
-constinit const StructuredOp ops::QLinearConv = {.inputs = {8, 9}, .outputs = {1, 1}, .attrs = kConvAttrs, .infer = infer_qlinear_conv, .eval = eval_qlinear_conv, .vjp = missing_gradient};
-constinit const StructuredOp ops::QLinearMatMul = {.inputs = {8, 8}, .outputs = {1, 1}, .attrs = {}, .infer = infer_qlinear_matmul, .eval = eval_qlinear_matmul, .vjp = missing_gradient};
+constinit const StructuredOp ops::MatMulInteger = {.inputs = {2, 4},
+                                                   .outputs = {1, 1},
+                                                   .attrs = {},
+                                                   .infer = infer_matmul_integer,
+                                                   .eval = eval_matmul_integer,
+                                                   .vjp = no_gradient,
+                                                   .flops = matmul_flops};
+constinit const StructuredOp ops::ConvInteger = {.inputs = {2, 4},
+                                                 .outputs = {1, 1},
+                                                 .attrs = kConvAttrs,
+                                                 .infer = infer_conv_integer,
+                                                 .eval = eval_conv_integer,
+                                                 .vjp = no_gradient,
+                                                 .flops = conv_flops};
+constinit const StructuredOp ops::QLinearConv = {.inputs = {8, 9},
+                                                 .outputs = {1, 1},
+                                                 .attrs = kConvAttrs,
+                                                 .infer = infer_qlinear_conv,
+                                                 .eval = eval_qlinear_conv,
+                                                 .vjp = missing_gradient};
+constinit const StructuredOp ops::QLinearMatMul = {.inputs = {8, 8},
+                                                   .outputs = {1, 1},
+                                                   .attrs = {},
+                                                   .infer = infer_qlinear_matmul,
+                                                   .eval = eval_qlinear_matmul,
+                                                   .vjp = missing_gradient};
 
 }  // namespace gannet

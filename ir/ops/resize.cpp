@@ -12,18 +12,22 @@
 namespace gannet {
 namespace {
 
-constexpr AttrDef kResizeAttrs[] = {
-    int_attr("antialias", 0), optional_attr("axes", AttrKind::kInts),
-    string_attr("coordinate_transformation_mode", "half_pixel"), float_attr("cubic_coeff_a", -0.75f),
-    int_attr("exclude_outside", 0), float_attr("extrapolation_value", 0.0f),
-    string_attr("keep_aspect_ratio_policy", "stretch"), string_attr("mode", "nearest"),
-    string_attr("nearest_mode", "round_prefer_floor")};
+constexpr AttrDef kResizeAttrs[] = {int_attr("antialias", 0),
+                                    optional_attr("axes", AttrKind::kInts),
+                                    string_attr("coordinate_transformation_mode", "half_pixel"),
+                                    float_attr("cubic_coeff_a", -0.75f),
+                                    int_attr("exclude_outside", 0),
+                                    float_attr("extrapolation_value", 0.0f),
+                                    string_attr("keep_aspect_ratio_policy", "stretch"),
+                                    string_attr("mode", "nearest"),
+                                    string_attr("nearest_mode", "round_prefer_floor")};
 
 enum Operand : size_t { kInput, kRoi, kScales, kSizes };
 
 Status check_attributes(const InferContext& c) {
   TRY(expect_choice(c, "coordinate_transformation_mode",
-                    {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize"}));
+                    {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",
+                     "asymmetric", "tf_crop_and_resize"}));
   TRY(expect_choice(c, "mode", {"nearest", "linear", "cubic"}));
   TRY(expect_choice(c, "nearest_mode", {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"}));
   TRY(expect_choice(c, "keep_aspect_ratio_policy", {"stretch", "not_larger", "not_smaller"}));
@@ -39,7 +43,9 @@ Status check_attributes(const InferContext& c) {
 }
 
 // Whether an optional list is given; older models pass an empty one for "absent".
-bool is_given(const InferContext& c, size_t i) { return c.has(i) && list_length(c, i) != std::optional<int64_t>(0); }
+bool is_given(const InferContext& c, size_t i) {
+  return c.has(i) && list_length(c, i) != std::optional<int64_t>(0);
+}
 bool is_given(const EvalContext& c, size_t i) { return c.has(i) && c.tensor(i).elements() > 0; }
 
 // The axes that scales, sizes and roi speak of, in their order.
@@ -50,13 +56,14 @@ Result<std::vector<int64_t>> resized_axes(const Attributes& attrs, int64_t rank)
   return axes;
 }
 
-// floor(extent * scale). A scale such as 1.5 or float(1/3) is taken as the ratio it stands for, so that symbolic and
-// known extents agree and no rounding decides.
+// floor(extent * scale). A scale such as 1.5 or float(1/3) is taken as the ratio it stands for, so that
+// symbolic and known extents agree and no rounding decides.
 std::optional<Dim> scaled_dim(const Dim& extent, float scale) {
   constexpr int64_t kMostDenominator = 1024;
   for (int64_t q = 1; q <= kMostDenominator; ++q) {
     const float p = std::round(scale * static_cast<float>(q));
-    if (p >= 1 && p < 1e6f && p / static_cast<float>(q) == scale) return floordiv(extent * static_cast<int64_t>(p), q);
+    if (p >= 1 && p < 1e6f && p / static_cast<float>(q) == scale)
+      return floordiv(extent * static_cast<int64_t>(p), q);
   }
   if (!extent.is_constant()) return std::nullopt;
   const double product = std::floor(static_cast<double>(static_cast<float>(extent.constant()) * scale));
@@ -72,7 +79,8 @@ Status infer_from_scales(InferContext& c, const std::vector<int64_t>& axes, Shap
       continue;
     }
     const float scale = scales->data<float>()[i];
-    if (!(scale > 0) || !std::isfinite(scale)) return invalid_model(fmt::format("scale {} of axis {} is not positive", scale, axes[i]));
+    if (!(scale > 0) || !std::isfinite(scale))
+      return invalid_model(fmt::format("scale {} of axis {} is not positive", scale, axes[i]));
     const std::optional<Dim> scaled = scaled_dim(dim, scale);
     dim = scaled ? *scaled : c.fresh("resized");
   }
@@ -84,9 +92,12 @@ double aspect_scale(std::string_view policy, const std::vector<int64_t>& axes, s
                     std::span<const int64_t> extents) {
   double scale = 0;
   for (size_t i = 0; i < axes.size(); ++i) {
-    const double one = static_cast<double>(sizes[i]) / static_cast<double>(extents[static_cast<size_t>(axes[i])]);
-    if (i == 0) scale = one;
-    else scale = policy == "not_larger" ? std::min(scale, one) : std::max(scale, one);
+    const double one =
+        static_cast<double>(sizes[i]) / static_cast<double>(extents[static_cast<size_t>(axes[i])]);
+    if (i == 0)
+      scale = one;
+    else
+      scale = policy == "not_larger" ? std::min(scale, one) : std::max(scale, one);
   }
   return scale;
 }
@@ -104,15 +115,20 @@ Status infer_from_sizes(InferContext& c, const std::vector<int64_t>& axes, Shape
   if (policy != "stretch" && known) {
     const std::vector<int64_t> extents = static_extents(shape);
     for (int64_t axis : axes) {
-      if (extents[static_cast<size_t>(axis)] == 0) return invalid_model(fmt::format("axis {} to resize is empty", axis));
+      if (extents[static_cast<size_t>(axis)] == 0)
+        return invalid_model(fmt::format("axis {} to resize is empty", axis));
     }
     scale = aspect_scale(policy, axes, static_extents(*sizes), extents);
   }
   for (size_t i = 0; i < axes.size(); ++i) {
     Dim& dim = shape[static_cast<size_t>(axes[i])];
-    if (policy == "stretch") dim = sizes ? (*sizes)[i] : c.fresh("resized");
-    else if (known) dim = Dim(saturating_cast<int64_t>(std::min(std::floor(scale * static_cast<double>(dim.constant()) + 0.5), 1e15)));
-    else dim = c.fresh("resized");
+    if (policy == "stretch")
+      dim = sizes ? (*sizes)[i] : c.fresh("resized");
+    else if (known)
+      dim = Dim(saturating_cast<int64_t>(
+          std::min(std::floor(scale * static_cast<double>(dim.constant()) + 0.5), 1e15)));
+    else
+      dim = c.fresh("resized");
   }
   return {};
 }
@@ -121,7 +137,8 @@ Status check_list(const InferContext& c, size_t i, std::string_view role, size_t
   TRY(expect_list(c, i, role));
   const std::optional<int64_t> length = list_length(c, i);
   if (!length || *length == static_cast<int64_t>(expected)) return {};
-  return invalid_model(fmt::format("input {} ({}) has {} elements where {} are expected", i, role, *length, expected));
+  return invalid_model(
+      fmt::format("input {} ({}) has {} elements where {} are expected", i, role, *length, expected));
 }
 
 Status infer_resize(InferContext& c) {
@@ -148,7 +165,8 @@ Status infer_resize(InferContext& c) {
   for (int64_t axis : axes) {
     const Dim &before = (*x)[static_cast<size_t>(axis)], &after = shape[static_cast<size_t>(axis)];
     if (before.is_constant(0) && after.is_constant() && !after.is_constant(0)) {
-      return invalid_model(fmt::format("axis {} is empty and cannot be resized to {}", axis, after.to_string()));
+      return invalid_model(
+          fmt::format("axis {} is empty and cannot be resized to {}", axis, after.to_string()));
     }
   }
   c.set_tensor(0, c.dtype(kInput), std::move(shape));
@@ -168,11 +186,14 @@ Result<std::vector<ResizeAxis>> plan_axes(const EvalContext& c, std::span<const 
     common = static_cast<float>(aspect_scale(policy, axes, c.tensor(kSizes).data<int64_t>(), x.extents()));
   }
   Tensor roi;
-  if (c.attrs().text("coordinate_transformation_mode") == "tf_crop_and_resize") roi = TRY(as_dtype(c.tensor(kRoi), DType::kF32));
+  if (c.attrs().text("coordinate_transformation_mode") == "tf_crop_and_resize")
+    roi = TRY(as_dtype(c.tensor(kRoi), DType::kF32));
   for (size_t i = 0; i < axes.size(); ++i) {
     ResizeAxis& axis = plan[static_cast<size_t>(axes[i])];
-    if (!with_sizes) axis.scale = c.tensor(kScales).data<float>()[i];
-    else axis.scale = common > 0 ? common : static_cast<float>(axis.output) / static_cast<float>(axis.input);
+    if (!with_sizes)
+      axis.scale = c.tensor(kScales).data<float>()[i];
+    else
+      axis.scale = common > 0 ? common : static_cast<float>(axis.output) / static_cast<float>(axis.input);
     if (!roi.defined()) continue;
     axis.roi_start = roi.data<float>()[i];
     axis.roi_end = roi.data<float>()[axes.size() + i];
@@ -199,10 +220,14 @@ void gather(const Gathering& g, size_t axis, const T* input, T* output, const T&
   const bool last = axis + 1 == g.coordinates.size() && g.run == 1;
   for (size_t o = 0; o < from.size(); ++o) {
     T* to = output + static_cast<int64_t>(o) * output_stride;
-    if (from[o] < 0) std::fill_n(to, output_stride, outside);
-    else if (last) *to = input[from[o]];
-    else if (o > 0 && from[o] == from[o - 1]) std::copy_n(to - output_stride, output_stride, to);
-    else gather(g, axis + 1, input + from[o] * input_stride, to, outside);
+    if (from[o] < 0)
+      std::fill_n(to, output_stride, outside);
+    else if (last)
+      *to = input[from[o]];
+    else if (o > 0 && from[o] == from[o - 1])
+      std::copy_n(to - output_stride, output_stride, to);
+    else
+      gather(g, axis + 1, input + from[o] * input_stride, to, outside);
   }
 }
 
@@ -222,7 +247,8 @@ Status resize_nearest(EvalContext& c, const std::vector<ResizeAxis>& plan) {
     T outside = T();
     if constexpr (!std::is_same_v<T, std::string>) {
       if (c.attrs().number("extrapolation_value") != 0 && !is_complex(x.dtype())) {
-        const Tensor value = Tensor::scalar_of(x.dtype(), static_cast<double>(c.attrs().number("extrapolation_value")));
+        const Tensor value =
+            Tensor::scalar_of(x.dtype(), static_cast<double>(c.attrs().number("extrapolation_value")));
         outside = *static_cast<const T*>(value.raw());
       }
     }
@@ -234,7 +260,8 @@ Status resize_nearest(EvalContext& c, const std::vector<ResizeAxis>& plan) {
 
 // One axis: rows of `inner` elements are added up with the weights.
 template <class T>
-void interpolate_axis(const AxisView& view, const ResizeWeights& w, int64_t output, T outside, const T* input, T* result) {
+void interpolate_axis(const AxisView& view, const ResizeWeights& w, int64_t output, T outside, const T* input,
+                      T* result) {
   for (int64_t i = 0; i < view.outer; ++i, input += view.length * view.inner) {
     for (int64_t o = 0; o < output; ++o, result += view.inner) {
       const int64_t* index = w.indices.data() + o * w.count;
@@ -284,7 +311,9 @@ Status resize_by_weights(EvalContext& c, const std::vector<ResizeAxis>& plan) {
     if (!plan[d].identity(transformation)) order.push_back(d);
   }
   // Axes that shrink come first: no tensor in between is larger than both ends.
-  auto growth = [&](size_t d) { return static_cast<double>(plan[d].output) / static_cast<double>(plan[d].input); };
+  auto growth = [&](size_t d) {
+    return static_cast<double>(plan[d].output) / static_cast<double>(plan[d].input);
+  };
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return growth(a) < growth(b); });
   if (element_count(*c.output_type(0).shape).is_constant(0)) return c.set(TRY(c.allocate())), Status();
   for (size_t d : order) {
@@ -294,12 +323,15 @@ Status resize_by_weights(EvalContext& c, const std::vector<ResizeAxis>& plan) {
     const ResizeWeights weights = interpolation_weights(plan[d], c.attrs());
     visit_compute(compute, [&]<class T>(Tag<T>) {
       interpolate_axis<T>(view_axis(x.extents(), static_cast<int64_t>(d)), weights, plan[d].output,
-                          static_cast<T>(c.attrs().number("extrapolation_value")), x.data<T>().data(), y.mutable_data<T>().data());
+                          static_cast<T>(c.attrs().number("extrapolation_value")), x.data<T>().data(),
+                          y.mutable_data<T>().data());
     });
     x = std::move(y);
   }
-  if (is_int(dtype)) c.set(TRY(to_integers(x, dtype, TRY(c.allocate()))));
-  else c.set(TRY(as_dtype(x, dtype)));
+  if (is_int(dtype))
+    c.set(TRY(to_integers(x, dtype, TRY(c.allocate()))));
+  else
+    c.set(TRY(as_dtype(x, dtype)));
   return {};
 }
 
@@ -310,6 +342,11 @@ Status eval_resize(EvalContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::Resize = {.inputs = {1, 4}, .outputs = {1, 1}, .attrs = kResizeAttrs, .infer = infer_resize, .eval = eval_resize, .vjp = missing_gradient};
+constinit const StructuredOp ops::Resize = {.inputs = {1, 4},
+                                            .outputs = {1, 1},
+                                            .attrs = kResizeAttrs,
+                                            .infer = infer_resize,
+                                            .eval = eval_resize,
+                                            .vjp = missing_gradient};
 
 }  // namespace gannet

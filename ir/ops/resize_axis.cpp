@@ -47,7 +47,8 @@ float linear_kernel(float x) { return std::max(0.0f, 1 - std::abs(x)); }
 }  // namespace
 
 std::vector<int64_t> nearest_coordinates(const ResizeAxis& axis, const Attributes& attrs) {
-  const std::string_view transformation = attrs.text("coordinate_transformation_mode"), mode = attrs.text("nearest_mode");
+  const std::string_view transformation = attrs.text("coordinate_transformation_mode"),
+                         mode = attrs.text("nearest_mode");
   std::vector<int64_t> coordinates;
   coordinates.reserve(static_cast<size_t>(axis.output));
   for (int64_t o = 0; o < axis.output; ++o) {
@@ -59,9 +60,12 @@ std::vector<int64_t> nearest_coordinates(const ResizeAxis& axis, const Attribute
     x = tamed(x, axis.input);
     float nearest = std::floor(x);
     const float fraction = x - nearest;
-    if (mode == "ceil") nearest = std::ceil(x);
-    else if (mode == "round_prefer_ceil") nearest += fraction >= 0.5f ? 1 : 0;
-    else if (mode != "floor") nearest += fraction > 0.5f ? 1 : 0;
+    if (mode == "ceil")
+      nearest = std::ceil(x);
+    else if (mode == "round_prefer_ceil")
+      nearest += fraction >= 0.5f ? 1 : 0;
+    else if (mode != "floor")
+      nearest += fraction > 0.5f ? 1 : 0;
     coordinates.push_back(std::clamp<int64_t>(static_cast<int64_t>(nearest), 0, axis.input - 1));
   }
   return coordinates;

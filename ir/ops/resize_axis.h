@@ -1,5 +1,5 @@
-// How Resize samples one axis: for each coordinate of the result, which elements of the input it takes with which
-// weights. Axes are independent, so a resize is one such step an axis.
+// How Resize samples one axis: for each coordinate of the result, which elements of the input it takes with
+// which weights. Axes are independent, so a resize is one such step an axis.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ struct ResizeAxis {
 // For each coordinate of the result the nearest coordinate of the input; -1 for the extrapolation value.
 std::vector<int64_t> nearest_coordinates(const ResizeAxis& axis, const Attributes& attrs);
 
-// Coordinate o of the result is the sum of weights[o * count + i] * input[indices[o * count + i]] over i < count; an
-// index of -1 in its first place stands for the extrapolation value.
+// Coordinate o of the result is the sum of weights[o * count + i] * input[indices[o * count + i]] over i <
+// count; an index of -1 in its first place stands for the extrapolation value.
 struct ResizeWeights {
   int64_t count = 0;
   std::vector<int64_t> indices;

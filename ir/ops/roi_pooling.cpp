@@ -11,10 +11,14 @@
 namespace gannet {
 namespace {
 
-constexpr AttrDef kMaxRoiAttrs[] = {required_attr("pooled_shape", AttrKind::kInts), float_attr("spatial_scale", 1.0f)};
-constexpr AttrDef kRoiAlignAttrs[] = {
-    string_attr("coordinate_transformation_mode", "half_pixel"), string_attr("mode", "avg"), int_attr("output_height", 1),
-    int_attr("output_width", 1), int_attr("sampling_ratio", 0), float_attr("spatial_scale", 1.0f)};
+constexpr AttrDef kMaxRoiAttrs[] = {required_attr("pooled_shape", AttrKind::kInts),
+                                    float_attr("spatial_scale", 1.0f)};
+constexpr AttrDef kRoiAlignAttrs[] = {string_attr("coordinate_transformation_mode", "half_pixel"),
+                                      string_attr("mode", "avg"),
+                                      int_attr("output_height", 1),
+                                      int_attr("output_width", 1),
+                                      int_attr("sampling_ratio", 0),
+                                      float_attr("spatial_scale", 1.0f)};
 
 Status expect_columns(const InferContext& c, size_t i, int64_t columns) {
   TRY(expect_rank(c, i, 2, "rois"));
@@ -24,7 +28,8 @@ Status expect_columns(const InferContext& c, size_t i, int64_t columns) {
 }
 
 Status set_pooled(InferContext& c, int64_t height, int64_t width) {
-  if (height < 1 || width < 1) return invalid_model(fmt::format("a pooled size of {} by {} is empty", height, width));
+  if (height < 1 || width < 1)
+    return invalid_model(fmt::format("a pooled size of {} by {} is empty", height, width));
   TRY(expect_rank(c, 0, 4, "input"));
   const Dim regions = c.shape(1) ? (*c.shape(1))[0] : c.fresh("regions");
   const Dim channels = c.shape(0) ? (*c.shape(0))[1] : c.fresh("channels");
@@ -69,7 +74,8 @@ Status eval_max_roi_pool(EvalContext& c) {
   const DType dtype = c.tensor(0).dtype();
   const Tensor x = TRY(widened(c.tensor(0))), rois = TRY(as_dtype(c.tensor(1), DType::kF32));
   Tensor y = TRY(c.allocate(x.dtype(), static_extents(*c.output_type(0).shape)));
-  const int64_t channels = x.extent(1), height = x.extent(2), width = x.extent(3), rows = y.extent(2), columns = y.extent(3);
+  const int64_t channels = x.extent(1), height = x.extent(2), width = x.extent(3), rows = y.extent(2),
+                columns = y.extent(3);
   const float scale = c.attrs().number("spatial_scale");
   auto pool = [&]<class T>(Tag<T>) -> Status {
     T* out = y.mutable_data<T>().data();
@@ -77,15 +83,18 @@ Status eval_max_roi_pool(EvalContext& c) {
       const float* roi = rois.data<float>().data() + region * 5;
       const int64_t batch = TRY(batch_of(roi[0], x.extent(0), region));
       const double left = pixel(roi[1], scale), top = pixel(roi[2], scale);
-      const double across = std::max(pixel(roi[3], scale) - left + 1, 1.0), down = std::max(pixel(roi[4], scale) - top + 1, 1.0);
+      const double across = std::max(pixel(roi[3], scale) - left + 1, 1.0),
+                   down = std::max(pixel(roi[4], scale) - top + 1, 1.0);
       for (int64_t channel = 0; channel < channels; ++channel) {
         const T* plane = x.data<T>().data() + (batch * channels + channel) * height * width;
         for (int64_t i = 0; i < rows * columns; ++i) {
-          const Bin v = bin_of(i / columns, rows, top, down, height), h = bin_of(i % columns, columns, left, across, width);
+          const Bin v = bin_of(i / columns, rows, top, down, height),
+                    h = bin_of(i % columns, columns, left, across, width);
           const bool empty = v.begin >= v.end || h.begin >= h.end;
           T largest = empty ? T(0) : -std::numeric_limits<T>::infinity();
           for (int64_t row = v.begin; row < v.end; ++row) {
-            for (int64_t column = h.begin; column < h.end; ++column) largest = std::max(largest, plane[row * width + column]);
+            for (int64_t column = h.begin; column < h.end; ++column)
+              largest = std::max(largest, plane[row * width + column]);
           }
           *out++ = largest;
         }
@@ -121,7 +130,8 @@ struct Sample {
 
 Sample sample_at(double y, double x, int64_t height, int64_t width) {
   Sample sample;
-  if (!(y >= -1 && y <= static_cast<double>(height) && x >= -1 && x <= static_cast<double>(width))) return sample;
+  if (!(y >= -1 && y <= static_cast<double>(height) && x >= -1 && x <= static_cast<double>(width)))
+    return sample;
   auto split = [](double at, int64_t extent, int64_t& low, int64_t& high) {
     at = std::max(at, 0.0);
     low = std::min(static_cast<int64_t>(at), extent - 1);
@@ -161,21 +171,25 @@ Result<Region> region_of(const Attributes& attrs, const float* roi, int64_t inde
   const double columns = ratio > 0 ? static_cast<double>(ratio) : std::max(0.0, std::ceil(region.bin_width));
   constexpr double kMostSamples = 1 << 20;
   if (!(rows * columns <= kMostSamples) || !(rows <= kMostSamples) || !(columns <= kMostSamples)) {
-    return invalid_input(fmt::format("region {} takes {} by {} samples in each bin, more than {}", index, rows, columns, kMostSamples));
+    return invalid_input(fmt::format("region {} takes {} by {} samples in each bin, more than {}", index,
+                                     rows, columns, kMostSamples));
   }
   region.grid_rows = static_cast<int64_t>(rows);
   region.grid_columns = static_cast<int64_t>(columns);
   return region;
 }
 
-void sample_bin(const Region& region, int64_t row, int64_t column, int64_t height, int64_t width, std::vector<Sample>& samples) {
+void sample_bin(const Region& region, int64_t row, int64_t column, int64_t height, int64_t width,
+                std::vector<Sample>& samples) {
   samples.clear();
   for (int64_t i = 0; i < region.grid_rows; ++i) {
-    const double y = region.top + static_cast<double>(row) * region.bin_height +
-                     (static_cast<double>(i) + 0.5) * region.bin_height / static_cast<double>(region.grid_rows);
+    const double y =
+        region.top + static_cast<double>(row) * region.bin_height +
+        (static_cast<double>(i) + 0.5) * region.bin_height / static_cast<double>(region.grid_rows);
     for (int64_t j = 0; j < region.grid_columns; ++j) {
-      const double x = region.left + static_cast<double>(column) * region.bin_width +
-                       (static_cast<double>(j) + 0.5) * region.bin_width / static_cast<double>(region.grid_columns);
+      const double x =
+          region.left + static_cast<double>(column) * region.bin_width +
+          (static_cast<double>(j) + 0.5) * region.bin_width / static_cast<double>(region.grid_columns);
       samples.push_back(sample_at(y, x, height, width));
     }
   }
@@ -200,19 +214,23 @@ Status eval_roi_align(EvalContext& c) {
   const DType dtype = c.tensor(0).dtype();
   const Tensor x = TRY(widened(c.tensor(0))), rois = TRY(as_dtype(c.tensor(1), DType::kF32));
   Tensor y = TRY(c.allocate(x.dtype(), static_extents(*c.output_type(0).shape)));
-  const int64_t channels = x.extent(1), height = x.extent(2), width = x.extent(3), bins = y.extent(2) * y.extent(3);
-  if (height == 0 || width == 0) return invalid_input(fmt::format("pictures of {} by {} pixels have no regions", height, width));
+  const int64_t channels = x.extent(1), height = x.extent(2), width = x.extent(3),
+                bins = y.extent(2) * y.extent(3);
+  if (height == 0 || width == 0)
+    return invalid_input(fmt::format("pictures of {} by {} pixels have no regions", height, width));
   const bool average = c.attrs().text("mode") == "avg";
   std::vector<Sample> samples;
   auto pool = [&]<class T>(Tag<T>) -> Status {
     for (int64_t r = 0; r < y.extent(0); ++r) {
-      const int64_t batch = TRY(batch_of(static_cast<double>(c.tensor(2).data<int64_t>()[static_cast<size_t>(r)]), x.extent(0), r));
+      const int64_t batch = TRY(
+          batch_of(static_cast<double>(c.tensor(2).data<int64_t>()[static_cast<size_t>(r)]), x.extent(0), r));
       const Region region = TRY(region_of(c.attrs(), rois.data<float>().data() + r * 4, r));
       for (int64_t bin = 0; bin < bins; ++bin) {
         sample_bin(region, bin / y.extent(3), bin % y.extent(3), height, width, samples);
         for (int64_t channel = 0; channel < channels; ++channel) {
           const T* plane = x.data<T>().data() + (batch * channels + channel) * height * width;
-          y.mutable_data<T>()[static_cast<size_t>((r * channels + channel) * bins + bin)] = pool_samples(samples, plane, average);
+          y.mutable_data<T>()[static_cast<size_t>((r * channels + channel) * bins + bin)] =
+              pool_samples(samples, plane, average);
         }
       }
     }
@@ -225,7 +243,17 @@ Status eval_roi_align(EvalContext& c) {
 
 }  // namespace
 
-constinit const StructuredOp ops::MaxRoiPool = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kMaxRoiAttrs, .infer = infer_max_roi_pool, .eval = eval_max_roi_pool, .vjp = missing_gradient};
-constinit const StructuredOp ops::RoiAlign = {.inputs = {3, 3}, .outputs = {1, 1}, .attrs = kRoiAlignAttrs, .infer = infer_roi_align, .eval = eval_roi_align, .vjp = missing_gradient};
+constinit const StructuredOp ops::MaxRoiPool = {.inputs = {2, 2},
+                                                .outputs = {1, 1},
+                                                .attrs = kMaxRoiAttrs,
+                                                .infer = infer_max_roi_pool,
+                                                .eval = eval_max_roi_pool,
+                                                .vjp = missing_gradient};
+constinit const StructuredOp ops::RoiAlign = {.inputs = {3, 3},
+                                              .outputs = {1, 1},
+                                              .attrs = kRoiAlignAttrs,
+                                              .infer = infer_roi_align,
+                                              .eval = eval_roi_align,
+                                              .vjp = missing_gradient};
 
 }  // namespace gannet

@@ -5,16 +5,16 @@
 namespace gannet {
 namespace {
 
-// Kernel extents, strides, dilations and pads beyond this are refused, so that sums and products of two of them and an
-// extent stay far from overflow.
+// Kernel extents, strides, dilations and pads beyond this are refused, so that sums and products of two of
+// them and an extent stay far from overflow.
 constexpr int64_t kMostWindow = int64_t{1} << 30;
 
 bool declares(const Attributes& attrs, std::string_view name) {
   return std::ranges::any_of(attrs.defs(), [&](const AttrDef& def) { return def.name == name; });
 }
 
-Result<std::vector<int64_t>> read_list(const Attributes& attrs, std::string_view name, size_t count, int64_t absent,
-                                       int64_t least) {
+Result<std::vector<int64_t>> read_list(const Attributes& attrs, std::string_view name, size_t count,
+                                       int64_t absent, int64_t least) {
   if (!declares(attrs, name) || !attrs.has(name) || attrs.integers(name).empty()) {
     return std::vector<int64_t>(count, absent);
   }
@@ -24,7 +24,8 @@ Result<std::vector<int64_t>> read_list(const Attributes& attrs, std::string_view
   }
   for (int64_t value : values) {
     if (value < least) return invalid_model(fmt::format("{} holds {}, less than {}", name, value, least));
-    if (value > kMostWindow) return invalid_model(fmt::format("{} holds {}, more than {}", name, value, kMostWindow));
+    if (value > kMostWindow)
+      return invalid_model(fmt::format("{} holds {}, more than {}", name, value, kMostWindow));
   }
   return values;
 }
@@ -58,11 +59,15 @@ Result<Window> read_window(const Attributes& attrs, std::vector<int64_t> kernel)
   window.pads_end.assign(pads.begin() + static_cast<int64_t>(rank), pads.end());
   if (declares(attrs, "auto_pad")) {
     std::string_view mode = attrs.text("auto_pad");
-    if (mode == "SAME_UPPER") window.auto_pad = AutoPad::kSameUpper;
-    else if (mode == "SAME_LOWER") window.auto_pad = AutoPad::kSameLower;
-    else if (mode == "VALID") window.auto_pad = AutoPad::kValid;
+    if (mode == "SAME_UPPER")
+      window.auto_pad = AutoPad::kSameUpper;
+    else if (mode == "SAME_LOWER")
+      window.auto_pad = AutoPad::kSameLower;
+    else if (mode == "VALID")
+      window.auto_pad = AutoPad::kValid;
     else if (!mode.empty() && mode != "NOTSET") {
-      return invalid_model(fmt::format("auto_pad '{}' is none of NOTSET, SAME_UPPER, SAME_LOWER, VALID", mode));
+      return invalid_model(
+          fmt::format("auto_pad '{}' is none of NOTSET, SAME_UPPER, SAME_LOWER, VALID", mode));
     }
   }
   if (window.auto_pad != AutoPad::kNotSet) {
@@ -75,11 +80,13 @@ Result<Window> read_window(const Attributes& attrs, std::vector<int64_t> kernel)
 
 Result<Dim> window_output(const Window& window, size_t d, const Dim& input) {
   const int64_t stride = window.strides[d];
-  if (window.auto_pad == AutoPad::kSameUpper || window.auto_pad == AutoPad::kSameLower) return ceildiv(input, stride);
+  if (window.auto_pad == AutoPad::kSameUpper || window.auto_pad == AutoPad::kSameLower)
+    return ceildiv(input, stride);
   const int64_t begin = window.pads_begin[d], end = window.pads_end[d], span = window.span(d);
   if (input.is_constant() && input.constant() + begin + end < span) {
-    return invalid_model(fmt::format("the kernel spans {} elements along spatial dimension {}, the padded input has {}", span,
-                                     d, input.constant() + begin + end));
+    return invalid_model(
+        fmt::format("the kernel spans {} elements along spatial dimension {}, the padded input has {}", span,
+                    d, input.constant() + begin + end));
   }
   // Rounded up, the last window must still start before the padding at the end.
   if (window.ceil_mode) return ceildiv(input + begin + std::min<int64_t>(end - span + stride, 0), stride);
@@ -104,10 +111,15 @@ int64_t WindowGeometry::input_size() const { return product(input); }
 int64_t WindowGeometry::output_size() const { return product(output); }
 int64_t WindowGeometry::taps() const { return product(kernel); }
 
-WindowGeometry geometry_of(const Window& window, std::span<const int64_t> input, std::span<const int64_t> output) {
+WindowGeometry geometry_of(const Window& window, std::span<const int64_t> input,
+                           std::span<const int64_t> output) {
   Window padded = with_pads(window, input);
-  return {{input.begin(), input.end()}, {output.begin(), output.end()}, padded.kernel,
-          padded.strides, padded.dilations, padded.pads_begin};
+  return {{input.begin(), input.end()},
+          {output.begin(), output.end()},
+          padded.kernel,
+          padded.strides,
+          padded.dilations,
+          padded.pads_begin};
 }
 
 IndexRange windows_with(const WindowGeometry& g, size_t d, int64_t tap) {

@@ -1,5 +1,5 @@
-// The window that slides over the spatial dimensions in convolutions and pooling: its attributes, the extents that
-// follow from them, and which elements a window covers.
+// The window that slides over the spatial dimensions in convolutions and pooling: its attributes, the extents
+// that follow from them, and which elements a window covers.
 #pragma once
 
 #include <algorithm>
@@ -25,8 +25,8 @@ struct Window {
   int64_t span(size_t d) const { return (kernel[d] - 1) * dilations[d] + 1; }
 };
 
-// Reads strides, pads, dilations, auto_pad and ceil_mode, as far as the op declares them, and checks their lengths
-// and signs. `kernel` has one entry a spatial dimension.
+// Reads strides, pads, dilations, auto_pad and ceil_mode, as far as the op declares them, and checks their
+// lengths and signs. `kernel` has one entry a spatial dimension.
 Result<Window> read_window(const Attributes& attrs, std::vector<int64_t> kernel);
 // Extent of dimension d of the result for an input of extent `input`; an error when the window does not fit.
 Result<Dim> window_output(const Window& window, size_t d, const Dim& input);
@@ -46,7 +46,8 @@ struct WindowGeometry {
   int64_t offset(size_t d, int64_t tap) const { return tap * dilations[d] - pads[d]; }
 };
 
-WindowGeometry geometry_of(const Window& window, std::span<const int64_t> input, std::span<const int64_t> output);
+WindowGeometry geometry_of(const Window& window, std::span<const int64_t> input,
+                           std::span<const int64_t> output);
 
 struct IndexRange {
   int64_t begin = 0;
@@ -65,7 +66,8 @@ struct WindowRow {
   int64_t input = 0;
   int64_t kernel = 0;
 };
-// For each row of the result in order, calls visit(row) for each input row that its windows cover, in kernel order.
+// For each row of the result in order, calls visit(row) for each input row that its windows cover, in kernel
+// order.
 template <class Visit>
 void for_each_window_row(const WindowGeometry& g, Visit visit) {
   const size_t outer = g.last();
@@ -100,8 +102,8 @@ void for_each_window_row(const WindowGeometry& g, Visit visit) {
   }
 }
 
-// Neighbouring windows of one row and the elements that one tap of them sees: output + i and input + i * step for i in
-// [0, count), all inside the input.
+// Neighbouring windows of one row and the elements that one tap of them sees: output + i and input + i * step
+// for i in [0, count), all inside the input.
 struct TapRun {
   int64_t kernel = 0;
   int64_t input = 0;
