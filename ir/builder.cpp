@@ -98,7 +98,11 @@ namespace {
 
 // A graph that holds nothing but the decomposition of one op on inputs of the given types.
 struct Scratch {
-  Graph graph{"decomposition"};
+  // Fresh symbols are to be fresh in the graph of the node as well; null where extents are integers.
+  explicit Scratch(Symbols* symbols)
+      : graph("decomposition", symbols ? std::shared_ptr<Symbols>(std::shared_ptr<void>(), symbols) : nullptr) {}
+
+  Graph graph;
   std::vector<Value*> operands;
   std::vector<Value*> results;
 
@@ -127,7 +131,7 @@ struct Scratch {
 Status infer_by_decomposition(InferContext& context) {
   std::vector<const Type*> types;
   for (size_t i = 0; i < context.operand_count(); ++i) types.push_back(context.has(i) ? &context.type(i) : nullptr);
-  Scratch scratch;
+  Scratch scratch(&context.symbols());
   // Only small constants matter to inference: axes, shapes, modes.
   constexpr int64_t kSmall = 4096;
   auto constant = [&](size_t i) -> const Tensor* {
@@ -151,7 +155,7 @@ Status eval_by_decomposition(EvalContext& context) {
     types[i] = context.datum(i).type();
     type_pointers[i] = &types[i];
   }
-  Scratch scratch;
+  Scratch scratch(nullptr);
   auto constant = [&](size_t i) -> const Tensor* {
     return context.datum(i).is_tensor() ? &context.tensor(i) : nullptr;
   };

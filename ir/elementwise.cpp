@@ -1,6 +1,7 @@
 #include "ir/elementwise.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "ir/dim_scalar.h"
 #include "ir/ops/ops.h"
@@ -49,8 +50,19 @@ Status check_types(const InferContext& context, const std::vector<size_t>& prese
   return {};
 }
 
-Status infer_contents(InferContext& context, const ScalarExpr& body, const std::vector<size_t>& present, const Shape& shape) {
-  if (shape.size() > 1 || !is_static(shape)) return {};
+// Whether `value` is a number of the integer type, so that arithmetic of unbounded dimensions gave what the type does.
+bool fits(const Dim& value, DType dtype) {
+  if (dtype == DType::kI64) return true;
+  if (!value.is_constant()) return dtype == DType::kI32;
+  int64_t number = value.constant(), bits = element_bits(dtype);
+  if (dtype == DType::kU64) return number >= 0;
+  if (is_unsigned_int(dtype)) return number >= 0 && number < (int64_t{1} << bits);
+  return number >= -(int64_t{1} << (bits - 1)) && number < (int64_t{1} << (bits - 1));
+}
+
+Status infer_contents(InferContext& context, const ScalarExpr& body, const std::vector<size_t>& present, DType dtype,
+                      const Shape& shape) {
+  if (shape.size() > 1 || !is_static(shape) || !(is_int(dtype) || dtype == DType::kBool)) return {};
   std::vector<std::vector<Dim>> operands;
   for (size_t i : present) {
     std::optional<std::vector<Dim>> contents = context.contents(i);
@@ -63,7 +75,7 @@ Status infer_contents(InferContext& context, const ScalarExpr& body, const std::
     std::vector<Dim> arguments;
     for (const auto& operand : operands) arguments.push_back(operand[operand.size() == 1 ? 0 : element]);
     std::optional<Dim> value = evaluate_over_dims(body, arguments);
-    if (!value) return {};
+    if (!value || (is_int(dtype) && !fits(*value, dtype))) return {};
     result.push_back(std::move(*value));
   }
   context.set_contents(0, std::move(result));
@@ -118,6 +130,12 @@ Status eval_strings(const ScalarExpr& body, std::span<const Datum> operands, Ten
   return {};
 }
 
+void mark_operands(const ScalarExpr& expr, std::vector<bool>& used, std::unordered_set<const ScalarNode*>& seen) {
+  if (!seen.insert(expr.node()).second) return;
+  if (expr->op == ScalarOp::kArg) used[static_cast<size_t>(expr->index)] = true;
+  for (const ScalarExpr& arg : expr->args) mark_operands(arg, used, seen);
+}
+
 Status infer_map(InferContext& context) { return infer_elementwise(context); }
 Status eval_map(EvalContext& context) { return eval_elementwise(context); }
 
@@ -131,6 +149,11 @@ constinit const StructuredOp ops::Map = {
 
 Status infer_elementwise(InferContext& context) {
   std::vector<size_t> present = present_operands(context);
+  // A body over n operands is n operators tall, and the functions that walk it recur.
+  constexpr size_t kMostOperands = 1024;
+  if (present.size() > kMostOperands) {
+    return unsupported(fmt::format("{} inputs, at most {} can be combined", present.size(), kMostOperands));
+  }
   TRY(check_types(context, present));
   ScalarExpr body = body_for(context);
   if (operand_count(body) > static_cast<int>(present.size())) {
@@ -142,9 +165,8 @@ Status infer_elementwise(InferContext& context) {
     dtypes.push_back(context.dtype(i));
     all_known &= context.dtype(i) != DType::kUndefined;
   }
-  bool strings = std::any_of(dtypes.begin(), dtypes.end(), [](DType t) { return !is_float(t) && !is_int(t) && t != DType::kBool; });
-  DType dtype = DType::kUndefined;
-  if (all_known || strings) dtype = TRY(result_type(body, dtypes));
+  // An operand of unknown type counts as a literal, which fits everything.
+  DType dtype = TRY(result_type(body, dtypes));
   if (all_known && dtype == DType::kUndefined) dtype = DType::kF32;  // literals only
   std::optional<Shape> shape = Shape{};
   for (size_t i : present) {
@@ -152,7 +174,7 @@ Status infer_elementwise(InferContext& context) {
     if (operand == nullptr) shape.reset();
     else if (shape) shape = TRY(broadcast_shapes(*shape, *operand));
   }
-  if (shape) TRY(infer_contents(context, body, present, *shape));
+  if (shape) TRY(infer_contents(context, body, present, dtype, *shape));
   context.set_tensor(0, dtype, std::move(shape));
   return {};
 }
@@ -174,16 +196,36 @@ Status eval_elementwise(EvalContext& context) {
   return {};
 }
 
+// `body` over just those operands that occur in it, as one node.
+static Value* map_over_used(GraphBuilder& b, const ScalarExpr& body, const std::vector<Value*>& operands) {
+  if (body->op == ScalarOp::kArg) return operands[static_cast<size_t>(body->index)];
+  std::vector<bool> used(operands.size(), false);
+  std::unordered_set<const ScalarNode*> seen;
+  mark_operands(body, used, seen);
+  std::vector<Value*> kept;
+  std::vector<ScalarExpr> renumbered(operands.size());
+  for (size_t i = 0; i < operands.size(); ++i) {
+    if (!used[i]) continue;
+    renumbered[i] = ScalarExpr::arg(static_cast<int>(kept.size()));
+    kept.push_back(operands[i]);
+  }
+  return b.map(substitute(body, renumbered), std::move(kept));
+}
+
 Status elementwise_vjp(VjpContext& context) {
   const Node& node = context.node();
   std::vector<Value*> operands;
   std::vector<size_t> positions;
   std::vector<ScalarExpr> args;
   for (size_t i = 0; i < node.inputs().size(); ++i) {
-    bool present = node.input(i) != nullptr;
-    args.push_back(present ? ScalarExpr::arg(static_cast<int>(operands.size())) : ScalarExpr());
-    if (!present) continue;
-    operands.push_back(node.input(i));
+    Value* operand = node.input(i);
+    args.push_back(operand ? ScalarExpr::arg(static_cast<int>(operands.size())) : ScalarExpr());
+    if (operand == nullptr) continue;
+    // The exponent of Pow has a type of its own; derivatives mix it with the base.
+    DType dtype = operand->type.dtype, result = node.output()->type.dtype;
+    bool mixes = node.op().body && dtype != result && (is_float(dtype) || is_int(dtype)) && is_float(result);
+    if (mixes) args.back() = cast(args.back(), result);
+    operands.push_back(operand);
     positions.push_back(i);
   }
   ScalarExpr body = node.op().body ? node.op().body({args, node.attrs}) : node.attrs.scalar("body");
@@ -194,8 +236,8 @@ Status elementwise_vjp(VjpContext& context) {
     if (!context.wants(positions[k])) continue;
     ScalarExpr partial = derivative(body, static_cast<int>(k), upstream);
     if (partial->op == ScalarOp::kNumber && partial->number == 0) continue;
-    Value* full = context.b.map(partial, with_gradient);
     if (!operands[k]->type.shape) return unsupported("the rank of an operand is not known");
+    Value* full = context.b.cast(map_over_used(context.b, partial, with_gradient), operands[k]->type.dtype);
     context.set(positions[k], context.b.sum_to(full, *operands[k]->type.shape));
   }
   return {};

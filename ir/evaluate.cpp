@@ -61,6 +61,20 @@ Status check_input(const Value& input, const Datum& given) {
   return {};
 }
 
+Status check_states(const Graph& graph, std::span<const Tensor> states) {
+  if (states.empty()) return {};
+  if (states.size() != graph.states.size()) {
+    return invalid_input(fmt::format("{} states are given, the model has {}", states.size(), graph.states.size()));
+  }
+  for (size_t i = 0; i < states.size(); ++i) {
+    const State& state = graph.states[i];
+    Type given = Type::tensor(states[i].dtype(), to_shape(states[i].extents()));
+    if (merge_types(state.in->type, given).ok()) continue;
+    return invalid_input(fmt::format("state '{}' is {}, the model takes {}", state.name, to_string(given), to_string(state.in->type)));
+  }
+  return {};
+}
+
 // Runs nodes in order. A Run of a subgraph shares seed counter, limits and symbols with its parent.
 class Run : public EvalServices {
  public:
@@ -68,6 +82,9 @@ class Run : public EvalServices {
 
   Result<std::vector<Datum>> run(const Graph& graph, std::vector<Datum> inputs) override {
     if (depth_ >= options_.limits.nesting) return invalid_model(fmt::format("subgraphs nest deeper than {}", options_.limits.nesting));
+    for (size_t i = 0; i < inputs.size() && i < graph.inputs().size(); ++i) {
+      bind_symbols_of(graph.inputs()[i]->type, inputs[i]);
+    }
     ++depth_;
     Result<std::vector<Datum>> result = run_graph(graph, std::move(inputs), {}, nullptr);
     --depth_;
@@ -87,6 +104,7 @@ class Run : public EvalServices {
     for (const auto& node : graph.nodes()) TRY(step(*node, values, remaining));
     std::vector<Datum> outputs;
     for (const GraphOutput& output : graph.outputs) outputs.push_back(values.at(output.value));
+    for (const auto& [value, datum] : values) live_bytes_ -= counted_bytes(value, datum);
     if (state_outputs) {
       for (size_t i = 0; i < graph.states.size(); ++i) {
         const State& state = graph.states[i];
@@ -120,18 +138,25 @@ class Run : public EvalServices {
     return counts;
   }
 
+  void bind_symbols_of(const Type& type, const Datum& datum) {
+    if (!datum.is_tensor() || !type.shape || type.rank() != datum.tensor().rank()) return;
+    for (size_t axis = 0; axis < type.shape->size(); ++axis) {
+      std::optional<std::string> symbol = (*type.shape)[axis].symbol_name();
+      if (symbol) symbols_.insert_or_assign(*symbol, datum.tensor().extent(static_cast<int64_t>(axis)));
+    }
+  }
+
   // Symbols bound by this node's results: data-dependent extents that later Dims nodes may name.
   void bind_results(const Node& node, std::span<const Datum> results) {
     for (size_t i = 0; i < results.size(); ++i) {
-      const Value* output = node.output(i);
-      if (output == nullptr || !results[i].is_tensor() || !output->type.shape) continue;
-      const Shape& shape = *output->type.shape;
-      if (static_cast<int64_t>(shape.size()) != results[i].tensor().rank()) continue;
-      for (size_t axis = 0; axis < shape.size(); ++axis) {
-        std::optional<std::string> symbol = shape[axis].symbol_name();
-        if (symbol) symbols_.insert_or_assign(*symbol, results[i].tensor().extent(static_cast<int64_t>(axis)));
-      }
+      if (const Value* output = node.output(i)) bind_symbols_of(output->type, results[i]);
     }
+  }
+
+  // Bytes of a value that the run made; operands and constants are there anyway.
+  static int64_t counted_bytes(const Value* value, const Datum& datum) {
+    bool counted = value->producer() && value->producer()->op().name != "Constant";
+    return counted ? datum.bytes() : 0;
   }
 
   Status step(const Node& node, Environment& values, std::unordered_map<const Value*, int64_t>& remaining) {
@@ -154,12 +179,10 @@ class Run : public EvalServices {
   }
 
   Status keep(const Node& node, const Value* output, Datum result, Environment& values) {
-    if (node.op().name != "Constant") {
-      live_bytes_ += result.bytes();
-      if (live_bytes_ > options_.limits.live_bytes) {
-        return invalid_input(fmt::format("{}{} bytes of tensors are alive, the limit is {}", describe(node), live_bytes_,
-                                         options_.limits.live_bytes));
-      }
+    live_bytes_ += counted_bytes(output, result);
+    if (live_bytes_ > options_.limits.live_bytes) {
+      return invalid_input(fmt::format("{}{} bytes of tensors are alive, the limit is {}", describe(node), live_bytes_,
+                                       options_.limits.live_bytes));
     }
     values[output] = std::move(result);
     return {};
@@ -168,8 +191,7 @@ class Run : public EvalServices {
   void release(const Value* value, Environment& values) {
     auto entry = values.find(value);
     if (entry == values.end()) return;
-    bool counted = value->producer() && value->producer()->op().name != "Constant";
-    if (counted) live_bytes_ -= entry->second.bytes();
+    live_bytes_ -= counted_bytes(value, entry->second);
     values.erase(entry);
   }
 
@@ -200,6 +222,7 @@ Result<EvaluateResult> evaluate(const Graph& graph, std::vector<Datum> inputs, c
     return invalid_input(fmt::format("{} inputs are given, the model takes {}", inputs.size(), graph.inputs().size()));
   }
   for (size_t i = 0; i < inputs.size(); ++i) TRY(check_input(*graph.inputs()[i], inputs[i]));
+  TRY(check_states(graph, states));
   SymbolValues symbols = TRY(bind_symbols(graph, inputs));
   Run run(options, std::move(symbols));
   EvaluateResult result;

@@ -28,9 +28,9 @@ Graph::Graph(std::string graph_name, std::shared_ptr<Symbols> shared_symbols)
       symbols_(shared_symbols ? std::move(shared_symbols) : std::make_shared<Symbols>()) {}
 
 std::string Graph::unique_name(const std::string& wanted) {
-  const std::string& base = wanted.empty() ? std::string("v") : wanted;
-  auto [entry, is_new] = names_.try_emplace(base, 1);
-  if (is_new && !wanted.empty()) return base;
+  auto [entry, is_new] = names_.try_emplace(wanted, 1);  // "" holds the counter of nameless values
+  if (is_new && !wanted.empty()) return wanted;
+  std::string_view base = wanted.empty() ? std::string_view("v") : std::string_view(wanted);
   while (true) {
     std::string candidate = fmt::format("{}_{}", base, entry->second++);
     if (names_.try_emplace(candidate, 1).second) return candidate;

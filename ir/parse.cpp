@@ -2,7 +2,7 @@
 
 #include <cctype>
 #include <charconv>
-#include <cmath>
+#include <limits>
 #include <unordered_map>
 
 #include "ir/infer.h"
@@ -48,6 +48,11 @@ class Lexer {
   Status expect(std::string_view token) {
     if (!eat(token)) return error(fmt::format("expected '{}'", token));
     return {};
+  }
+
+  bool at_end() {
+    skip_space();
+    return at_ >= text_.size();
   }
 
   // Letters, digits, '_' and `more`.
@@ -97,6 +102,10 @@ class Lexer {
     bool in_quotes = false;
     while (at_ < text_.size()) {
       char c = text_[at_];
+      if (c == '\\' && in_quotes && at_ + 1 < text_.size()) {
+        at_ += 2;
+        continue;
+      }
       if (c == '"') in_quotes = !in_quotes;
       if (!in_quotes && (c == '[' || c == '(')) ++depth;
       if (!in_quotes && (c == ']' || c == ')') && --depth < 0) break;
@@ -135,11 +144,14 @@ class GraphParser {
   }
 
  private:
+  // Sets is_absent_ for "%_"; a value may be called "_" all the same, and stands in quotes then.
   Result<std::string> parse_name() {
     TRY(lexer_.expect("%"));
+    is_absent_ = false;
     if (lexer_.at("\"")) return lexer_.quoted();
     std::string_view name = lexer_.word("./:-");
     if (name.empty()) return lexer_.error("expected a name");
+    is_absent_ = name == "_";
     return std::string(name);
   }
 
@@ -204,8 +216,11 @@ class GraphParser {
   Status parse_node() {
     std::vector<std::string> names;
     std::vector<std::optional<Type>> types;
+    std::vector<bool> absent;
     do {
       names.push_back(TRY(parse_defined_name()));
+      absent.push_back(is_absent_);
+      if (is_absent_) names.back().clear();
       types.emplace_back();
       if (has_type_) types.back() = TRY(parse_type_here());
     } while (lexer_.eat(","));
@@ -219,21 +234,31 @@ class GraphParser {
     if (lexer_.at("\"")) node->name = TRY(lexer_.quoted());
     Status inferred = infer_node(*node);
     if (!inferred.ok()) return lexer_.error(inferred.error().message);
-    for (size_t i = 0; i < names.size(); ++i) TRY(finish_output(node, i, names[i], types[i]));
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (absent[i]) graph_->drop_output(node, i);
+      else TRY(finish_output(node, i, names[i], types[i]));
+    }
     return {};
   }
 
   Status finish_output(Node* node, size_t i, const std::string& name, const std::optional<Type>& type) {
-    if (name == "_") {
-      graph_->drop_output(node, i);
-      return {};
-    }
+    if (node->output(i)->name != name) return lexer_.error(fmt::format("%{} is defined twice", name));
     if (type) {
       Result<Type> merged = merge_types(node->output(i)->type, *type);
       if (!merged.ok()) return lexer_.error(fmt::format("%{}: {}", name, merged.error().message));
       node->output(i)->type = *type;
+      reserve_symbols(*type);
     }
     return define(name, node->output(i));
+  }
+
+  // Symbols that the text gives where inference finds others.
+  void reserve_symbols(const Type& type) {
+    std::vector<std::string> symbols;
+    if (type.shape) {
+      for (const Dim& dim : *type.shape) dim.collect_symbols(symbols);
+    }
+    for (const std::string& symbol : symbols) graph_->symbols()->reserve(symbol);
   }
 
   Result<std::vector<Value*>> parse_operands() {
@@ -242,7 +267,7 @@ class GraphParser {
     while (!lexer_.eat(")")) {
       if (!operands.empty()) TRY(lexer_.expect(","));
       std::string name = TRY(parse_name());
-      operands.push_back(name == "_" ? nullptr : TRY(find(name)));
+      operands.push_back(is_absent_ ? nullptr : TRY(find(name)));
     }
     return operands;
   }
@@ -267,11 +292,11 @@ class GraphParser {
   Result<Attr> parse_attr(AttrKind kind) {
     switch (kind) {
       case AttrKind::kInt: return Attr(TRY(parse_integer()));
-      case AttrKind::kFloat: return Attr(static_cast<float>(TRY(parse_real())));
+      case AttrKind::kFloat: return Attr(TRY(parse_real<float>()));
       case AttrKind::kString: return Attr(TRY(lexer_.quoted()));
       case AttrKind::kInts: return Attr(TRY(parse_list<int64_t>([&] { return parse_integer(); })));
       case AttrKind::kFloats:
-        return Attr(TRY(parse_list<float>([&]() -> Result<float> { return static_cast<float>(TRY(parse_real())); })));
+        return Attr(TRY(parse_list<float>([&] { return parse_real<float>(); })));
       case AttrKind::kStrings: return Attr(TRY(parse_list<std::string>([&] { return lexer_.quoted(); })));
       case AttrKind::kTensor: return Attr(TRY(parse_tensor()));
       case AttrKind::kTensors: return Attr(TRY(parse_tensors()));
@@ -321,24 +346,31 @@ class GraphParser {
     return tensors;
   }
 
-  Result<int64_t> parse_integer() {
-    std::string_view text = lexer_.word("-");
-    int64_t value = 0;
+  Result<int64_t> parse_integer() { return parse_integer_of<int64_t>(); }
+
+  // In the type that it becomes: rounding through f64 would round twice.
+  template <class T = double>
+  Result<T> parse_real() {
+    std::string_view text = lexer_.word("-+.");
+    if (text == "nan") return std::numeric_limits<T>::quiet_NaN();
+    if (text == "inf") return std::numeric_limits<T>::infinity();
+    if (text == "-inf") return -std::numeric_limits<T>::infinity();
+    T value = 0;
     auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || parsed.ptr != text.data() + text.size() || parsed.ec != std::errc()) {
-      return lexer_.error("expected an integer");
-    }
+    bool whole = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
+    if (text.empty() || !whole) return lexer_.error(fmt::format("expected a number, got '{}'", text));
     return value;
   }
 
-  Result<double> parse_real() {
-    std::string_view text = lexer_.word("-+.");
-    if (text == "nan") return std::nan("");
-    if (text == "inf") return HUGE_VAL;
-    if (text == "-inf") return -HUGE_VAL;
-    double value = 0;
+  template <class T>
+  Result<T> parse_integer_of() {
+    std::string_view text = lexer_.word("-");
+    T value = 0;
     auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || parsed.ptr != text.data() + text.size()) return lexer_.error("expected a number");
+    bool whole = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
+    if (text.empty() || !whole) {
+      return lexer_.error(fmt::format("expected an integer of {} bits, got '{}'", sizeof(T) * 8, text));
+    }
     return value;
   }
 
@@ -349,23 +381,17 @@ class GraphParser {
       if (lexer_.eat("true")) return true;
       TRY(lexer_.expect("false"));
       return false;
-    } else if constexpr (std::is_same_v<T, uint64_t>) {
-      std::string_view text = lexer_.word();
-      uint64_t value = 0;
-      auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-      if (text.empty() || parsed.ptr != text.data() + text.size()) return lexer_.error("expected an integer");
-      return value;
-    } else if constexpr (std::is_integral_v<T>) return static_cast<T>(TRY(parse_integer()));
-    else if constexpr (std::is_floating_point_v<T>) return static_cast<T>(TRY(parse_real()));
+    } else if constexpr (std::is_integral_v<T>) return parse_integer_of<T>();
+    else if constexpr (std::is_floating_point_v<T>) return parse_real<T>();
     else if constexpr (requires(T t) { t.real(); }) {
       TRY(lexer_.expect("("));
-      double real = TRY(parse_real());
+      using Part = typename T::value_type;
+      Part real = TRY(parse_real<Part>());
       TRY(lexer_.expect(","));
-      double imaginary = TRY(parse_real());
+      Part imaginary = TRY(parse_real<Part>());
       TRY(lexer_.expect(")"));
-      using Part = decltype(T().real());
-      return T(static_cast<Part>(real), static_cast<Part>(imaginary));
-    } else if constexpr (requires(T t) { t.bits; }) return T(static_cast<float>(TRY(parse_real())));
+      return T(real, imaginary);
+    } else if constexpr (requires(T t) { t.bits; }) return T(TRY(parse_real<float>()));
     else return T(TRY(parse_integer()));
   }
 
@@ -408,6 +434,7 @@ class GraphParser {
   std::unordered_map<std::string, Value*> values_;
   std::vector<std::pair<size_t, std::string>> state_outs_;
   bool has_type_ = false;
+  bool is_absent_ = false;
 };
 
 }  // namespace
@@ -415,8 +442,7 @@ class GraphParser {
 Result<std::unique_ptr<Graph>> parse_graph(std::string_view text) {
   Lexer lexer(text);
   std::unique_ptr<Graph> graph = TRY(GraphParser(lexer, 0).parse(nullptr));
-  lexer.skip_space();
-  if (!lexer.at("") || !lexer.word("{}()%=").empty()) return lexer.error("expected the end");
+  if (!lexer.at_end()) return lexer.error("expected the end");
   return graph;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace gannet {
 
@@ -121,9 +122,26 @@ bool same_expression(const ScalarExpr& a, const ScalarExpr& b) {
   return std::equal(a->args.begin(), a->args.end(), b->args.begin(), same_expression);
 }
 
+static void post_order(const ScalarExpr& expr, std::vector<ScalarExpr>& order,
+                       std::unordered_set<const ScalarNode*>& seen) {
+  if (!seen.insert(expr.node()).second) return;
+  for (const ScalarExpr& arg : expr->args) post_order(arg, order, seen);
+  order.push_back(expr);
+}
+
+// Each shared part once, operands before what uses them.
+static std::vector<ScalarExpr> parts_of(const ScalarExpr& expr) {
+  std::vector<ScalarExpr> order;
+  std::unordered_set<const ScalarNode*> seen;
+  post_order(expr, order, seen);
+  return order;
+}
+
 int operand_count(const ScalarExpr& expr) {
-  int count = expr->op == ScalarOp::kArg ? expr->index + 1 : 0;
-  for (const ScalarExpr& arg : expr->args) count = std::max(count, operand_count(arg));
+  int count = 0;
+  for (const ScalarExpr& part : parts_of(expr)) {
+    if (part->op == ScalarOp::kArg) count = std::max(count, part->index + 1);
+  }
   return count;
 }
 
@@ -163,7 +181,10 @@ bool is_arithmetic(DType t) { return is_float(t) || (is_int(t) && element_bits(t
 Result<DType> type_by_rule(ScalarOp op, std::span<const DType> args) {
   DType joint = args[0];
   ScalarRule rule = rule_of(op);
-  if (rule != ScalarRule::kPower) {
+  if (rule == ScalarRule::kPower) {
+    if (!is_arithmetic(args[1])) return wrong_type(op, "numeric", args[1]);
+    if (joint == DType::kUndefined) joint = args[1];
+  } else {
     for (DType arg : args) joint = TRY(unify(op, joint, arg));
   }
   switch (rule) {
@@ -175,11 +196,11 @@ Result<DType> type_by_rule(ScalarOp op, std::span<const DType> args) {
       if (!is_float(joint) && joint != DType::kUndefined) return wrong_type(op, "floating point", joint);
       return joint;
     case ScalarRule::kInteger:
-      if (!is_int(joint) || !is_arithmetic(joint)) return wrong_type(op, "integer", joint);
+      if (is_float(joint) || !is_arithmetic(joint)) return wrong_type(op, "integer", joint);
       return joint;
     case ScalarRule::kLogical:
-      if (joint != DType::kBool) return wrong_type(op, "bool", joint);
-      return joint;
+      if (joint != DType::kBool && joint != DType::kUndefined) return wrong_type(op, "bool", joint);
+      return DType::kBool;
     case ScalarRule::kCompare:
       return DType::kBool;
   }
@@ -200,7 +221,7 @@ class Typing {
     DType type = DType::kUndefined;
     if (expr->op == ScalarOp::kCast) type = expr->dtype;
     else if (expr->op == ScalarOp::kSelect) {
-      if (args[0] != DType::kBool) return wrong_type(expr->op, "bool", args[0]);
+      if (args[0] != DType::kBool && args[0] != DType::kUndefined) return wrong_type(expr->op, "bool", args[0]);
       type = TRY(unify(expr->op, args[1], args[2]));
     } else {
       type = TRY(type_by_rule(expr->op, args));
@@ -256,23 +277,22 @@ std::vector<ScalarExpr> partials(const ScalarExpr& r, const ScalarExpr& g) {
   return {};
 }
 
-void post_order(const ScalarExpr& expr, std::vector<ScalarExpr>& order, std::unordered_map<const ScalarNode*, bool>& seen) {
-  if (!seen.emplace(expr.node(), true).second) return;
-  for (const ScalarExpr& arg : expr->args) post_order(arg, order, seen);
-  order.push_back(expr);
-}
-
-bool depends_on(const ScalarExpr& expr, int operand) {
-  if (expr->op == ScalarOp::kArg) return expr->index == operand;
-  return std::any_of(expr->args.begin(), expr->args.end(), [&](const ScalarExpr& arg) { return depends_on(arg, operand); });
+// Those of `parts` (in the order of parts_of) in which `operand` occurs.
+std::unordered_set<const ScalarNode*> parts_with(const std::vector<ScalarExpr>& parts, int operand) {
+  std::unordered_set<const ScalarNode*> dependent;
+  for (const ScalarExpr& part : parts) {
+    bool depends = part->op == ScalarOp::kArg && part->index == operand;
+    for (const ScalarExpr& arg : part->args) depends |= dependent.contains(arg.node());
+    if (depends) dependent.insert(part.node());
+  }
+  return dependent;
 }
 
 }  // namespace
 
 ScalarExpr derivative(const ScalarExpr& expr, int operand, const ScalarExpr& upstream) {
-  std::vector<ScalarExpr> order;
-  std::unordered_map<const ScalarNode*, bool> seen;
-  post_order(expr, order, seen);
+  std::vector<ScalarExpr> order = parts_of(expr);
+  std::unordered_set<const ScalarNode*> dependent = parts_with(order, operand);
   std::unordered_map<const ScalarNode*, ScalarExpr> adjoint;
   adjoint[expr.node()] = upstream;
   ScalarExpr result = 0.0;
@@ -281,10 +301,10 @@ ScalarExpr derivative(const ScalarExpr& expr, int operand, const ScalarExpr& ups
     auto g = adjoint.find(node.node());
     if (g == adjoint.end()) continue;
     if (node->op == ScalarOp::kArg && node->index == operand) result = plus(result, g->second);
-    if (node->args.empty() || !depends_on(node, operand)) continue;
+    if (node->args.empty() || !dependent.contains(node.node())) continue;
     std::vector<ScalarExpr> parts = partials(node, g->second);
     for (size_t i = 0; i < parts.size(); ++i) {
-      if (parts[i].empty() || !depends_on(node->args[i], operand)) continue;
+      if (parts[i].empty() || !dependent.contains(node->args[i].node())) continue;
       auto [entry, is_new] = adjoint.try_emplace(node->args[i].node(), parts[i]);
       if (!is_new) entry->second = plus(entry->second, parts[i]);
     }

@@ -102,9 +102,9 @@ class Compiler {
     size_t first_typed = expr->op == ScalarOp::kSelect ? 1 : 0;
     DType joint = DType::kUndefined;
     for (size_t i = first_typed; i < expr->args.size() && joint == DType::kUndefined; ++i) {
-      if (expr->op == ScalarOp::kPow && i == 1) break;
       joint = TRY(type_of(expr->args[i]));
     }
+    if (joint == DType::kUndefined && rule_of(expr->op) == ScalarRule::kLogical) joint = DType::kBool;
     if (joint == DType::kUndefined) joint = imposed == DType::kUndefined ? DType::kF64 : imposed;
     DType result = TRY(type_of(expr));
     Instruction instruction{expr->op, joint, result == DType::kUndefined ? joint : result, {}, {}, 0};
@@ -256,6 +256,19 @@ void run_instruction(const Instruction& code, int64_t n, Registers& registers, s
   }
 }
 
+// Whether there is a loop for the types of this instruction.
+bool can_run(const Instruction& code) {
+  if (code.op == ScalarOp::kArg || code.op == ScalarOp::kSelect) return code.operand_type != DType::kString;
+  auto has_loop = [](DType dtype) { return visit_compute(dtype, [](auto) {}); };
+  if (!has_loop(code.operand_type) || !has_loop(code.result_type)) return false;
+  switch (rule_of(code.op)) {
+    case ScalarRule::kFloat: return is_float(code.operand_type);
+    case ScalarRule::kInteger: return is_int(code.operand_type);
+    case ScalarRule::kLogical: return code.operand_type == DType::kBool;
+    default: return true;
+  }
+}
+
 // Reads blocks of an operand as if it had the result's shape.
 class Reader {
  public:
@@ -363,10 +376,7 @@ Status evaluate_scalar(const ScalarExpr& body, std::span<const Tensor> operands,
   Program program;
   int last = TRY(Compiler(types, program).compile(body, compute_type(result.dtype())));
   for (const Instruction& code : program.code) {
-    bool opaque = code.op == ScalarOp::kArg || code.op == ScalarOp::kSelect;
-    if (!opaque && !visit_compute(code.operand_type, [](auto) {})) {
-      return unsupported(fmt::format("{} of {}", name_of(code.op), name_of(code.operand_type)));
-    }
+    if (!can_run(code)) return unsupported(fmt::format("{} of {}", name_of(code.op), name_of(code.operand_type)));
   }
   Registers registers;
   registers.blocks.resize(program.code.size());

@@ -92,9 +92,9 @@ T stable_softplus(T x) {
   return maximum(x, T(0)) + std::log1p(std::exp(-std::fabs(x)));
 }
 // Exact for integer exponents of integers; otherwise through f64.
-template <class T>
-T integer_power(T base, int64_t exponent) {
-  if (exponent < 0) {
+template <class T, class U>
+T integer_power(T base, U exponent) {
+  if (exponent < U(0)) {
     if (base == 1) return 1;
     if constexpr (std::is_signed_v<T>) {
       if (base == T(-1)) return exponent % 2 ? T(-1) : T(1);
@@ -102,7 +102,7 @@ T integer_power(T base, int64_t exponent) {
     return 0;
   }
   T result = 1;
-  for (; exponent > 0; exponent >>= 1) {
+  for (; exponent > U(0); exponent = static_cast<U>(exponent >> 1)) {
     if (exponent & 1) result = wrap_mul(result, base);
     base = wrap_mul(base, base);
   }
@@ -115,12 +115,12 @@ T power(T x, U y) {
     if (y == U(2)) return x * x;
     return static_cast<T>(std::pow(x, static_cast<T>(y)));
   } else if constexpr (kIsInteger<U>) {
-    return integer_power(x, static_cast<int64_t>(y));
+    return integer_power(x, y);
   } else {
     double r = std::pow(static_cast<double>(x), static_cast<double>(y));
     constexpr double kLow = static_cast<double>(std::numeric_limits<T>::lowest());
-    constexpr double kHigh = static_cast<double>(std::numeric_limits<T>::max());
-    return r >= kLow && r < kHigh ? static_cast<T>(r) : T(0);
+    constexpr double kPastHighest = static_cast<double>(std::numeric_limits<T>::max() / 2 + 1) * 2;
+    return r >= kLow && r < kPastHighest ? static_cast<T>(r) : T(0);
   }
 }
 template <class T>

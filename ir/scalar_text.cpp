@@ -1,7 +1,9 @@
 // The text of scalar expressions: infix + - * / < <= == != && ||, unary - and !, functions by name, x0, x1, ... for
 // operands, cast(x0, f32). Parentheses are printed only where precedence asks for them.
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <unordered_map>
 
 #include "ir/scalar.h"
 
@@ -34,7 +36,8 @@ std::string number_text(const ScalarNode& node) {
   if (std::isnan(node.number)) return "nan";
   if (std::isinf(node.number)) return node.number > 0 ? "inf" : "-inf";
   std::string text = fmt::format("{}", node.number);
-  return text == "-0" ? "-0.0" : text;
+  bool looks_integer = text.find_first_of(".e") == std::string::npos;
+  return looks_integer ? text + ".0" : text;
 }
 
 std::string print(const ScalarExpr& expr, int context) {
@@ -47,6 +50,9 @@ std::string print(const ScalarExpr& expr, int context) {
     std::string text = fmt::format("{} {} {}", print(expr->args[0], infix->precedence), infix->symbol,
                                    print(expr->args[1], infix->precedence + 1));
     return infix->precedence < context ? "(" + text + ")" : text;
+  }
+  if (expr->op == ScalarOp::kNeg && expr->args[0]->op == ScalarOp::kNumber) {
+    return "-(" + print(expr->args[0], 0) + ")";  // "-1" is a number
   }
   if (expr->op == ScalarOp::kNeg || expr->op == ScalarOp::kNot) {
     return (expr->op == ScalarOp::kNeg ? "-" : "!") + print(expr->args[0], kUnaryPrecedence + 1);
@@ -69,7 +75,19 @@ class Parser {
   }
 
  private:
-  static constexpr int kDeepest = 200;
+  static constexpr int kDeepest = 200;    // parentheses and calls
+  static constexpr int kTallest = 1024;   // operators along a path of the expression, a long sum included
+
+  // The functions that walk expressions recur, so their height is bounded.
+  Result<ScalarExpr> make(ScalarOp op, std::vector<ScalarExpr> args, DType dtype = DType::kUndefined) {
+    int height = 0;
+    for (const ScalarExpr& arg : args) height = std::max(height, heights_[arg.node()]);
+    if (++height > kTallest) return error("fewer operators in a row");
+    ScalarExpr expr = ScalarExpr::make(op, std::move(args), dtype);
+    heights_[expr.node()] = height;
+    kept_.push_back(expr);
+    return expr;
+  }
 
   Error error(std::string_view wanted) const {
     return invalid_input(fmt::format("scalar expression '{}': expected {} at column {}", text_, wanted, at_ + 1));
@@ -102,7 +120,7 @@ class Parser {
     ScalarExpr left = TRY(parse_unary());
     while (const Infix* infix = eat_infix(least)) {
       ScalarExpr right = TRY(parse_infix(infix->precedence + 1));
-      left = ScalarExpr::make(infix->op, {left, right});
+      left = TRY(make(infix->op, {left, right}));
     }
     --depth_;
     return left;
@@ -119,8 +137,8 @@ class Parser {
   }
 
   Result<ScalarExpr> parse_operand() {
-    if (eat("-")) return -TRY(parse_unary());
-    if (eat("!")) return !TRY(parse_unary());
+    if (eat("-")) return make(ScalarOp::kNeg, {TRY(parse_unary())});
+    if (eat("!")) return make(ScalarOp::kNot, {TRY(parse_unary())});
     if (eat("(")) {
       ScalarExpr inner = TRY(parse_infix(1));
       if (!eat(")")) return error("')'");
@@ -159,7 +177,8 @@ class Parser {
     if (name.size() > 1 && name[0] == 'x' && std::isdigit(static_cast<unsigned char>(name[1]))) {
       auto parsed = std::from_chars(name.data() + 1, name.data() + name.size(), index);
       constexpr int kMostOperands = 1 << 16;
-      if (parsed.ptr != name.data() + name.size() || index > kMostOperands) return error("an operand such as x0");
+      bool whole = parsed.ec == std::errc() && parsed.ptr == name.data() + name.size();
+      if (!whole || index > kMostOperands) return error("an operand such as x0");
       return ScalarExpr::arg(index);
     }
     ScalarOp op;
@@ -178,12 +197,14 @@ class Parser {
       dtype = *named;
     }
     if (!eat(")")) return error("')'");
-    return ScalarExpr::make(op, std::move(args), dtype);
+    return make(op, std::move(args), dtype);
   }
 
   std::string_view text_;
   size_t at_ = 0;
   int depth_ = 0;
+  std::unordered_map<const ScalarNode*, int> heights_;  // 0 for what is not here
+  std::vector<ScalarExpr> kept_;                        // so that no address in heights_ is used again
 };
 
 }  // namespace

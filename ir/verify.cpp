@@ -19,14 +19,17 @@ class Verifier {
 
   Status run() {
     for (const Value* input : graph_.inputs()) TRY(define(input));
-    for (const State& state : graph_.states) {
-      TRY(define(state.in));
-      if (state.in->producer()) return invalid_model(fmt::format("state '{}' has a producer", state.name));
+    for (const Value* input : graph_.inputs()) {
+      if (input->producer()) return invalid_model(fmt::format("input '{}' has a producer", input->name));
     }
+    for (const State& state : graph_.states) TRY(define_state(state));
     for (const auto& node : graph_.nodes()) TRY(check_node(*node));
     for (const GraphOutput& output : graph_.outputs) TRY(check_result(output.name, output.value));
     for (const State& state : graph_.states) {
-      if (state.out) TRY(check_result(state.name, state.out));
+      if (state.out == nullptr) continue;
+      TRY(check_result(state.name, state.out));
+      Result<Type> merged = merge_types(state.in->type, state.out->type);
+      if (!merged.ok()) return invalid_model(fmt::format("state '{}': {}", state.name, merged.error().message));
     }
     return check_uses();
   }
@@ -35,6 +38,16 @@ class Verifier {
   Status define(const Value* value) {
     if (!names_.insert(value->name).second) return invalid_model(fmt::format("the name '{}' is used twice", value->name));
     defined_.insert(value);
+    return {};
+  }
+
+  Status define_state(const State& state) {
+    if (state.in == nullptr) return invalid_model(fmt::format("state '{}' has no value", state.name));
+    TRY(define(state.in));
+    if (state.in->producer()) return invalid_model(fmt::format("state '{}' has a producer", state.name));
+    Type initial = Type::tensor(state.initial.dtype(), to_shape(state.initial.extents()));
+    Result<Type> merged = merge_types(state.in->type, initial);
+    if (!merged.ok()) return invalid_model(fmt::format("state '{}': {}", state.name, merged.error().message));
     return {};
   }
 
@@ -53,8 +66,12 @@ class Verifier {
     }
     for (const auto& [name, attr] : node.attrs.entries()) TRY(check_attr(node, name, attr));
     TRY(check_types(node));
-    for (const Value* output : node.outputs()) {
-      if (output) TRY(define(output));
+    for (size_t i = 0; i < node.outputs().size(); ++i) {
+      const Value* output = node.output(i);
+      if (output == nullptr) continue;
+      bool belongs = output->producer() == &node && output->output_index() == static_cast<int>(i);
+      if (!belongs) return broken(node, fmt::format("output {} ('{}') names another producer", i, output->name));
+      TRY(define(output));
     }
     Status nested;
     for_each_subgraph(node, [&](Graph& subgraph) {

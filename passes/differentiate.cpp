@@ -46,7 +46,7 @@ Status decompose_node(Graph& graph, Node* node) {
 }
 
 // Decomposes until every node that the gradient passes has a rule of its own. True when there was any such node.
-Result<bool> decompose_reached(Graph& graph, std::span<Value* const> variables) {
+Result<bool> decompose_reached_once(Graph& graph, std::span<Value* const> variables) {
   ValueSet reached = reach_forward(graph, variables);
   std::vector<Node*> composite;
   for (const auto& node : graph.nodes()) {
@@ -57,6 +57,20 @@ Result<bool> decompose_reached(Graph& graph, std::span<Value* const> variables) 
   }
   for (Node* node : composite) TRY(decompose_node(graph, node));
   return !composite.empty();
+}
+
+// Decomposition replaces values; `tracked` follows them, held as graph outputs meanwhile.
+Status decompose_reached(Graph& graph, std::span<Value*> tracked) {
+  size_t own = graph.outputs.size();
+  for (Value* value : tracked) graph.outputs.push_back({"", value});
+  Result<bool> changed = true;
+  while (changed.ok() && *changed) {
+    for (size_t i = 0; i < tracked.size(); ++i) tracked[i] = graph.outputs[own + i].value;
+    changed = decompose_reached_once(graph, tracked.subspan(1));
+  }
+  graph.outputs.resize(own);
+  if (!changed.ok()) return changed.error();
+  return {};
 }
 
 class Sweep {
@@ -117,16 +131,14 @@ Result<std::vector<Value*>> differentiate(Graph& graph, Value* loss, std::span<V
   if (!is_scalar || !is_float(loss->type.dtype)) {
     return invalid_model(fmt::format("the loss must be one floating point element, '{}' is {}", loss->name, to_string(loss->type)));
   }
-  // A decomposition replaces values; follow the loss through graph outputs by holding it as one.
-  graph.outputs.push_back({"loss of differentiate", loss});
-  while (TRY(decompose_reached(graph, variables))) {
-  }
-  loss = graph.outputs.back().value;
-  graph.outputs.pop_back();
-  Sweep sweep(graph, variables);
-  TRY(sweep.run(loss));
+  std::vector<Value*> tracked = {loss};
+  tracked.insert(tracked.end(), variables.begin(), variables.end());
+  TRY(decompose_reached(graph, tracked));
+  std::span<Value* const> followed = std::span<Value* const>(tracked).subspan(1);
+  Sweep sweep(graph, followed);
+  TRY(sweep.run(tracked[0]));
   std::vector<Value*> gradients;
-  for (const Value* variable : variables) gradients.push_back(sweep.gradient_of(variable));
+  for (const Value* variable : followed) gradients.push_back(sweep.gradient_of(variable));
   return gradients;
 }
 

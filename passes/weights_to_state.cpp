@@ -50,25 +50,32 @@ Result<WeightReport> weights_to_state(Graph& graph, const WeightSelection& selec
       if (output && is_weight(*output)) weights.push_back(output);
     }
   }
-  std::map<int64_t, Value*> state_of;  // by offset of the tensor in the file
+  std::map<std::pair<int64_t, std::string>, const State*> state_of;  // by place and name of the tensor in the file
+  graph.states.reserve(graph.states.size() + weights.size());        // state_of points into it
   for (Value* weight : weights) {
     const std::string& name = weight->origin->name;
     bool frozen = is_running_statistic(*weight) || std::any_of(selection.freeze.begin(), selection.freeze.end(), [&](const std::string& pattern) {
       return matches_pattern(pattern, name);
     });
+    const State*& state = state_of[{weight->origin->offset, name}];
+    // Import may have given the second use another form, which an update of the first would not reach.
+    if (state) frozen |= !state->initial.identical(*weight->constant());
     if (frozen) {
       report.frozen.push_back(name);
       continue;
     }
-    auto [entry, is_new] = state_of.try_emplace(weight->origin->offset, nullptr);
-    if (is_new) {
-      entry->second = graph.add_state_value(weight->name, weight->type);
-      graph.states.push_back({name, entry->second, nullptr, *weight->constant(), weight->origin});
+    std::string value_name;
+    if (state == nullptr) {
+      value_name = weight->name;
+      Value* in = graph.add_state_value("", weight->type);
+      graph.states.push_back({name, in, nullptr, *weight->constant(), weight->origin});
+      state = &graph.states.back();
       report.trained.push_back(name);
     }
     Node* constant = weight->producer();
-    graph.replace_uses(weight, entry->second);
+    graph.replace_uses(weight, state->in);
     graph.erase(constant);
+    if (!value_name.empty()) graph.rename(state->in, value_name);
   }
   if (graph.states.empty()) return invalid_input("the model has no weights to train: no floating point tensors of more than one element");
   return report;
