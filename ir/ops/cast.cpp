@@ -167,6 +167,19 @@ void to_small_float(const Tensor& x, SmallFloat format, bool saturate, std::stri
   });
 }
 
+// Floats saturate to the few values of a 2- or 4-bit integer; NaN gives 0.
+void to_narrow_integer(const Tensor& x, Tensor& y) {
+  const int64_t bits = element_bits(y.dtype());
+  const bool is_signed = is_signed_int(y.dtype());
+  const double low = is_signed ? -static_cast<double>(1 << (bits - 1)) : 0;
+  const double high = static_cast<double>((1 << (is_signed ? bits - 1 : bits)) - 1);
+  auto* out = static_cast<int8_t*>(y.mutable_raw());
+  for (int64_t i = 0; i < x.elements(); ++i) {
+    const double value = x.double_at(i);
+    out[i] = std::isnan(value) ? int8_t{0} : static_cast<int8_t>(std::clamp(value, low, high));
+  }
+}
+
 Status eval_cast(EvalContext& c) {
   const Tensor& x = c.tensor(0);
   const DType to = c.output_type(0).dtype;
@@ -181,6 +194,8 @@ Status eval_cast(EvalContext& c) {
     TRY(numbers_from_strings(x, y));
   } else if (const std::optional<SmallFloat> format = small_float_of(to)) {
     to_small_float(x, *format, c.attrs().integer("saturate") != 0, c.attrs().text("round_mode"), y);
+  } else if (is_int(to) && element_bits(to) < 8 && !is_int(x.dtype()) && x.dtype() != DType::kBool) {
+    to_narrow_integer(x, y);
   } else {
     y = TRY(convert(x, to));
   }

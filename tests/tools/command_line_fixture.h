@@ -1,0 +1,33 @@
+// Running `gannet` inside a test: in a folder of its own, with what it prints.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace gannet::test {
+
+struct CommandResult {
+  int status = 0;
+  std::string out;
+  std::string err;
+};
+
+// Changes to a fresh temporary folder for the time of a test.
+class CommandLine : public testing::Test {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+  // Runs `gannet` with these arguments.
+  CommandResult gannet(const std::vector<std::string>& arguments);
+  // The same for a line split at spaces.
+  CommandResult gannet_line(const std::string& line);
+
+ private:
+  std::filesystem::path previous_;
+  std::filesystem::path folder_;
+};
+
+}  // namespace gannet::test

@@ -1,0 +1,156 @@
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "frontend/import.h"
+#include "frontend/pb_file.h"
+#include "ir/evaluate.h"
+#include "runtime/data/image.h"
+#include "runtime/data/npy.h"
+#include "tests/tools/command_line_fixture.h"
+
+namespace gannet::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+std::string contents_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST_F(CommandLine, UnknownFlagsNameTheNearest) {
+  CommandResult result = gannet({"run", "model.onnx", "--sede", "1"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_EQ(result.err, "error: gannet run: unknown flag '--sede'; did you mean --seed?\n");
+  result = gannet({"rnu"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_EQ(result.err, "error: gannet: unknown argument 'rnu'; did you mean run?\n");
+}
+
+TEST_F(CommandLine, MissingFileIsOneMessage) {
+  CommandResult result = gannet({"run", "absent.onnx"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_EQ(result.err, "error: absent.onnx: No such file or directory\n");
+}
+
+TEST_F(CommandLine, RunIsDeterministicForASeedAndWritesItsOutputs) {
+  ASSERT_EQ(gannet_line("new mlp --inputs 6 --units 8 --outputs 3 -o mlp.onnx").status, 0);
+  CommandResult first = gannet_line("run mlp.onnx --shape input=4x6 --seed 7 --output one");
+  ASSERT_EQ(first.status, 0) << first.err;
+  EXPECT_THAT(first.out, AllOf(HasSubstr("input input  f32[4, 6]  random, seed 7"), HasSubstr("logits  f32[4, 3]  min ")));
+  ASSERT_EQ(gannet_line("run mlp.onnx --shape input=4x6 --seed 7 --output two").status, 0);
+  ASSERT_EQ(gannet_line("run mlp.onnx --shape input=4x6 --seed 8 --output three").status, 0);
+  EXPECT_EQ(contents_of("one/logits.npy"), contents_of("two/logits.npy"));
+  EXPECT_NE(contents_of("one/logits.npy"), contents_of("three/logits.npy"));
+}
+
+TEST_F(CommandLine, RunTakesArraysArchivesAndRawElements) {
+  ASSERT_EQ(gannet_line("new mlp --inputs 2 --units 4 --outputs 2 -o mlp.onnx").status, 0);
+  Tensor x = Tensor::from<float>({3, 2}, {1, 2, 3, 4, 5, 6});
+  ASSERT_TRUE(write_npy("x.npy", x).ok());
+  ASSERT_TRUE(write_npz("x.npz", {{"input", x}}).ok());
+  std::ofstream("x.bin", std::ios::binary).write(static_cast<const char*>(x.raw()), x.bytes());
+  ASSERT_EQ(gannet_line("run mlp.onnx --input input=x.npy --output a").status, 0);
+  ASSERT_EQ(gannet_line("run mlp.onnx --input x.npz --output b").status, 0);
+  ASSERT_EQ(gannet_line("run mlp.onnx --input x.bin --shape input=3x2 --output c --format pb").status, 0);
+  ASSERT_EQ(gannet_line("run mlp.onnx --input x.npz#input --output d").status, 0);
+  EXPECT_EQ(contents_of("a/logits.npy"), contents_of("b/logits.npy"));
+  EXPECT_EQ(contents_of("a/logits.npy"), contents_of("d/logits.npy"));
+  EXPECT_GT(contents_of("c/output_0.pb").size(), 24u);
+}
+
+TEST_F(CommandLine, WrongInputsAreNamedWithBothNumbers) {
+  ASSERT_EQ(gannet_line("new mlp --inputs 2 --units 4 --outputs 2 -o mlp.onnx").status, 0);
+  ASSERT_TRUE(write_npy("x.npy", Tensor::from<float>({1, 3}, {1, 2, 3})).ok());
+  CommandResult result = gannet_line("run mlp.onnx --input input=x.npy");
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.err, AllOf(StartsWith("error: input 'input': "), HasSubstr("3"), HasSubstr("2")));
+  result = gannet_line("run mlp.onnx --input inptu=x.npy");
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.err, HasSubstr("the model has no input 'inptu' (did you mean 'input'?)"));
+  result = gannet_line("run mlp.onnx --shape input=4x5");
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("5"), HasSubstr("2")));
+}
+
+TEST_F(CommandLine, APictureRunsThroughAClassifier) {
+  ASSERT_EQ(gannet_line("new cnn --image-size 16 --classes 4 -o cnn.onnx").status, 0);
+  Image picture{32, 24, 3, std::vector<uint8_t>(32 * 24 * 3, 90)};
+  ASSERT_TRUE(write_png("picture.png", picture).ok());
+  std::ofstream("labels.txt") << "ant\nbee\ncat\ndog\n";
+  CommandResult result = gannet_line("run cnn.onnx --input picture.png --top 2 --labels labels.txt --mean 0.5 --std 0.5");
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, testing::ContainsRegex("class [0-3] (ant|bee|cat|dog)  0\\.[0-9]+\n  class [0-3]"));
+}
+
+TEST_F(CommandLine, InspectCountsWhatIsThere) {
+  ASSERT_EQ(gannet_line("new mlp --inputs 10 --units 20 --outputs 5 -o mlp.onnx").status, 0);
+  CommandResult result = gannet_line("inspect mlp.onnx --json --shape input=8x10");
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("\"elements\": 325"));  // 10*20 + 20 + 20*5 + 5
+  // Two Gemms, 2*8*10*20 + 8*20 and 2*8*20*5 + 8*5, and 8*20 for the activation between them.
+  EXPECT_THAT(result.out, HasSubstr("\"flops\": 5160.0"));
+  EXPECT_THAT(gannet_line("inspect mlp.onnx --ir").out, StartsWith("graph \"mlp\"(%input: f32[batch, 10])"));
+}
+
+TEST_F(CommandLine, CheckReportsEachCaseAndItsExitStatus) {
+  ASSERT_EQ(gannet_line("new mlp --inputs 2 --units 4 --outputs 2 -o mlp.onnx").status, 0);
+  Tensor x = Tensor::from<float>({1, 2}, {1, 2});
+  ASSERT_TRUE(write_npy("x.npy", x).ok());
+  for (std::string name : {"broken", "good", "without", "wrong"}) {
+    std::filesystem::create_directories("cases/" + name + "/test_data_set_0");
+    std::filesystem::copy_file("mlp.onnx", "cases/" + name + "/model.onnx");
+    ASSERT_TRUE(write_pb("cases/" + name + "/test_data_set_0/input_0.pb", x, "input").ok());
+    ASSERT_EQ(gannet({"run", "mlp.onnx", "--input", "x.npy", "--output", "cases/" + name + "/test_data_set_0", "--format", "pb"}).status, 0);
+  }
+  std::filesystem::remove_all("cases/without/test_data_set_0");
+  std::ofstream("cases/broken/model.onnx", std::ios::trunc) << "not a model";
+  ASSERT_TRUE(write_pb("cases/wrong/test_data_set_0/output_0.pb", Tensor::from<float>({1, 2}, {1e6f, 1e6f}), "logits").ok());
+  CommandResult result = gannet_line("check cases --json result.json");
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.out, StartsWith("failed cases/broken: cases/broken/model.onnx: "));
+  EXPECT_THAT(result.out, HasSubstr("skipped cases/without: no reference data\n"));
+  EXPECT_THAT(result.out, HasSubstr("failed cases/wrong: test_data_set_0: output 0 ('logits'): 2 of 2 elements"));
+  EXPECT_THAT(result.out, testing::EndsWith("\n1 passed, 2 failed, 1 skipped\n"));
+  EXPECT_THAT(contents_of("result.json"), HasSubstr("\"outcome\": \"skipped\""));
+  result = gannet_line("check cases/good");
+  EXPECT_EQ(result.status, 0);
+  EXPECT_EQ(result.out, "1 passed, 0 failed, 0 skipped\n");
+}
+
+TEST_F(CommandLine, TuneChangesWeightsOnly) {
+  ASSERT_EQ(gannet_line("new mlp --inputs 8 --units 16 --outputs 3 --sample-data task.npz --samples 96 -o mlp.onnx").status, 0);
+  CommandResult result = gannet_line("tune mlp.onnx --data task.npz --epochs 20 --lr 0.1 -o tuned.onnx");
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, testing::ContainsRegex("accuracy on the training data (0\\.9[5-9]|1\\.0)"));
+  std::string before = contents_of("mlp.onnx"), after = contents_of("tuned.onnx");
+  EXPECT_EQ(before.size(), after.size());
+  EXPECT_NE(before, after);
+  Result<ImportedModel> original = import_model("mlp.onnx"), tuned = import_model("tuned.onnx");
+  ASSERT_TRUE(original.ok() && tuned.ok());
+  EXPECT_EQ(original->graph->node_count(), tuned->graph->node_count());
+  // The same run gives the same file.
+  ASSERT_EQ(gannet_line("tune mlp.onnx --data task.npz --epochs 20 --lr 0.1 -o again.onnx").status, 0);
+  EXPECT_EQ(after, contents_of("again.onnx"));
+}
+
+TEST_F(CommandLine, TuneNamesWhatDoesNotFit) {
+  ASSERT_EQ(gannet_line("new mlp --inputs 2 --units 4 --outputs 3 -o mlp.onnx").status, 0);
+  Tensor x = Tensor::from<float>({2, 2}, {1, 2, 3, 4});
+  ASSERT_TRUE(write_npz("range.npz", {{"input", x}, {"labels", Tensor::from<int64_t>({2}, {0, 3})}}).ok());
+  CommandResult result = gannet_line("tune mlp.onnx --data range.npz -o tuned.onnx");
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("3"), HasSubstr("class")));
+  EXPECT_FALSE(std::filesystem::exists("tuned.onnx"));
+  ASSERT_TRUE(write_npz("rows.npz", {{"input", x}, {"labels", Tensor::from<int64_t>({1}, {0})}}).ok());
+  EXPECT_EQ(gannet_line("tune mlp.onnx --data rows.npz -o tuned.onnx").err, "error: 'labels' has 1 rows, 'input' has 2\n");
+  ASSERT_TRUE(write_npz("none.npz", {{"labels", Tensor::from<int64_t>({1}, {0})}}).ok());
+  EXPECT_EQ(gannet_line("tune mlp.onnx --data none.npz -o tuned.onnx").err,
+            "error: none.npz: there is no array 'input'; it holds labels\n");
+}
+
+}  // namespace
+}  // namespace gannet::test

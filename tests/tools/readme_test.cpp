@@ -1,0 +1,44 @@
+// The README is run: each line of its ```sh blocks that begins with `gannet`, in order, in one folder.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "runtime/data/text_lists.h"
+#include "tests/tools/command_line_fixture.h"
+
+namespace gannet::test {
+namespace {
+
+const std::string kRoot = std::string(GANNET_TESTS_DIR) + "/../";
+
+std::vector<std::string> commands_of(const std::string& file) {
+  Result<std::vector<std::string>> lines = read_lines(file);
+  EXPECT_TRUE(lines.ok()) << lines.error().message;
+  std::vector<std::string> commands;
+  bool inside = false;
+  for (const std::string& line : *lines) {
+    if (line.rfind("```", 0) == 0) inside = line == "```sh";
+    else if (inside && line.rfind("gannet ", 0) == 0) commands.push_back(line.substr(7));
+  }
+  return commands;
+}
+
+TEST_F(CommandLine, EveryCommandOfTheReadmeWorks) {
+  std::vector<std::string> commands = commands_of(kRoot + "README.md");
+  ASSERT_GE(commands.size(), 8u);
+  for (const std::string& command : commands) {
+    CommandResult result = gannet_line(command);
+    EXPECT_EQ(result.status, 0) << command << "\n" << result.err;
+    EXPECT_EQ(result.err, "") << command;
+  }
+}
+
+TEST(Readme, TheTwoScriptsExistAndCanBeRun) {
+  for (const char* script : {"tools/quickstart.sh", "tests/run.sh", ".ci/run"}) {
+    auto permissions = std::filesystem::status(kRoot + script).permissions();
+    EXPECT_NE(permissions & std::filesystem::perms::owner_exec, std::filesystem::perms::none) << script;
+  }
+}
+
+}  // namespace
+}  // namespace gannet::test
