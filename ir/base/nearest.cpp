@@ -6,20 +6,26 @@
 
 namespace gannet {
 
+// Changes, insertions, deletions and swaps of neighbours ("optimal string alignment"), upper and lower case alike.
 static int distance(std::string_view a, std::string_view b) {
-  std::vector<int> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = static_cast<int>(j);
-  auto fold = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
-  for (size_t i = 0; i < a.size(); ++i) {
-    int diagonal = row[0];
-    row[0] = static_cast<int>(i) + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      int substituted = diagonal + (fold(a[i]) == fold(b[j]) ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({substituted, row[j] + 1, diagonal + 1});
+  auto same = [](char x, char y) {
+    return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
+  };
+  const size_t width = b.size() + 1;
+  std::vector<int> cost((a.size() + 1) * width);
+  for (size_t j = 0; j <= b.size(); ++j) cost[j] = static_cast<int>(j);
+  for (size_t i = 1; i <= a.size(); ++i) {
+    int* row = &cost[i * width];
+    const int* above = row - width;
+    row[0] = static_cast<int>(i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      int changed = above[j - 1] + (same(a[i - 1], b[j - 1]) ? 0 : 1);
+      row[j] = std::min({changed, above[j] + 1, row[j - 1] + 1});
+      bool swapped = i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]);
+      if (swapped) row[j] = std::min(row[j], cost[(i - 2) * width + j - 2] + 1);
     }
   }
-  return row[b.size()];
+  return cost.back();
 }
 
 std::string nearest(std::string_view word, std::span<const std::string_view> candidates) {

@@ -33,7 +33,7 @@ TEST_F(CommandLine, UnknownFlagsNameTheNearest) {
 TEST_F(CommandLine, MissingFileIsOneMessage) {
   CommandResult result = gannet({"run", "absent.onnx"});
   EXPECT_EQ(result.status, 1);
-  EXPECT_EQ(result.err, "error: absent.onnx: No such file or directory\n");
+  EXPECT_EQ(result.err, "error: absent.onnx: cannot be opened: No such file or directory\n");
 }
 
 TEST_F(CommandLine, RunIsDeterministicForASeedAndWritesItsOutputs) {

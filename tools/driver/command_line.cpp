@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <new>
 
 #include "ir/base/nearest.h"
@@ -39,7 +40,8 @@ std::vector<std::string> known_words(const CLI::App& command, bool flags) {
 std::string unknown_argument(const CLI::App& app) {
   const CLI::App& command = innermost(app);
   std::vector<std::string> extras = app.remaining(true);
-  std::string word = extras.empty() ? "" : extras[0];
+  auto first_flag = std::find_if(extras.begin(), extras.end(), [](const std::string& extra) { return extra.rfind('-', 0) == 0; });
+  std::string word = first_flag != extras.end() ? *first_flag : extras.empty() ? "" : extras[0];
   std::string name = word.substr(0, word.find('='));
   bool flag = name.rfind('-', 0) == 0;
   std::vector<std::string> words = known_words(command, flag);
@@ -54,8 +56,9 @@ int explain(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
   const CLI::App& command = innermost(app);
   std::string where = &command == &app ? "gannet" : "gannet " + command.get_name();
-  bool no_command = command.get_subcommands({}).size() > 0 && error.get_name() == "RequiredError";
-  if (error.get_name() == "ExtrasError" || (no_command && !app.remaining(true).empty())) {
+  auto is = [&](CLI::ExitCodes code) { return error.get_exit_code() == static_cast<int>(code); };
+  bool no_command = !command.get_subcommands({}).empty() && is(CLI::ExitCodes::RequiredError);
+  if (is(CLI::ExitCodes::ExtrasError) || (no_command && !app.remaining(true).empty())) {
     return report(invalid_input(unknown_argument(app)));
   }
   if (no_command) {

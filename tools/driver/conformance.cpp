@@ -78,14 +78,6 @@ int64_t count_files(const fs::path& folder, const std::string& prefix) {
   return count;
 }
 
-// ONNX's test data before release 1.17 hold bfloat16 as u16 of the same bits.
-Datum with_dtype(Datum datum, DType wanted) {
-  bool stored_as_bits = datum.is_tensor() && datum.tensor().dtype() == DType::kU16 && wanted == DType::kBF16;
-  if (!stored_as_bits) return datum;
-  auto owner = std::make_shared<const Tensor>(datum.tensor());
-  return Tensor::view(DType::kBF16, owner->extents(), owner->raw(), owner);
-}
-
 // Runs one data set; the text is why it does not pass, empty when it does.
 Result<std::string> run_data_set(const Graph& graph, const fs::path& folder, const Tolerance& tolerance, const Limits& limits) {
   int64_t given = count_files(folder, "input");
@@ -94,8 +86,7 @@ Result<std::string> run_data_set(const Graph& graph, const fs::path& folder, con
   std::vector<Datum> inputs;
   for (int64_t i = 0; i < given; ++i) {
     const Type& type = graph.inputs()[static_cast<size_t>(i)]->type;
-    Datum input = TRY(read_pb((folder / fmt::format("input_{}.pb", i)).string(), &type, limits));
-    inputs.push_back(with_dtype(std::move(input), type.dtype));
+    inputs.push_back(TRY(read_pb((folder / fmt::format("input_{}.pb", i)).string(), &type, limits)));
   }
   EvaluateOptions options;
   options.limits = limits;
@@ -105,7 +96,7 @@ Result<std::string> run_data_set(const Graph& graph, const fs::path& folder, con
     std::error_code failure;
     if (!fs::exists(file, failure)) return fmt::format("{}: output_{}.pb is missing", folder.filename().string(), i);
     Type type = result.outputs[i].type();
-    Datum expected = with_dtype(TRY(read_pb(file.string(), &type, limits)), type.dtype);
+    Datum expected = TRY(read_pb(file.string(), &type, limits));
     std::optional<std::string> reason = difference(result.outputs[i], expected, tolerance);
     if (reason) return fmt::format("{}: output {} ('{}'): {}", folder.filename().string(), i, graph.outputs[i].name, *reason);
   }
