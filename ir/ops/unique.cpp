@@ -111,8 +111,9 @@ Status eval_unique(EvalContext& c) {
   const bool flat = !c.attrs().has("axis");
   const Tensor x = flat ? c.tensor(0).reshaped({c.tensor(0).elements()}) : c.tensor(0);
   const int64_t axis = flat ? 0 : TRY(normalize_axis(c.attrs().integer("axis"), x.rank()));
-  const AxisSplit split(x.extents(), axis);
-  // Beside an extent of 0 an axis may be of any length, and its slices are all equal.
+  AxisSplit split(x.extents(), axis);
+  // Beside an extent of 0 the others may be of any length; slices without elements are all equal.
+  if (x.elements() == 0) split.outer = 0;
   constexpr int64_t kMostSlices = int64_t{1} << 24;
   if (x.elements() == 0 && split.extent > kMostSlices) return unsupported(fmt::format("unique slices of {}", type_string(x)));
   const bool sorted = c.attrs().integer("sorted") != 0;

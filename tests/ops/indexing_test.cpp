@@ -84,6 +84,8 @@ TEST(Indexing, UniqueGroupsEqualSlices) {
   auto rows = numbers_of("Unique", {Tensor::from<int64_t>({3, 2}, {3, 0, 1, 1, 3, 0})}, {{"axis", int64_t{0}}, {"sorted", int64_t{0}}}, 3);
   EXPECT_THAT(rows[0], ElementsAre(3, 0, 1, 1));
   EXPECT_THAT(rows[2], ElementsAre(0, 1, 0));
+  auto empty = numbers_of("Unique", {Tensor::zeros(DType::kF32, {kLargest, 2, 0})}, {{"axis", int64_t{1}}}, 4);
+  EXPECT_THAT(empty[3], ElementsAre(2));
 }
 
 TEST(Indexing, ExtremesBreakTiesByPosition) {
