@@ -63,7 +63,8 @@ static Status check_arity(const InferContext& context) {
     if (!context.has(i)) return invalid_model(fmt::format("input {} is required", i));
   }
   size_t wanted = context.output_count();
-  if (op.outputs.max != kVariadic && wanted > static_cast<size_t>(op.outputs.max)) {
+  bool unnamed = wanted < static_cast<size_t>(op.outputs.min);
+  if (unnamed || (op.outputs.max != kVariadic && wanted > static_cast<size_t>(op.outputs.max))) {
     return invalid_model(fmt::format("gives {} outputs, {} are named", count_of(op.outputs), wanted));
   }
   return {};

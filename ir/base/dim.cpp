@@ -122,9 +122,19 @@ Dim max(const Dim& a, const Dim& b) {
   return extremum(Kind::kMax, a, b);
 }
 
+// True for min(whole, c) with an integer c > 1: an extent cut off at c. Against `whole` it broadcasts only where
+// nothing is cut off, since c is neither `whole` then nor 1.
+static bool is_cut_off(const Dim& part, const Dim& whole) {
+  const DimAtom* atom = DimAlgebra::atom(part);
+  if (atom == nullptr || atom->kind != Kind::kMin || atom->arguments.size() != 2) return false;
+  const Dim& limit = atom->arguments[0];  // sorting puts integers first
+  return limit.is_constant() && limit.constant() > 1 && atom->arguments[1] == whole;
+}
+
 Dim broadcast(const Dim& a, const Dim& b) {
   if (a.is_constant(1)) return b;
-  if (b.is_constant(1) || a == b) return a;
+  if (b.is_constant(1) || a == b || is_cut_off(b, a)) return a;
+  if (is_cut_off(a, b)) return b;
   std::vector<Dim> arguments = sorted_arguments(Kind::kBroadcast, a, b);
   // What cannot be 1 is the result. Sorting has put integers first.
   for (const Dim& argument : arguments) {

@@ -323,5 +323,14 @@ TEST(Dim, RandomExpressionsKeepTheirValueTextAndBounds) {
   EXPECT_GT(evaluated, 10'000);
 }
 
+TEST(Dim, BroadcastAgainstItselfCutOff) {
+  Dim seq = Dim::symbol("seq");
+  EXPECT_EQ(broadcast(seq, min(seq, 512)), seq);
+  EXPECT_EQ(broadcast(min(seq, 512), seq), seq);
+  // Cut off at 1 it may be a repeated row.
+  EXPECT_NE(broadcast(seq, min(seq, 1)), Dim(1));
+  EXPECT_NE(broadcast(seq, min(Dim::symbol("other"), 512)), seq);
+}
+
 }  // namespace
 }  // namespace gannet
