@@ -16,8 +16,8 @@ namespace {
 constexpr int64_t kNewestOpset = 25;
 
 // The newest opset that existed with each IR version, for files that do not say.
-constexpr std::pair<int64_t, int64_t> kOpsetOfIrVersion[] = {{3, 8}, {4, 9}, {5, 10}, {6, 11}, {7, 14}, {8, 18},
-                                                             {9, 20}, {10, 22}, {11, 23}, {12, 24}, {13, 25}};
+constexpr std::pair<int64_t, int64_t> kOpsetOfIrVersion[] = {
+    {3, 8}, {4, 9}, {5, 10}, {6, 11}, {7, 14}, {8, 18}, {9, 20}, {10, 22}, {11, 23}, {12, 24}, {13, 25}};
 
 int64_t count_nodes(const onnx::GraphProto& graph) {
   int64_t count = graph.node_size();
@@ -62,15 +62,17 @@ void read_opsets(ImportSession& session) {
   if (proto.opset_import_size() == 0) {
     int64_t opset = opset_of_ir_version(proto.ir_version());
     session.opsets[""] = opset;
-    session.problems.note(fmt::format("the file does not say its opset; {} is assumed for its IR version {}", opset,
-                                      proto.ir_version()));
+    session.problems.note(fmt::format("the file does not say its opset; {} is assumed for its IR version {}",
+                                      opset, proto.ir_version()));
   }
   auto main = session.opsets.find("");
   if (main == session.opsets.end()) return;
   if (main->second > kNewestOpset) {
-    session.problems.note(fmt::format("opset {} is newer than {}, which it is read as", main->second, kNewestOpset));
+    session.problems.note(
+        fmt::format("opset {} is newer than {}, which it is read as", main->second, kNewestOpset));
   }
-  if (main->second < 1) session.problems.add(invalid_model(fmt::format("opset {} does not exist", main->second)));
+  if (main->second < 1)
+    session.problems.add(invalid_model(fmt::format("opset {} does not exist", main->second)));
 }
 
 // The inputs of the model that no initializer supplies, with their types.
@@ -117,11 +119,15 @@ class InputReader {
   void check_overrides() {
     std::vector<std::string> names;
     for (const Input& input : inputs_) names.push_back(input.proto->name());
-    for (const auto& [name, shape] : session_.options.input_shapes) {
-      auto input = std::find_if(inputs_.begin(), inputs_.end(), [&](const Input& i) { return i.proto->name() == name; });
-      if (input != inputs_.end()) override_shape(*input, shape);
-      else session_.problems.add(invalid_input(fmt::format("a shape is given for '{}', which is no input{}", name,
-                                                           nearest_name_hint(name, names))));
+    for (const auto& entry : session_.options.input_shapes) {
+      const std::string& name = entry.first;
+      auto input = std::find_if(inputs_.begin(), inputs_.end(),
+                                [&](const Input& i) { return i.proto->name() == name; });
+      if (input != inputs_.end())
+        override_shape(*input, entry.second);
+      else
+        session_.problems.add(invalid_input(fmt::format("a shape is given for '{}', which is no input{}",
+                                                        name, nearest_name_hint(name, names))));
     }
     for (Input& input : inputs_) {
       if (!input.type.shape) continue;
@@ -137,8 +143,8 @@ class InputReader {
   void override_shape(Input& input, const Shape& shape) {
     if (!input.type.is_tensor() || (input.type.shape && input.type.shape->size() != shape.size())) {
       session_.problems.add(invalid_input(fmt::format("the shape {} is given for '{}', which is {}",
-                                                      to_string(std::span<const Dim>(shape)), input.proto->name(),
-                                                      to_string(input.type))));
+                                                      to_string(std::span<const Dim>(shape)),
+                                                      input.proto->name(), to_string(input.type))));
       return;
     }
     for (size_t i = 0; input.type.shape && i < shape.size(); ++i) {
@@ -162,7 +168,8 @@ class InputReader {
       return;
     }
     session_.trust_value_infos = false;
-    if (old->is_constant() && old->constant() < INT32_MAX) session_.batch = {old->constant(), Dim::symbol(session_.options.batch_symbol)};
+    if (old->is_constant() && old->constant() < INT32_MAX)
+      session_.batch = {old->constant(), Dim::symbol(session_.options.batch_symbol)};
   }
 
   // Names that the file gives come first: fresh ones must not be one of them.
@@ -228,7 +235,8 @@ void check_default_inputs(ImportSession& session, BodyImporter& body) {
 void note_what_is_ignored(ImportSession& session) {
   const onnx::ModelProto& proto = session.file.proto;
   if (proto.training_info_size() > 0) session.problems.note("training_info is ignored");
-  if (proto.graph().quantization_annotation_size() > 0) session.problems.note("quantization_annotation is ignored");
+  if (proto.graph().quantization_annotation_size() > 0)
+    session.problems.note("quantization_annotation is ignored");
   if (proto.graph().output_size() == 0) session.problems.note("the model has no outputs");
 }
 
@@ -259,7 +267,8 @@ Result<ImportedModel> import_model(std::shared_ptr<const ModelFile> file, const 
   ImportedModel model{std::move(graph), describe_model(*file), file};
   for (const auto& [domain, version] : session.opsets) model.info.opsets.push_back({domain, version});
   model.info.notes = problems.take_notes();
-  for_each_node(*model.graph, [&](const Node&) { ++model.info.nodes_imported; });
+  for_each_node(*model.graph,
+                [&](const Node& node) { model.info.nodes_imported += node.op().name != "Constant"; });
   return model;
 }
 
@@ -268,8 +277,8 @@ Result<ImportedModel> import_model(const std::string& path, const ImportOptions&
   return import_model(std::make_shared<const ModelFile>(std::move(file)), options);
 }
 
-Result<ImportedModel> import_model_bytes(std::string bytes, const std::string& name, const ImportOptions& options,
-                                         const std::string& folder) {
+Result<ImportedModel> import_model_bytes(std::string bytes, const std::string& name,
+                                         const ImportOptions& options, const std::string& folder) {
   ModelFile file = TRY(load_model_bytes(std::move(bytes), name, options.limits, folder));
   return import_model(std::make_shared<const ModelFile>(std::move(file)), options);
 }

@@ -1,6 +1,6 @@
-// Reading an ONNX file into the IR: every opset is upgraded to one newest form, functions are inlined, captures of
-// subgraphs become operands, and shape arithmetic folds into symbolic dimensions while the nodes are read. All problems
-// of a model are found in one run. This header is free of protobuf's types.
+// Reading an ONNX file into the IR: every opset is upgraded to one newest form, functions are inlined,
+// captures of subgraphs become operands, and shape arithmetic folds into symbolic dimensions while the nodes
+// are read. All problems of a model are found in one run. This header is free of protobuf's types.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ struct ModelFile;  // model_file.h
 
 struct ImportOptions {
   Limits limits;
-  // Makes the leading extent of the first input, and of every input that has the same one, the symbol `batch`, and
-  // rewrites constants that hold it as a shape.
+  // Makes the leading extent of the first input, and of every input that has the same one, the symbol
+  // `batch`, and rewrites constants that hold it as a shape.
   bool symbolic_batch = false;
   std::string batch_symbol = "batch";
   // Shapes of inputs that replace what the file says.
@@ -43,8 +43,8 @@ struct ModelInfo {
   std::string producer_name, producer_version, domain, doc, graph_name;
   int64_t model_version = 0;
   std::vector<std::pair<std::string, std::string>> metadata;
-  int64_t nodes_in_file = 0;   // subgraphs included, function bodies not
-  int64_t nodes_imported = 0;  // subgraphs included
+  int64_t nodes_in_file = 0;       // subgraphs included, function bodies not
+  int64_t nodes_imported = 0;      // subgraphs included
   std::vector<std::string> notes;  // what was ignored or assumed
 };
 
@@ -58,8 +58,8 @@ struct ImportedModel {
 // "model.onnx: node 'conv1' (Conv): group 3 does not divide 64 input channels".
 Result<ImportedModel> import_model(const std::string& path, const ImportOptions& options = {});
 // The same for a model in memory. External data are looked for in `folder` (none when empty).
-Result<ImportedModel> import_model_bytes(std::string bytes, const std::string& name, const ImportOptions& options = {},
-                                         const std::string& folder = "");
+Result<ImportedModel> import_model_bytes(std::string bytes, const std::string& name,
+                                         const ImportOptions& options = {}, const std::string& folder = "");
 // The same for a model that is loaded already.
 Result<ImportedModel> import_model(std::shared_ptr<const ModelFile> file, const ImportOptions& options = {});
 

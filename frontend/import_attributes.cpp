@@ -16,9 +16,10 @@ namespace {
 using onnx::AttributeProto;
 
 // Old exporters leave these behind; no op of any opset gives them a meaning.
-constexpr std::string_view kHarmless[] = {"consumed_inputs", "_output_shapes", "output_shapes", "onnx_name",
-                                          "__backend", "engine", "exhaustive_search", "ws_nbytes_limit",
-                                          "use_cudnn", "cudnn_exhaustive_search", "order", "legacy_pad"};
+constexpr std::string_view kHarmless[] = {
+    "consumed_inputs", "_output_shapes",    "output_shapes",   "onnx_name", "__backend",
+    "engine",          "exhaustive_search", "ws_nbytes_limit", "use_cudnn", "cudnn_exhaustive_search",
+    "order",           "legacy_pad"};
 
 template <class Repeated>
 auto list_of(const Repeated& repeated) {
@@ -43,26 +44,39 @@ int type_of(const AttributeProto& proto) {
 
 Result<RawAttr> read_tensors(const AttributeProto& proto, const TensorSource& source, const Limits& limits) {
   std::vector<Tensor> tensors;
-  for (const onnx::TensorProto& tensor : proto.tensors()) tensors.push_back(TRY(read_tensor(tensor, source, limits)));
+  for (const onnx::TensorProto& tensor : proto.tensors())
+    tensors.push_back(TRY(read_tensor(tensor, source, limits)));
   return RawAttr(std::move(tensors));
 }
 
 Result<RawAttr> read_value(const AttributeProto& proto, const TensorSource& source, const Limits& limits) {
   switch (type_of(proto)) {
-    case AttributeProto::INT: return RawAttr(int64_t{proto.i()});
-    case AttributeProto::FLOAT: return RawAttr(proto.f());
-    case AttributeProto::STRING: return RawAttr(proto.s());
-    case AttributeProto::INTS: return RawAttr(std::vector<int64_t>(proto.ints().begin(), proto.ints().end()));
-    case AttributeProto::FLOATS: return RawAttr(list_of(proto.floats()));
-    case AttributeProto::STRINGS: return RawAttr(list_of(proto.strings()));
-    case AttributeProto::TENSOR: return RawAttr(TRY(read_tensor(proto.t(), source, limits)));
-    case AttributeProto::TENSORS: return read_tensors(proto, source, limits);
+    case AttributeProto::INT:
+      return RawAttr(int64_t{proto.i()});
+    case AttributeProto::FLOAT:
+      return RawAttr(proto.f());
+    case AttributeProto::STRING:
+      return RawAttr(proto.s());
+    case AttributeProto::INTS:
+      return RawAttr(std::vector<int64_t>(proto.ints().begin(), proto.ints().end()));
+    case AttributeProto::FLOATS:
+      return RawAttr(list_of(proto.floats()));
+    case AttributeProto::STRINGS:
+      return RawAttr(list_of(proto.strings()));
+    case AttributeProto::TENSOR:
+      return RawAttr(TRY(read_tensor(proto.t(), source, limits)));
+    case AttributeProto::TENSORS:
+      return read_tensors(proto, source, limits);
     case AttributeProto::SPARSE_TENSOR:
       return RawAttr(TRY(read_sparse_tensor(proto.sparse_tensor(), source, limits)));
-    case AttributeProto::GRAPH: return RawAttr(&proto.g());
-    case AttributeProto::TYPE_PROTO: return RawAttr(TRY(read_type(proto.tp(), limits)));
-    case AttributeProto::UNDEFINED: return RawAttr(std::monostate());
-    default: return unsupported(fmt::format("an attribute of type {} is not supported", type_of(proto)));
+    case AttributeProto::GRAPH:
+      return RawAttr(&proto.g());
+    case AttributeProto::TYPE_PROTO:
+      return RawAttr(TRY(read_type(proto.tp(), limits)));
+    case AttributeProto::UNDEFINED:
+      return RawAttr(std::monostate());
+    default:
+      return unsupported(fmt::format("an attribute of type {} is not supported", type_of(proto)));
   }
 }
 
@@ -87,17 +101,30 @@ Result<Attr> expect_dtype(const RawAttr& value) {
 
 Result<Attr> convert_attr(const RawAttr& value, AttrKind kind) {
   switch (kind) {
-    case AttrKind::kInt: return expect<int64_t>(value, "an int");
-    case AttrKind::kFloat: return expect<float>(value, "a float");
-    case AttrKind::kString: return expect<std::string>(value, "a string");
-    case AttrKind::kInts: return expect_list<std::vector<int64_t>>(value, "ints");
-    case AttrKind::kFloats: return expect_list<std::vector<float>>(value, "floats");
-    case AttrKind::kStrings: return expect_list<std::vector<std::string>>(value, "strings");
-    case AttrKind::kTensor: return expect<Tensor>(value, "a tensor");
-    case AttrKind::kTensors: return expect_list<std::vector<Tensor>>(value, "tensors");
-    case AttrKind::kType: return expect<Type>(value, "a type");
-    case AttrKind::kDType: return expect_dtype(value);
-    case AttrKind::kGraph: case AttrKind::kDims: case AttrKind::kScalar: break;
+    case AttrKind::kInt:
+      return expect<int64_t>(value, "an int");
+    case AttrKind::kFloat:
+      return expect<float>(value, "a float");
+    case AttrKind::kString:
+      return expect<std::string>(value, "a string");
+    case AttrKind::kInts:
+      return expect_list<std::vector<int64_t>>(value, "ints");
+    case AttrKind::kFloats:
+      return expect_list<std::vector<float>>(value, "floats");
+    case AttrKind::kStrings:
+      return expect_list<std::vector<std::string>>(value, "strings");
+    case AttrKind::kTensor:
+      return expect<Tensor>(value, "a tensor");
+    case AttrKind::kTensors:
+      return expect_list<std::vector<Tensor>>(value, "tensors");
+    case AttrKind::kType:
+      return expect<Type>(value, "a type");
+    case AttrKind::kDType:
+      return expect_dtype(value);
+    case AttrKind::kGraph:
+    case AttrKind::kDims:
+    case AttrKind::kScalar:
+      break;
   }
   return invalid_model("cannot come from a file");
 }
@@ -109,8 +136,8 @@ bool stands_for_absent(const RawAttr& value, const AttrDef& def) {
     const int64_t* number = std::get_if<int64_t>(&value);
     if (number && *number == 0) return true;
   }
-  bool is_list = def.kind == AttrKind::kInts || def.kind == AttrKind::kFloats || def.kind == AttrKind::kStrings ||
-                 def.kind == AttrKind::kTensors;
+  bool is_list = def.kind == AttrKind::kInts || def.kind == AttrKind::kFloats ||
+                 def.kind == AttrKind::kStrings || def.kind == AttrKind::kTensors;
   return std::holds_alternative<std::monostate>(value) && !is_list;
 }
 
@@ -124,8 +151,8 @@ std::string attribute_prefix(std::string_view name) { return fmt::format("attrib
 }  // namespace
 
 std::string_view kind_name(const RawAttr& value) {
-  constexpr std::string_view kNames[] = {"empty", "an int", "a float", "a string", "ints", "floats", "strings",
-                                         "a tensor", "tensors", "a type", "a graph"};
+  constexpr std::string_view kNames[] = {"empty",   "an int",   "a float", "a string", "ints",   "floats",
+                                         "strings", "a tensor", "tensors", "a type",   "a graph"};
   static_assert(std::size(kNames) == std::variant_size_v<RawAttr>);
   return kNames[value.index()];
 }
@@ -160,8 +187,8 @@ Result<std::optional<T>> RawAttributes::take(std::string_view name) {
   entries_.erase(entry);
   if (std::holds_alternative<std::monostate>(value)) return std::optional<T>();
   if (T* found = std::get_if<T>(&value)) return std::optional<T>(std::move(*found));
-  return invalid_model(fmt::format("{}must be {}, not {}", attribute_prefix(name), kind_name(RawAttr(T{})),
-                                   kind_name(value)));
+  return invalid_model(
+      fmt::format("{}must be {}, not {}", attribute_prefix(name), kind_name(RawAttr(T{})), kind_name(value)));
 }
 
 template Result<std::optional<int64_t>> RawAttributes::take(std::string_view);
@@ -172,7 +199,8 @@ template Result<std::optional<std::vector<float>>> RawAttributes::take(std::stri
 template Result<std::optional<std::vector<std::string>>> RawAttributes::take(std::string_view);
 template Result<std::optional<Tensor>> RawAttributes::take(std::string_view);
 
-Result<NamedRawAttr> read_attribute(const AttributeProto& proto, const TensorSource& source, const Limits& limits) {
+Result<NamedRawAttr> read_attribute(const AttributeProto& proto, const TensorSource& source,
+                                    const Limits& limits) {
   Result<RawAttr> value = read_value(proto, source, limits);
   if (!value.ok()) return with_prefix(fmt::format("attribute '{}': ", proto.name()), value.error());
   NamedRawAttr attr{proto.name(), std::move(*value), std::nullopt};
@@ -182,8 +210,8 @@ Result<NamedRawAttr> read_attribute(const AttributeProto& proto, const TensorSou
   return attr;
 }
 
-Result<RawAttributes> read_attributes(const onnx::NodeProto& node, const TensorSource& source, const Limits& limits,
-                                      const AttrArguments* arguments) {
+Result<RawAttributes> read_attributes(const onnx::NodeProto& node, const TensorSource& source,
+                                      const Limits& limits, const AttrArguments* arguments) {
   RawAttributes attributes;
   for (const AttributeProto& proto : node.attribute()) {
     if (attributes.has(proto.name())) return invalid_model(attribute_prefix(proto.name()) + "is given twice");
@@ -202,13 +230,16 @@ Result<RawAttributes> read_attributes(const onnx::NodeProto& node, const TensorS
   return attributes;
 }
 
-Result<Attributes> bind_attributes(const OpDef& op, const RawAttributes& raw, std::vector<std::string>& ignored) {
+Result<Attributes> bind_attributes(const OpDef& op, const RawAttributes& raw,
+                                   std::vector<std::string>& ignored) {
   Attributes bound;
   bound.bind(op.attrs);
   for (const NamedRawAttr& entry : raw.entries()) {
-    auto def = std::find_if(op.attrs.begin(), op.attrs.end(), [&](const AttrDef& d) { return d.name == entry.name; });
+    auto def = std::find_if(op.attrs.begin(), op.attrs.end(),
+                            [&](const AttrDef& d) { return d.name == entry.name; });
     if (def == op.attrs.end()) {
-      bool harmless = std::find(std::begin(kHarmless), std::end(kHarmless), entry.name) != std::end(kHarmless);
+      bool harmless =
+          std::find(std::begin(kHarmless), std::end(kHarmless), entry.name) != std::end(kHarmless);
       if (!harmless) return invalid_model(attribute_prefix(entry.name) + "is not known");
       ignored.push_back(entry.name);
       continue;

@@ -1,5 +1,5 @@
-// Attributes of a node as the file has them, before the op table gives them their kinds. Upgrades take some away and
-// add others; `bind_attributes` turns the rest into those of the IR.
+// Attributes of a node as the file has them, before the op table gives them their kinds. Upgrades take some
+// away and add others; `bind_attributes` turns the rest into those of the IR.
 #pragma once
 
 #include <map>
@@ -26,8 +26,9 @@ namespace gannet {
 struct TensorSource;  // model_file.h
 
 // What the file holds. monostate: an attribute without any value, as old files write an empty list.
-using RawAttr = std::variant<std::monostate, int64_t, float, std::string, std::vector<int64_t>, std::vector<float>,
-                             std::vector<std::string>, Tensor, std::vector<Tensor>, Type, const onnx::GraphProto*>;
+using RawAttr =
+    std::variant<std::monostate, int64_t, float, std::string, std::vector<int64_t>, std::vector<float>,
+                 std::vector<std::string>, Tensor, std::vector<Tensor>, Type, const onnx::GraphProto*>;
 
 struct NamedRawAttr {
   std::string name;
@@ -51,7 +52,8 @@ class RawAttributes {
   void rename(std::string_view from, std::string_view to);
   const std::vector<NamedRawAttr>& entries() const { return entries_; }
 
-  // Removes `name` and returns what it held; nothing when it is not there. An error when it holds another kind.
+  // Removes `name` and returns what it held; nothing when it is not there. An error when it holds another
+  // kind.
   template <class T>
   Result<std::optional<T>> take(std::string_view name);
   template <class T>
@@ -74,12 +76,14 @@ using AttrArguments = std::map<std::string, NamedRawAttr, std::less<>>;
 // Reads one attribute; an error names it.
 Result<NamedRawAttr> read_attribute(const onnx::AttributeProto& proto, const TensorSource& source,
                                     const Limits& limits);
-// Reads the attributes of `node`; `arguments` are those that ref_attr_name refers to (null outside of functions).
-Result<RawAttributes> read_attributes(const onnx::NodeProto& node, const TensorSource& source, const Limits& limits,
-                                      const AttrArguments* arguments);
+// Reads the attributes of `node`; `arguments` are those that ref_attr_name refers to (null outside of
+// functions).
+Result<RawAttributes> read_attributes(const onnx::NodeProto& node, const TensorSource& source,
+                                      const Limits& limits, const AttrArguments* arguments);
 
-// The attributes of a node of `op`, except subgraphs. Errors: not declared, of another kind, required but absent.
-// Harmless ones that `op` does not declare are named in `ignored`.
-Result<Attributes> bind_attributes(const OpDef& op, const RawAttributes& raw, std::vector<std::string>& ignored);
+// The attributes of a node of `op`, except subgraphs. Errors: not declared, of another kind, required but
+// absent. Harmless ones that `op` does not declare are named in `ignored`.
+Result<Attributes> bind_attributes(const OpDef& op, const RawAttributes& raw,
+                                   std::vector<std::string>& ignored);
 
 }  // namespace gannet

@@ -49,9 +49,11 @@ std::optional<Shape> resolved(Shape target, const Shape& input, bool copies_zero
   return target;
 }
 
-// Where the batch goes: a Reshape keeps the order of elements, so in the input and in the result equally many elements
-// lie outside of it. Best is a dimension that is nothing but the batch, then one of which it is the outermost factor.
-std::optional<size_t> batch_axis(const Rebatch& batch, const Shape& target, const Shape& input, size_t input_axis) {
+// Where the batch goes: a Reshape keeps the order of elements, so in the input and in the result equally many
+// elements lie outside of it. Best is a dimension that is nothing but the batch, then one of which it is the
+// outermost factor.
+std::optional<size_t> batch_axis(const Rebatch& batch, const Shape& target, const Shape& input,
+                                 size_t input_axis) {
   Dim outside = element_count(std::span(input).first(input_axis));
   std::optional<size_t> alone, outermost, inside;
   for (size_t i = 0; i < target.size(); ++i) {
@@ -66,11 +68,13 @@ std::optional<size_t> batch_axis(const Rebatch& batch, const Shape& target, cons
 }
 
 Status rebatch_reshape(const Rebatch& batch, UpgradeContext& c) {
-  const auto& [extent, symbol] = batch;
+  const int64_t extent = batch.first;
+  const Dim& symbol = batch.second;
   const Shape* input = c.shape(0);
   const Value* operand = c.operand(1);
   if (input == nullptr || operand == nullptr || !operand->contents) return {};
-  auto leading = std::find_if(input->begin(), input->end(), [&](const Dim& dim) { return holds_symbol(dim, symbol); });
+  auto leading =
+      std::find_if(input->begin(), input->end(), [&](const Dim& dim) { return holds_symbol(dim, symbol); });
   if (leading == input->end()) return {};
   const int64_t* allow_zero = c.attrs.get<int64_t>("allowzero");
   bool is_told = std::any_of(operand->contents->begin(), operand->contents->end(),
@@ -83,9 +87,9 @@ Status rebatch_reshape(const Rebatch& batch, UpgradeContext& c) {
   std::optional<size_t> axis = batch_axis(batch, *target, old_input, input_axis);
   if (axis) (*target)[*axis] = *exact_quotient((*target)[*axis], Dim(extent)) * symbol;
   if (!axis || element_count(*target) != element_count(*input)) {
-    return invalid_model(fmt::format("the shape {} cannot hold a symbolic batch: the input is {}; import without it",
-                                     to_string(std::span<const Dim>(*operand->contents)),
-                                     to_string(std::span<const Dim>(*input))));
+    return invalid_model(fmt::format(
+        "the shape {} cannot hold a symbolic batch: the input is {}; import without it",
+        to_string(std::span<const Dim>(*operand->contents)), to_string(std::span<const Dim>(*input))));
   }
   c.set_operand(1, c.b.dims(*target));
   c.attrs.set("allowzero", int64_t{1});
@@ -106,7 +110,8 @@ Status rebatch_leading(const Rebatch& batch, UpgradeContext& c, size_t shape_ope
 
 void fix_dims(Graph& graph, const Dim& symbol, int64_t extent) {
   for (const auto& node : graph.nodes()) {
-    if (node->op().name == "Dims") node->attrs.set("dims", with_extent(node->attrs.dims("dims"), symbol, extent));
+    if (node->op().name == "Dims")
+      node->attrs.set("dims", with_extent(node->attrs.dims("dims"), symbol, extent));
     for_each_subgraph(*node, [&](Graph& subgraph) { fix_dims(subgraph, symbol, extent); });
   }
 }
@@ -131,9 +136,10 @@ Status check_batch(const Graph& graph, const Rebatch& batch) {
   }
   Status status = infer_graph(*copy);
   if (status.ok()) return {};
-  return invalid_model(fmt::format("{}; this is with a batch of {} instead of {}: something here holds the batch of "
-                                   "the file; import without a symbolic batch",
-                                   status.error().message, other, extent));
+  return invalid_model(
+      fmt::format("{}; this is with a batch of {} instead of {}: something here holds the batch of "
+                  "the file; import without a symbolic batch",
+                  status.error().message, other, extent));
 }
 
 }  // namespace gannet

@@ -15,11 +15,13 @@ namespace gannet {
 namespace {
 
 // Domains whose ops are in the op table under their own names.
-constexpr std::string_view kTableDomains[] = {"", "ai.onnx.ml", "ai.onnx.preview.training", "ai.onnx.training"};
+constexpr std::string_view kTableDomains[] = {"", "ai.onnx.ml", "ai.onnx.preview.training",
+                                              "ai.onnx.training"};
 constexpr int64_t kNewestOpset = 25;
 
 const OpDef* table_op(std::string_view domain, std::string_view op) {
-  bool in_table = std::find(std::begin(kTableDomains), std::end(kTableDomains), domain) != std::end(kTableDomains);
+  bool in_table =
+      std::find(std::begin(kTableDomains), std::end(kTableDomains), domain) != std::end(kTableDomains);
   return in_table ? find_op(op) : nullptr;
 }
 
@@ -97,7 +99,8 @@ int64_t BodyImporter::opset_of(std::string_view domain) const {
 
 const Function* BodyImporter::function_of(const NodeInProgress& node) const {
   if (session_.functions.empty()) return nullptr;
-  auto found = session_.functions.find(function_key(node.domain, node.proto.op_type(), overload_of(node.proto)));
+  auto found =
+      session_.functions.find(function_key(node.domain, node.proto.op_type(), overload_of(node.proto)));
   return found == session_.functions.end() ? nullptr : &found->second;
 }
 
@@ -125,8 +128,8 @@ bool BodyImporter::read_operands(NodeInProgress& node) {
 void BodyImporter::read_node(const onnx::NodeProto& proto, int index) {
   if (session_.out_of_nodes()) return fail_outputs(proto);
   if (++session_.nodes > session_.limits().nodes) {
-    session_.problems.add(invalid_model(fmt::format(
-        "more than {} nodes with functions expanded (limit nodes)", session_.limits().nodes)));
+    session_.problems.add(invalid_model(
+        fmt::format("more than {} nodes with functions expanded (limit nodes)", session_.limits().nodes)));
     return fail_outputs(proto);
   }
   std::string_view domain = canonical_domain(proto.domain());
@@ -161,11 +164,16 @@ Status BodyImporter::import_constant(NodeInProgress& node) {
   }
   const NamedRawAttr& attr = node.attrs.entries()[0];
   Tensor tensor;
-  if (auto* value = std::get_if<Tensor>(&attr.value)) tensor = *value;
-  else if (auto* number = std::get_if<float>(&attr.value)) tensor = Tensor::scalar(*number);
-  else if (auto* integer = std::get_if<int64_t>(&attr.value)) tensor = Tensor::scalar(*integer);
-  else if (auto* text = std::get_if<std::string>(&attr.value)) tensor = Tensor::scalar(*text);
-  else if (auto* integers = std::get_if<std::vector<int64_t>>(&attr.value)) tensor = Tensor::of_ints(*integers);
+  if (auto* value = std::get_if<Tensor>(&attr.value))
+    tensor = *value;
+  else if (auto* number = std::get_if<float>(&attr.value))
+    tensor = Tensor::scalar(*number);
+  else if (auto* integer = std::get_if<int64_t>(&attr.value))
+    tensor = Tensor::scalar(*integer);
+  else if (auto* text = std::get_if<std::string>(&attr.value))
+    tensor = Tensor::scalar(*text);
+  else if (auto* integers = std::get_if<std::vector<int64_t>>(&attr.value))
+    tensor = Tensor::of_ints(*integers);
   else if (auto* numbers = std::get_if<std::vector<float>>(&attr.value)) {
     tensor = Tensor::from<float>({static_cast<int64_t>(numbers->size())}, *numbers);
   } else if (auto* texts = std::get_if<std::vector<std::string>>(&attr.value)) {
@@ -214,7 +222,8 @@ Status BodyImporter::bind_results(const NodeInProgress& node, UpgradeContext& co
 }
 
 Status BodyImporter::add_node(NodeInProgress& node, UpgradeContext& context) {
-  std::string_view domain = node.domain == "com.microsoft" || context.op != node.proto.op_type() ? "" : node.domain;
+  std::string_view domain =
+      node.domain == "com.microsoft" || context.op != node.proto.op_type() ? "" : node.domain;
   const OpDef* op = table_op(domain, context.op);
   if (op == nullptr) {
     session_.problems.add_unknown_op(std::string(domain), context.op, node.opset, node.name);
@@ -229,7 +238,8 @@ Status BodyImporter::add_node(NodeInProgress& node, UpgradeContext& context) {
   TRY(import_subgraphs(node, *op, context, attrs));
   if (node.suppressed) return {};
   std::vector<std::string> names;
-  for (size_t i = 0; i < context.wanted.size(); ++i) names.push_back(scoped(node.proto.output(static_cast<int>(i))));
+  for (size_t i = 0; i < context.wanted.size(); ++i)
+    names.push_back(scoped(node.proto.output(static_cast<int>(i))));
   Node* added = graph_.add_node(*op, context.operands, std::move(attrs), names.size(), nullptr, names);
   added->name = node.name;
   TRY(infer_node(*added));
@@ -257,8 +267,8 @@ Status BodyImporter::bind_finished(const NodeInProgress& node, UpgradeContext& c
   return bind_results(node, context);
 }
 
-// A declared extent counts only where inference has nothing that follows from the inputs: exporters write what one run
-// happened to have.
+// A declared extent counts only where inference has nothing that follows from the inputs: exporters write
+// what one run happened to have.
 void BodyImporter::sharpen(Value& value, std::string_view name) {
   auto found = declared_.find(name);
   if (found == declared_.end() || !value.type.is_tensor()) return;
@@ -308,10 +318,12 @@ void BodyImporter::read_outputs(const onnx::GraphProto& proto, bool check_types)
                        type.dtype != declared->dtype;
     Result<Type> merged = merge_types(type, *declared);
     if (merged.ok()) continue;
-    std::string text = fmt::format("output '{}' is declared as {}, but is {}", output.name(), to_string(*declared),
-                                   to_string(type));
-    if (other_dtype || type.kind != declared->kind) session_.problems.add(invalid_model(std::move(text)));
-    else session_.problems.note(std::move(text));
+    std::string text = fmt::format("output '{}' is declared as {}, but is {}", output.name(),
+                                   to_string(*declared), to_string(type));
+    if (other_dtype || type.kind != declared->kind)
+      session_.problems.add(invalid_model(std::move(text)));
+    else
+      session_.problems.note(std::move(text));
   }
 }
 

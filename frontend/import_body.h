@@ -1,7 +1,7 @@
-// Reads the nodes of one body (the main graph, a subgraph, or a function being inlined) into a Graph, in one pass: a
-// node is upgraded, added, its types inferred, and folded away where its results are known dimensions. A problem makes
-// the results of its node `failed`; nodes that use failed values are not looked at, so each cause is reported once.
-// For the importer only: this header shows protobuf's types.
+// Reads the nodes of one body (the main graph, a subgraph, or a function being inlined) into a Graph, in one
+// pass: a node is upgraded, added, its types inferred, and folded away where its results are known
+// dimensions. A problem makes the results of its node `failed`; nodes that use failed values are not looked
+// at, so each cause is reported once. For the importer only: this header shows protobuf's types.
 #pragma once
 
 #include <onnx/onnx_pb.h>
@@ -47,8 +47,8 @@ struct ImportSession {
   std::unordered_set<std::string> input_symbols;           // symbols of the model's inputs
   // The batch that became a symbol: its extent in the file, and the symbol.
   std::optional<std::pair<int64_t, Dim>> batch;
-  bool trust_value_infos = true;  // false where the user changed shapes
-  int64_t nodes = 0;              // read so far, functions expanded
+  bool trust_value_infos = true;       // false where the user changed shapes
+  int64_t nodes = 0;                   // read so far, functions expanded
   std::vector<const Function*> calls;  // functions being inlined
 
   const Limits& limits() const { return options.limits; }
@@ -67,15 +67,20 @@ struct Binding {
 // Values that subgraphs of one node take from outside.
 struct Captures {
   std::vector<std::pair<std::string_view, Binding>> names;  // all free names that the outer body binds
-  std::vector<Value*> operands;  // what must be passed in; constants and dimensions are repeated inside instead
+  std::vector<Value*>
+      operands;  // what must be passed in; constants and dimensions are repeated inside instead
 };
 
 class BodyImporter {
  public:
   // `depth` counts subgraphs and calls around this body; `prefix` goes before names of nodes and values.
-  BodyImporter(ImportSession& session, Graph& graph, const Opsets& opsets, int64_t depth, std::string prefix = "",
-               const AttrArguments* arguments = nullptr)
-      : session_(session), graph_(graph), opsets_(opsets), depth_(depth), prefix_(std::move(prefix)),
+  BodyImporter(ImportSession& session, Graph& graph, const Opsets& opsets, int64_t depth,
+               std::string prefix = "", const AttrArguments* arguments = nullptr)
+      : session_(session),
+        graph_(graph),
+        opsets_(opsets),
+        depth_(depth),
+        prefix_(std::move(prefix)),
         arguments_(arguments) {}
 
   // Gives a name a value from outside; a problem when it has one already.
@@ -94,7 +99,7 @@ class BodyImporter {
  private:
   struct NodeInProgress {
     const onnx::NodeProto& proto;
-    std::string name;      // with the prefix
+    std::string name;  // with the prefix
     std::string_view domain;
     int64_t opset = 0;
     RawAttributes attrs;

@@ -39,7 +39,8 @@ bool is_folded_cast(const Node& node) {
 
 bool holds_dims(const Value* value, const FoldOptions& options) {
   const Type& type = value->type;
-  if (!value->contents || !type.is_tensor() || type.rank() < 0 || type.rank() > 1 || !is_int(type.dtype)) return false;
+  if (!value->contents || !type.is_tensor() || type.rank() < 0 || type.rank() > 1 || !is_int(type.dtype))
+    return false;
   std::vector<std::string> symbols;
   for (const Dim& dim : *value->contents) dim.collect_symbols(symbols);
   return std::all_of(symbols.begin(), symbols.end(),
@@ -63,8 +64,8 @@ Value* add_known_dims(Graph& graph, const Value& value, Node* before) {
   return infer_node(*cast).ok() ? cast->output() : nullptr;
 }
 
-// Weights have an origin in the file. Their integers only steer shapes and indices, but floats may be trained: those
-// fold only together with something derived.
+// Weights have an origin in the file. Their integers only steer shapes and indices, but floats may be
+// trained: those fold only together with something derived.
 bool may_evaluate(const Node& node) {
   if (node.inputs().empty() || node.op().random || node.outputs().size() != 1 || !node.output()) return false;
   bool has_graph = false;
@@ -86,7 +87,8 @@ bool may_evaluate(const Node& node) {
 Value* evaluate_constant(Graph& graph, const Node& node, const Limits& limits, Node* before) {
   if (!may_evaluate(node)) return nullptr;
   std::vector<Datum> operands;
-  for (const Value* operand : node.inputs()) operands.push_back(operand ? Datum(*operand->constant()) : Datum());
+  for (const Value* operand : node.inputs())
+    operands.push_back(operand ? Datum(*operand->constant()) : Datum());
   ConstantServices services(limits);
   Result<std::vector<Datum>> results = eval_op(node.op(), node.attrs, operands, 1, services);
   if (!results.ok() || results->size() != 1 || !(*results)[0].is_tensor()) return nullptr;
@@ -94,7 +96,8 @@ Value* evaluate_constant(Graph& graph, const Node& node, const Limits& limits, N
 }
 
 Value* folded(Graph& graph, Node* node, const FoldOptions& options) {
-  if (is_leaf(*node) || is_folded_cast(*node) || node->outputs().size() != 1 || !node->output()) return nullptr;
+  if (is_leaf(*node) || is_folded_cast(*node) || node->outputs().size() != 1 || !node->output())
+    return nullptr;
   Value* known = holds_dims(node->output(), options) ? add_known_dims(graph, *node->output(), node) : nullptr;
   return known ? known : evaluate_constant(graph, *node, options.limits, node);
 }

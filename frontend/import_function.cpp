@@ -22,7 +22,8 @@ Result<AttrArguments> bind_arguments(const Function& function, const RawAttribut
     bool known = function.defaults.contains(attr.name) ||
                  std::find(declared.begin(), declared.end(), attr.name) != declared.end();
     if (!known) {
-      return invalid_model(fmt::format("attribute '{}' is not one of function {}", attr.name, function.proto->name()));
+      return invalid_model(
+          fmt::format("attribute '{}' is not one of function {}", attr.name, function.proto->name()));
     }
     if (std::holds_alternative<const onnx::GraphProto*>(attr.value)) {
       return unsupported(fmt::format("attribute '{}': a function cannot be given a graph", attr.name));
@@ -53,14 +54,17 @@ void read_functions(ImportSession& session) {
     for (const onnx::AttributeProto& attr : default_attributes(proto)) {
       Result<NamedRawAttr> value = read_attribute(attr, session.file.source, session.limits());
       bool is_graph = value.ok() && std::holds_alternative<const onnx::GraphProto*>(value->value);
-      if (value.ok() && !is_graph) function.defaults[attr.name()] = std::move(*value);
-      else session.problems.add(with_prefix(fmt::format("function {}: ", proto.name()),
-                                            is_graph ? unsupported("a default that is a graph") : value.error()));
+      if (value.ok() && !is_graph)
+        function.defaults[attr.name()] = std::move(*value);
+      else
+        session.problems.add(
+            with_prefix(fmt::format("function {}: ", proto.name()),
+                        is_graph ? unsupported("a default that is a graph") : value.error()));
     }
     std::string key = function_key(proto.domain(), proto.name(), overload_of(proto));
     if (!session.functions.emplace(std::move(key), std::move(function)).second) {
-      session.problems.add(invalid_model(fmt::format("function {} of domain '{}' is defined more than once",
-                                                     proto.name(), proto.domain())));
+      session.problems.add(invalid_model(
+          fmt::format("function {} of domain '{}' is defined more than once", proto.name(), proto.domain())));
     }
   }
 }
@@ -79,8 +83,8 @@ Status BodyImporter::inline_function(NodeInProgress& node, const Function& funct
                                      node.operands.size()));
   }
   if (node.proto.output_size() > proto.output_size()) {
-    return invalid_model(fmt::format("function {} gives {} outputs, {} are named", proto.name(), proto.output_size(),
-                                     node.proto.output_size()));
+    return invalid_model(fmt::format("function {} gives {} outputs, {} are named", proto.name(),
+                                     proto.output_size(), node.proto.output_size()));
   }
   AttrArguments arguments = TRY(bind_arguments(function, node.attrs));
   BodyImporter body(session_, graph_, function.opsets, depth_ + 1, node.name + "/", &arguments);
@@ -100,7 +104,8 @@ Status BodyImporter::inline_function(NodeInProgress& node, const Function& funct
       node.suppressed = true;
       continue;
     }
-    bool is_operand = std::find(node.operands.begin(), node.operands.end(), result.value) != node.operands.end();
+    bool is_operand =
+        std::find(node.operands.begin(), node.operands.end(), result.value) != node.operands.end();
     if (result.value->producer() && !is_operand) graph_.rename(result.value, scoped(name));
     bind(name, result);
   }

@@ -101,8 +101,10 @@ class Sorter {
       if (frame.next < frame.needs.size()) {
         int needed = frame.needs[frame.next++];
         Mark mark = marks_[static_cast<size_t>(needed)];
-        if (mark == Mark::kNew) open(needed);
-        else if (mark == Mark::kOpen) report_cycle(needed);
+        if (mark == Mark::kNew)
+          open(needed);
+        else if (mark == Mark::kOpen)
+          report_cycle(needed);
         continue;
       }
       Mark& mark = marks_[static_cast<size_t>(frame.node)];
@@ -123,8 +125,8 @@ class Sorter {
       if (i < kNamed) names += fmt::format("'{}' <- ", display_name(nodes_.Get(frame.node), frame.node));
     }
     if (length > kNamed) names += fmt::format("{} more <- ", length - kNamed);
-    problems_.add(invalid_model(fmt::format("the graph has a cycle: {}'{}'", names,
-                                            display_name(nodes_.Get(start), start))));
+    problems_.add(invalid_model(
+        fmt::format("the graph has a cycle: {}'{}'", names, display_name(nodes_.Get(start), start))));
   }
 
   const NodeProtos& nodes_;

@@ -1,5 +1,5 @@
-// Names and order: which node makes which value, in what order nodes can be read, and what a subgraph takes from
-// outside. For the importer only: this header shows protobuf's types.
+// Names and order: which node makes which value, in what order nodes can be read, and what a subgraph takes
+// from outside. For the importer only: this header shows protobuf's types.
 #pragma once
 
 #include <onnx/onnx_pb.h>
@@ -26,8 +26,8 @@ struct NodeOrder {
   std::vector<int> order;   // of all nodes that are not on a cycle, each after those that it needs
   std::vector<int> cyclic;  // the others
 };
-// Sorts nodes so that values are made before they are used; nodes that are in order already stay in place. Linear in
-// nodes and operands. Cycles are problems that name their nodes.
+// Sorts nodes so that values are made before they are used; nodes that are in order already stay in place.
+// Linear in nodes and operands. Cycles are problems that name their nodes.
 NodeOrder order_nodes(const NodeProtos& nodes, Problems& problems);
 
 }  // namespace gannet

@@ -43,11 +43,12 @@ void Problems::note(std::string text) {
   }
 }
 
-std::string Problems::line_of(const std::pair<std::string, std::string>& key, const UnknownOp& unknown) const {
+std::string Problems::line_of(const std::pair<std::string, std::string>& key,
+                              const UnknownOp& unknown) const {
   const auto& [domain, op] = key;
   std::string nearest = domain.empty() ? nearest_op(op) : "";
-  return fmt::format("node '{}' ({}): the op {} of domain {}, opset {}, is not known{}{}", unknown.first_node, op, op,
-                     domain.empty() ? "ai.onnx" : domain, unknown.opset,
+  return fmt::format("node '{}' ({}): the op {} of domain {}, opset {}, is not known{}{}", unknown.first_node,
+                     op, op, domain.empty() ? "ai.onnx" : domain, unknown.opset,
                      unknown.nodes > 1 ? fmt::format(" ({} nodes use it)", unknown.nodes) : "",
                      nearest.empty() ? "" : fmt::format("; close to it: {}", nearest));
 }

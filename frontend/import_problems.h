@@ -19,7 +19,8 @@ class Problems {
 
   void add(Error error);
   // An op that is in no table; one line of the report for all nodes that use it.
-  void add_unknown_op(const std::string& domain, const std::string& op, int64_t opset, const std::string& node);
+  void add_unknown_op(const std::string& domain, const std::string& op, int64_t opset,
+                      const std::string& node);
   // Something ignored or assumed; said once.
   void note(std::string text);
 

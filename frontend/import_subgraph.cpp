@@ -1,6 +1,6 @@
-// Bodies of If, Loop, Scan and SequenceMap. What a body takes from outside becomes the last operands of the node and
-// the last inputs of each of its subgraphs; constants and dimensions are repeated inside instead, where inference needs
-// to see them.
+// Bodies of If, Loop, Scan and SequenceMap. What a body takes from outside becomes the last operands of the
+// node and the last inputs of each of its subgraphs; constants and dimensions are repeated inside instead,
+// where inference needs to see them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -31,8 +31,8 @@ struct BodyTypes {
     return type->is_tensor() ? Type::tensor(type->dtype) : *type;
   }
 
-  // The type of a value that is carried from trip to trip: extents may change, unless the body hands it on as it is
-  // or says that they do not.
+  // The type of a value that is carried from trip to trip: extents may change, unless the body hands it on as
+  // it is or says that they do not.
   Type carried(size_t operand_index, int input, int output) const {
     const Value* value = operand(operand_index);
     if (value == nullptr) return declared(input);
@@ -41,7 +41,8 @@ struct BodyTypes {
     if (handed_on) return value->type;
     if (!value->type.is_tensor()) return declared(input).is_tensor() ? Type{} : declared(input);
     Type type = Type::tensor(value->type.dtype);
-    Result<Type> said = input < body.input_size() ? read_type(body.input(input).type(), limits) : Result<Type>(Type{});
+    Result<Type> said =
+        input < body.input_size() ? read_type(body.input(input).type(), limits) : Result<Type>(Type{});
     if (!said.ok() || !said->is_tensor() || !said->shape) return type;
     type.shape.emplace();
     for (size_t i = 0; i < said->shape->size(); ++i) {
@@ -68,8 +69,10 @@ struct BodyTypes {
     const auto* axes = context.attrs.get<std::vector<int64_t>>("scan_input_axes");
     int64_t wanted = axes && scan_input < axes->size() ? (*axes)[scan_input] : 0;
     Result<int64_t> axis = normalize_axis(wanted, type.rank());
-    if (axis.ok()) type.shape->erase(type.shape->begin() + *axis);
-    else type.shape.reset();
+    if (axis.ok())
+      type.shape->erase(type.shape->begin() + *axis);
+    else
+      type.shape.reset();
     return type;
   }
 
@@ -91,9 +94,12 @@ struct BodyTypes {
   std::vector<Type> of_sequence_map() const {
     std::vector<Type> types;
     for (const Value* value : context.operands) {
-      if (value == nullptr) types.emplace_back();
-      else types.push_back(value->type.kind == Type::Kind::kSequence && value->type.element ? *value->type.element
-                                                                                           : value->type);
+      if (value == nullptr)
+        types.emplace_back();
+      else
+        types.push_back(value->type.kind == Type::Kind::kSequence && value->type.element
+                            ? *value->type.element
+                            : value->type);
     }
     return types;
   }
@@ -104,8 +110,9 @@ struct BodyRule {
   std::string_view op;
   TypesFn types;
 };
-constexpr BodyRule kBodyRules[] = {
-    {"Loop", &BodyTypes::of_loop}, {"Scan", &BodyTypes::of_scan}, {"SequenceMap", &BodyTypes::of_sequence_map}};
+constexpr BodyRule kBodyRules[] = {{"Loop", &BodyTypes::of_loop},
+                                   {"Scan", &BodyTypes::of_scan},
+                                   {"SequenceMap", &BodyTypes::of_sequence_map}};
 
 std::vector<Type> body_input_types(const BodyTypes& types) {
   std::vector<Type> known;
@@ -160,7 +167,8 @@ void drop_unused(std::vector<std::shared_ptr<Graph>>& graphs, std::vector<Value*
 
 }  // namespace
 
-std::shared_ptr<Graph> BodyImporter::import_subgraph(const onnx::GraphProto& proto, std::span<const Type> input_types,
+std::shared_ptr<Graph> BodyImporter::import_subgraph(const onnx::GraphProto& proto,
+                                                     std::span<const Type> input_types,
                                                      const Captures& captures) {
   auto graph = std::make_shared<Graph>(proto.name().empty() ? "body" : proto.name(), graph_.symbols());
   BodyImporter body(session_, *graph, opsets_, depth_ + 1, prefix_, arguments_);
@@ -207,7 +215,8 @@ Status BodyImporter::import_subgraphs(NodeInProgress& node, const OpDef& op, Upg
       captures.names.emplace_back(name, found->second);
       Value* value = found->second.value;
       bool passed = value && !found->second.failed && !is_repeated_inside(*value);
-      bool is_new = std::find(captures.operands.begin(), captures.operands.end(), value) == captures.operands.end();
+      bool is_new =
+          std::find(captures.operands.begin(), captures.operands.end(), value) == captures.operands.end();
       if (passed && is_new) captures.operands.push_back(value);
     }
   }
@@ -222,7 +231,8 @@ Status BodyImporter::import_subgraphs(NodeInProgress& node, const OpDef& op, Upg
   if (node.suppressed) return {};
   drop_unused(graphs, captures.operands);
   if (captures.operands.empty()) return {};
-  bool takes_captures = std::any_of(op.attrs.begin(), op.attrs.end(), [](const AttrDef& def) { return def.name == "captures"; });
+  bool takes_captures = std::any_of(op.attrs.begin(), op.attrs.end(),
+                                    [](const AttrDef& def) { return def.name == "captures"; });
   if (!takes_captures) return unsupported("its subgraph uses values from outside");
   attrs.set("captures", static_cast<int64_t>(captures.operands.size()));
   context.operands.insert(context.operands.end(), captures.operands.begin(), captures.operands.end());

@@ -9,9 +9,9 @@
 
 namespace gannet {
 
-// The type that `proto` declares. A named dimension is a symbol of that name; one without a name or a positive extent
-// is the symbol "?", which stands for any extent. Errors: maps, sparse tensors, unknown element types, too many
-// dimensions.
+// The type that `proto` declares. A named dimension is a symbol of that name; one without a name or a
+// positive extent is the symbol "?", which stands for any extent. Errors: maps, sparse tensors, unknown
+// element types, too many dimensions.
 Result<Type> read_type(const onnx::TypeProto& proto, const Limits& limits);
 // A dimension that read_type could not name.
 bool is_anonymous(const Dim& dim);

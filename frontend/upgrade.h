@@ -1,5 +1,6 @@
-// Older and foreign forms of ops rewritten to the newest ONNX form, which is all the op table knows. Each row of
-// upgrade.def is one small function for one op and the opsets before a version; the rows of an op run in order.
+// Older and foreign forms of ops rewritten to the newest ONNX form, which is all the op table knows. Each row
+// of upgrade.def is one small function for one op and the opsets before a version; the rows of an op run in
+// order.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,8 @@
 
 namespace gannet {
 
-// A node on its way into the IR. An upgrade changes `op`, `attrs` and `operands` in place, or builds the results itself
-// with `b` and says so with `set`.
+// A node on its way into the IR. An upgrade changes `op`, `attrs` and `operands` in place, or builds the
+// results itself with `b` and says so with `set`.
 class UpgradeContext {
  public:
   UpgradeContext(Graph& graph, std::string node_name) : b(graph, nullptr, std::move(node_name)) {}
@@ -40,8 +41,8 @@ class UpgradeContext {
   std::optional<std::vector<int64_t>> ints(size_t i) const;
   // Makes `value` operand i.
   void set_operand(size_t i, Value* value);
-  // A rank-0 constant of the dtype of `like` (f32 when that is not known); null, with the builder failed, when
-  // that is no real type.
+  // A rank-0 constant of the dtype of `like` (f32 when that is not known); null, with the builder failed,
+  // when that is no real type.
   Value* number(double value, const Value* like);
 
   // Result i is this value: no node is made of `op`.

@@ -20,8 +20,8 @@ Status explicit_broadcast(UpgradeContext& c) {
   int64_t first = *axis < 0 ? *axis + rank : *axis;
   int64_t trailing = rank - first - static_cast<int64_t>(y->size());
   if (first < 0 || trailing < 0) {
-    return invalid_model(fmt::format("an operand of rank {} does not fit at axis {} of one of rank {}", y->size(),
-                                     *axis, rank));
+    return invalid_model(fmt::format("an operand of rank {} does not fit at axis {} of one of rank {}",
+                                     y->size(), *axis, rank));
   }
   if (trailing > 0) c.set_operand(1, append_unit_axes(c, c.operand(1), trailing));
   return {};
@@ -66,10 +66,11 @@ Status cast_name(UpgradeContext& c) {
   const auto* name = c.attrs.get<std::string>("to");
   if (!name) return {};
   constexpr std::pair<std::string_view, DType> kNames[] = {
-      {"FLOAT", DType::kF32}, {"UINT8", DType::kU8}, {"INT8", DType::kI8}, {"UINT16", DType::kU16},
-      {"INT16", DType::kI16}, {"INT32", DType::kI32}, {"INT64", DType::kI64}, {"STRING", DType::kString},
-      {"BOOL", DType::kBool}, {"FLOAT16", DType::kF16}, {"DOUBLE", DType::kF64}, {"UINT32", DType::kU32},
-      {"UINT64", DType::kU64}, {"COMPLEX64", DType::kC64}, {"COMPLEX128", DType::kC128}};
+      {"FLOAT", DType::kF32},   {"UINT8", DType::kU8},      {"INT8", DType::kI8},
+      {"UINT16", DType::kU16},  {"INT16", DType::kI16},     {"INT32", DType::kI32},
+      {"INT64", DType::kI64},   {"STRING", DType::kString}, {"BOOL", DType::kBool},
+      {"FLOAT16", DType::kF16}, {"DOUBLE", DType::kF64},    {"UINT32", DType::kU32},
+      {"UINT64", DType::kU64},  {"COMPLEX64", DType::kC64}, {"COMPLEX128", DType::kC128}};
   for (const auto& [text, dtype] : kNames) {
     if (text != *name) continue;
     c.attrs.set("to", static_cast<int64_t>(dtype));

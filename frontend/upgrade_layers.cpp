@@ -80,13 +80,15 @@ Status group_normalization(UpgradeContext& c) {
   if (!groups || *groups < 1) return {};
   if (!x || x->size() < 2 || !(*x)[1].is_constant()) return unsupported("needs a known number of channels");
   int64_t channels = (*x)[1].constant();
-  if (channels % *groups != 0) return invalid_model(fmt::format("{} groups do not divide {} channels", *groups, channels));
+  if (channels % *groups != 0)
+    return invalid_model(fmt::format("{} groups do not divide {} channels", *groups, channels));
   for (size_t i = 1; i <= 2; ++i) {
     Value* value = TRY(required(c, i));
     const Shape* shape = c.shape(i);
     if (!shape || *shape != Shape{Dim(*groups)}) continue;
     Value* column = c.b.unsqueeze(value, {1});
-    c.set_operand(i, c.b.reshape(c.b.expand(column, {Dim(*groups), Dim(channels / *groups)}), {Dim(channels)}));
+    c.set_operand(i,
+                  c.b.reshape(c.b.expand(column, {Dim(*groups), Dim(channels / *groups)}), {Dim(channels)}));
   }
   return {};
 }
@@ -150,7 +152,8 @@ Status upsample(UpgradeContext& c) {
   std::optional<float> width = TRY(c.attrs.take<float>("width_scale"));
   std::optional<std::vector<float>> scales = TRY(c.attrs.take<std::vector<float>>("scales"));
   if (height && width) scales = {1, 1, *height, *width};
-  if (scales) c.set_operand(1, c.b.constant(Tensor::from<float>({static_cast<int64_t>(scales->size())}, *scales)));
+  if (scales)
+    c.set_operand(1, c.b.constant(Tensor::from<float>({static_cast<int64_t>(scales->size())}, *scales)));
   return resize_scales(c);
 }
 
@@ -190,7 +193,8 @@ Status roi_align_coordinates(UpgradeContext& c) {
   return {};
 }
 
-// Scan of opset 8 ran each element of a batch by itself; for a batch of one that is a Scan without the batch axis.
+// Scan of opset 8 ran each element of a batch by itself; for a batch of one that is a Scan without the batch
+// axis.
 Status scan_batch(UpgradeContext& c) {
   if (c.operand(0)) return unsupported("sequence_lens");
   if (c.operands.empty()) return invalid_model("has no inputs");
@@ -198,7 +202,8 @@ Status scan_batch(UpgradeContext& c) {
   c.attrs.rename("directions", "scan_input_directions");
   for (size_t i = 0; i < c.operands.size(); ++i) {
     const Shape* shape = c.shape(i);
-    if (!shape || shape->empty() || !(*shape)[0].is_constant(1)) return unsupported("a batch other than 1 before opset 9");
+    if (!shape || shape->empty() || !(*shape)[0].is_constant(1))
+      return unsupported("a batch other than 1 before opset 9");
     c.operands[i] = c.b.squeeze(c.operands[i], {0});
   }
   c.finish = [&c](Value* result) { return c.b.unsqueeze(result, {0}); };

@@ -14,7 +14,8 @@ constexpr float kSkipEpsilon = 1e-12f;
 
 // The last two axes exchanged.
 Result<Value*> transpose_matrix(UpgradeContext& c, Value* x) {
-  if (!x->type.shape || x->type.rank() < 2) return unsupported("transposing needs an operand of known rank, at least 2");
+  if (!x->type.shape || x->type.rank() < 2)
+    return unsupported("transposing needs an operand of known rank, at least 2");
   std::vector<int64_t> permutation(x->type.shape->size());
   for (size_t i = 0; i < permutation.size(); ++i) permutation[i] = static_cast<int64_t>(i);
   std::swap(permutation[permutation.size() - 1], permutation[permutation.size() - 2]);
@@ -40,7 +41,8 @@ void set_layer_normalization(UpgradeContext& c, Value* x, Value* scale, Value* b
   std::vector<Value*> operands = {x, scale};
   if (bias) operands.push_back(bias);
   size_t count = c.wants(2) ? 3 : c.wants(1) ? 2 : 1;
-  auto results = c.b.op_n("LayerNormalization", std::move(operands), {{"axis", int64_t{-1}}, {"epsilon", epsilon}}, count);
+  auto results = c.b.op_n("LayerNormalization", std::move(operands),
+                          {{"axis", int64_t{-1}}, {"epsilon", epsilon}}, count);
   for (size_t i = 0; i < results.size(); ++i) c.set(i, results[i]);
 }
 
@@ -129,7 +131,8 @@ Status fused_matmul(UpgradeContext& c) {
   Value* x = TRY(required(c, 0));
   Value* y = TRY(required(c, 1));
   float alpha = TRY(c.attrs.take_or<float>("alpha", 1));
-  if (TRY(c.attrs.take_or<int64_t>("transBatchA", 0)) != 0 || TRY(c.attrs.take_or<int64_t>("transBatchB", 0)) != 0) {
+  if (TRY(c.attrs.take_or<int64_t>("transBatchA", 0)) != 0 ||
+      TRY(c.attrs.take_or<int64_t>("transBatchB", 0)) != 0) {
     return unsupported("transBatchA or transBatchB");
   }
   if (TRY(c.attrs.take_or<int64_t>("transA", 0)) != 0) x = TRY(transpose_matrix(c, x));
@@ -139,8 +142,11 @@ Status fused_matmul(UpgradeContext& c) {
   return {};
 }
 
-Result<Value*> activate(UpgradeContext& c, Value* x, const std::string& name, const std::vector<float>& parameters) {
-  auto parameter = [&](size_t i, float otherwise) { return i < parameters.size() ? parameters[i] : otherwise; };
+Result<Value*> activate(UpgradeContext& c, Value* x, const std::string& name,
+                        const std::vector<float>& parameters) {
+  auto parameter = [&](size_t i, float otherwise) {
+    return i < parameters.size() ? parameters[i] : otherwise;
+  };
   if (name.empty()) return x;
   if (name == "Relu" || name == "Tanh" || name == "Sigmoid" || name == "Softplus" || name == "Softsign") {
     return c.b.op(name, {x});

@@ -70,14 +70,15 @@ Status crop(UpgradeContext& c) {
   std::vector<int64_t> border = TRY(c.attrs.take_or<std::vector<int64_t>>("border", {0, 0, 0, 0}));
   std::vector<int64_t> scale = TRY(c.attrs.take_or<std::vector<int64_t>>("scale", {}));
   if (border.size() != 4 || (!scale.empty() && scale.size() != 2)) {
-    return invalid_model(fmt::format("border must have 4 entries and scale 2, they have {} and {}", border.size(),
-                                     scale.size()));
+    return invalid_model(fmt::format("border must have 4 entries and scale 2, they have {} and {}",
+                                     border.size(), scale.size()));
   }
   constexpr int64_t kEnd = INT64_MAX;
   constexpr int64_t kLargest = int64_t{1} << 40;
   for (const auto& list : {border, scale}) {
     for (int64_t value : list) {
-      if (value < 0 || value > kLargest) return invalid_model(fmt::format("{} is no number of pixels", value));
+      if (value < 0 || value > kLargest)
+        return invalid_model(fmt::format("{} is no number of pixels", value));
     }
   }
   std::vector<int64_t> ends = {border[3] == 0 ? kEnd : -border[3], border[2] == 0 ? kEnd : -border[2]};
@@ -102,7 +103,8 @@ Status split_attr(UpgradeContext& c) { return ints_to_operand(c, "split", 1); }
 
 // Without sizes the outputs are equal parts.
 Status split_count(UpgradeContext& c) {
-  if (!c.operand(1) && !c.attrs.has("num_outputs")) c.attrs.set("num_outputs", static_cast<int64_t>(c.wanted.size()));
+  if (!c.operand(1) && !c.attrs.has("num_outputs"))
+    c.attrs.set("num_outputs", static_cast<int64_t>(c.wanted.size()));
   return {};
 }
 
@@ -121,8 +123,10 @@ Status constant_fill(UpgradeContext& c) {
     return invalid_model(fmt::format("dtype {} is no element type that can be filled", dtype));
   }
   Value* dims = nullptr;
-  if (Value* x = c.operand(0)) dims = input_as_shape ? x : c.b.op("Shape", {x});
-  else dims = c.b.ints(shape);
+  if (Value* x = c.operand(0))
+    dims = input_as_shape ? x : c.b.op("Shape", {x});
+  else
+    dims = c.b.ints(shape);
   if (!extra.empty()) dims = c.b.concat({dims, c.b.ints(extra)}, 0);
   Tensor element = Tensor::scalar_of(static_cast<DType>(dtype), value).reshaped({1});
   c.set(0, c.b.op("ConstantOfShape", {dims}, {{"value", std::move(element)}}));
@@ -137,8 +141,8 @@ Status given_tensor_fill(UpgradeContext& c) {
   shape.insert(shape.end(), extra.begin(), extra.end());
   std::optional<int64_t> count = checked_product(shape);
   if (count != static_cast<int64_t>(values.size())) {
-    return invalid_model(fmt::format("{} values for the shape {}", values.size(),
-                                     to_string(std::span<const int64_t>(shape))));
+    return invalid_model(
+        fmt::format("{} values for the shape {}", values.size(), to_string(std::span<const int64_t>(shape))));
   }
   c.set(0, c.b.constant(Tensor::from<float>(std::move(shape), values)));
   return {};

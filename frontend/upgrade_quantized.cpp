@@ -33,8 +33,10 @@ Status qlinear_binary(UpgradeContext& c) {
 
 Status qlinear_unary(UpgradeContext& c) {
   Attributes attrs;
-  if (std::optional<float> alpha = TRY(c.attrs.take<float>("alpha"))) attrs.set("alpha", *alpha);
-  else if (c.op == "QLinearLeakyRelu") attrs.set("alpha", 0.01f);
+  if (std::optional<float> alpha = TRY(c.attrs.take<float>("alpha")))
+    attrs.set("alpha", *alpha);
+  else if (c.op == "QLinearLeakyRelu")
+    attrs.set("alpha", 0.01f);
   Value* x = TRY(dequantize(c, 0));
   c.set(0, TRY(quantize(c, c.b.op(without_prefix(c.op), {x}, std::move(attrs)), 3)));
   return {};
@@ -81,7 +83,8 @@ Status matmul_integer_to_float(UpgradeContext& c) {
   std::vector<Value*> left = {x, TRY(required(c, 2))}, right = {y, TRY(required(c, 3))};
   if (Value* zero_point = c.operand(4)) left.push_back(zero_point);
   if (Value* zero_point = c.operand(5)) right.push_back(zero_point);
-  Value* product = c.b.matmul(c.b.op("DequantizeLinear", std::move(left)), c.b.op("DequantizeLinear", std::move(right)));
+  Value* product =
+      c.b.matmul(c.b.op("DequantizeLinear", std::move(left)), c.b.op("DequantizeLinear", std::move(right)));
   if (Value* bias = c.operand(6)) product = c.b.add(product, bias);
   c.set(0, product);
   return {};

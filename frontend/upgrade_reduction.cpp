@@ -13,7 +13,8 @@ Status flattened_softmax(UpgradeContext& c) {
     int64_t rank = static_cast<int64_t>(shape->size());
     axis = rank == 0 ? 0 : TRY(normalize_axis(axis, rank));
     bool is_matrix = true;
-    for (int64_t i = axis + 1; i < rank; ++i) is_matrix = is_matrix && (*shape)[static_cast<size_t>(i)].is_constant(1);
+    for (int64_t i = axis + 1; i < rank; ++i)
+      is_matrix = is_matrix && (*shape)[static_cast<size_t>(i)].is_constant(1);
     if (is_matrix) {
       c.attrs.set("axis", axis);
       return {};

@@ -19,6 +19,7 @@ Status ints_to_operand(UpgradeContext& c, std::string_view name, size_t i);
 // `x` with `count` axes of extent 1 after its own, whose rank must be known.
 Value* append_unit_axes(UpgradeContext& c, Value* x, int64_t count);
 // `x` as the activation `name` with the parameters of fused ops; an error for one that is not known.
-Result<Value*> activate(UpgradeContext& c, Value* x, const std::string& name, const std::vector<float>& parameters);
+Result<Value*> activate(UpgradeContext& c, Value* x, const std::string& name,
+                        const std::vector<float>& parameters);
 
 }  // namespace gannet::upgrades

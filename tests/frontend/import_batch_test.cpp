@@ -38,7 +38,8 @@ TEST(ImportBatch, ReshapeConstantsFollow) {
 TEST(ImportBatch, BatchInsideOfAShuffle) {
   TestModel model(17);
   model.input("x", {1, 8, 5}).ints("a", {3}, {4, 2, 5}).ints("b", {4}, {2, -1, 4, 5});
-  model.node("Reshape", {"x", "a"}, {"u"}).node("Transpose", {"u"}, {"v"}, {{"perm", std::vector<int64_t>{1, 0, 2}}});
+  model.node("Reshape", {"x", "a"}, {"u"})
+      .node("Transpose", {"u"}, {"v"}, {{"perm", std::vector<int64_t>{1, 0, 2}}});
   model.node("Reshape", {"v", "b"}, {"y"}).output("y");
   EXPECT_EQ(output_type(model), "f32[2, batch, 4, 5]");
 }

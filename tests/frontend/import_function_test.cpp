@@ -41,7 +41,10 @@ TestModel with_functions() {
 
 TEST(ImportFunction, NestedCallsAndAttributes) {
   TestModel model = with_functions();
-  model.node("Twice", {"x"}, {"a"}, {}, "mine").node("Leaky", {"a"}, {"b"}, {}, "mine").output("a").output("b");
+  model.node("Twice", {"x"}, {"a"}, {}, "mine")
+      .node("Leaky", {"a"}, {"b"}, {}, "mine")
+      .output("a")
+      .output("b");
   auto outputs = model.run({Tensor::from<float>({2}, {-4, 3})});
   EXPECT_THAT(floats_of(outputs[0]), ElementsAre(-4, 6));
   EXPECT_THAT(floats_of(outputs[1]), ElementsAre(-0.04f, 6));  // LeakyRelu's own default

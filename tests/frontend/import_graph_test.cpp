@@ -18,7 +18,11 @@ TEST(ImportGraph, UnsortedNodesAreSortedAndSortedOnesStay) {
 
 TEST(ImportGraph, CycleNamesItsNodes) {
   TestModel model(17);
-  model.input("x", {2}).node("Add", {"x", "b"}, {"a"}).node("Neg", {"a"}, {"b"}).node("Exp", {"b"}, {"y"}).output("y");
+  model.input("x", {2})
+      .node("Add", {"x", "b"}, {"a"})
+      .node("Neg", {"a"}, {"b"})
+      .node("Exp", {"b"}, {"y"})
+      .output("y");
   EXPECT_EQ(model.error(), "m.onnx: the graph has a cycle: 'Add_0' <- 'Neg_1' <- 'Add_0'");
 }
 
@@ -26,12 +30,17 @@ TEST(ImportGraph, EveryProblemIsReportedOnceWithItsNode) {
   TestModel model(17);
   model.input("x", {2, 3}).input("w", {4, 5});
   model.node("MatMul", {"x", "w"}, {"a"}).node("Neg", {"a"}, {"b"}).node("Relo", {"b"}, {"c"});
-  model.node("Abs", {"missing"}, {"d"}).node("Abs", {"missing"}, {"e"}).node("Softmax", {"x"}, {"f"}, {{"axis", 1.5f}});
+  model.node("Abs", {"missing"}, {"d"})
+      .node("Abs", {"missing"}, {"e"})
+      .node("Softmax", {"x"}, {"f"}, {{"axis", 1.5f}});
   model.node("Abs", {"x"}, {"g"}, {{"colour", int64_t{1}}}).output("c");
   std::string error = model.error();
-  EXPECT_THAT(error, HasSubstr("m.onnx: node 'Relo_2' (Relo): the op Relo of domain ai.onnx, opset 17, is not known"));
+  EXPECT_THAT(
+      error,
+      HasSubstr("m.onnx: node 'Relo_2' (Relo): the op Relo of domain ai.onnx, opset 17, is not known"));
   EXPECT_THAT(error, HasSubstr("m.onnx: node 'MatMul_0' (MatMul): "));
-  EXPECT_THAT(error, HasSubstr("node 'Abs_3' (Abs): input 0 'missing' is made by no node, initializer or input"));
+  EXPECT_THAT(error,
+              HasSubstr("node 'Abs_3' (Abs): input 0 'missing' is made by no node, initializer or input"));
   EXPECT_THAT(error, HasSubstr("node 'Softmax_5' (Softmax): attribute 'axis' must be an int, not a float"));
   EXPECT_THAT(error, HasSubstr("node 'Abs_6' (Abs): attribute 'colour' is not known"));
   EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 4) << error;
@@ -74,7 +83,8 @@ TEST(ImportGraph, InitializersThatAreInputsAreConstants) {
   EXPECT_GE(weight->origin->offset, 0);
   TestModel other(8);
   other.input("w", {3}).floats("w", {2}, {3, 4}).output("w");
-  EXPECT_THAT(other.error(), HasSubstr("initializer 'w' is f32[2], but the input of that name is declared as f32[3]"));
+  EXPECT_THAT(other.error(),
+              HasSubstr("initializer 'w' is f32[2], but the input of that name is declared as f32[3]"));
 }
 
 TEST(ImportGraph, UnnamedDimensionsAreSymbolsOfTheirInput) {

@@ -19,8 +19,9 @@ TestModel branching() {
   TestModel model(17);
   model.input("c", {}, DType::kBool).input("x", {2}).input("z", {2});
   model.node("Neg", {"x"}, {"a"});
-  model.node("If", {"c"}, {"y"}, {{"then_branch", branch("Sub", {"z", "a"}, "t")},
-                                  {"else_branch", branch("Add", {"a", "x"}, "e")}});
+  model.node(
+      "If", {"c"}, {"y"},
+      {{"then_branch", branch("Sub", {"z", "a"}, "t")}, {"else_branch", branch("Add", {"a", "x"}, "e")}});
   return model.output("y");
 }
 
@@ -46,14 +47,17 @@ TEST(ImportSubgraph, CapturesPassThroughLevels) {
   model.input("c", {}, DType::kBool).input("x", {2}).ints("axes", {1}, {0});
   onnx::GraphProto outer;
   outer.set_name("outer");
-  add_test_node(outer, "If", {"c"}, {"o"}, {{"then_branch", branch("Unsqueeze", {"x", "axes"}, "t")},
-                                            {"else_branch", branch("Unsqueeze", {"x", "axes"}, "e")}});
+  add_test_node(outer, "If", {"c"}, {"o"},
+                {{"then_branch", branch("Unsqueeze", {"x", "axes"}, "t")},
+                 {"else_branch", branch("Unsqueeze", {"x", "axes"}, "e")}});
   outer.add_output()->set_name("o");
-  model.node("If", {"c"}, {"y"}, {{"then_branch", outer}, {"else_branch", branch("Unsqueeze", {"x", "axes"}, "u")}});
+  model.node("If", {"c"}, {"y"},
+             {{"then_branch", outer}, {"else_branch", branch("Unsqueeze", {"x", "axes"}, "u")}});
   model.output("y");
   auto imported = model.import();
   ASSERT_TRUE(imported.ok()) << imported.error().message;
-  EXPECT_EQ(imported->graph->nodes().back()->attrs.integer("captures"), 2);  // c and x; axes are repeated inside
+  EXPECT_EQ(imported->graph->nodes().back()->attrs.integer("captures"),
+            2);  // c and x; axes are repeated inside
   EXPECT_THAT(floats_of(model.run({Tensor::scalar(true), counting({2})})[0]), ElementsAre(0, 1));
 }
 
@@ -76,8 +80,9 @@ TEST(ImportSubgraph, LoopCountsWithACapture) {
 TEST(ImportSubgraph, ProblemsInsideAreReported) {
   TestModel model(17);
   model.input("c", {}, DType::kBool).input("x", {2});
-  model.node("If", {"c"}, {"y"}, {{"then_branch", branch("Sub", {"x", "gone"}, "t")},
-                                  {"else_branch", branch("Absolute", {"x"}, "e")}});
+  model.node(
+      "If", {"c"}, {"y"},
+      {{"then_branch", branch("Sub", {"x", "gone"}, "t")}, {"else_branch", branch("Absolute", {"x"}, "e")}});
   model.output("y");
   EXPECT_THAT(model.error(), HasSubstr("input 1 'gone' is made by no node"));
   EXPECT_THAT(model.error(), HasSubstr("the op Absolute of domain ai.onnx, opset 17, is not known"));
@@ -88,13 +93,15 @@ TEST(ImportSubgraph, NestingHasALimit) {
   for (int i = 1; i < 6; ++i) {
     onnx::GraphProto outer;
     std::string name = "y" + std::to_string(i);
-    add_test_node(outer, "If", {"c"}, {name}, {{"then_branch", inner}, {"else_branch", branch("Neg", {"x"}, "e")}});
+    add_test_node(outer, "If", {"c"}, {name},
+                  {{"then_branch", inner}, {"else_branch", branch("Neg", {"x"}, "e")}});
     outer.add_output()->set_name(name);
     inner = outer;
   }
   TestModel model(17);
   model.input("c", {}, DType::kBool).input("x", {2});
-  model.node("If", {"c"}, {"y"}, {{"then_branch", inner}, {"else_branch", branch("Neg", {"x"}, "e")}}).output("y");
+  model.node("If", {"c"}, {"y"}, {{"then_branch", inner}, {"else_branch", branch("Neg", {"x"}, "e")}})
+      .output("y");
   EXPECT_TRUE(model.import().ok());
   ImportOptions options;
   options.limits.nesting = 4;

@@ -17,7 +17,8 @@
 
 namespace gannet {
 
-using TestAttr = std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>, onnx::GraphProto>;
+using TestAttr =
+    std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>, onnx::GraphProto>;
 using TestAttrs = std::vector<std::pair<std::string, TestAttr>>;
 using Names = std::vector<std::string>;
 using TestDim = std::variant<int64_t, std::string>;
@@ -62,8 +63,10 @@ inline void set_test_type(onnx::ValueInfoProto& info, const std::string& name, D
   tensor->mutable_shape();
   for (const TestDim& dim : dims) {
     auto* proto = tensor->mutable_shape()->add_dim();
-    if (auto* extent = std::get_if<int64_t>(&dim)) proto->set_dim_value(*extent);
-    else if (!std::get<std::string>(dim).empty()) proto->set_dim_param(std::get<std::string>(dim));
+    if (auto* extent = std::get_if<int64_t>(&dim))
+      proto->set_dim_value(*extent);
+    else if (!std::get<std::string>(dim).empty())
+      proto->set_dim_param(std::get<std::string>(dim));
   }
 }
 
@@ -89,17 +92,19 @@ struct TestModel {
     graph().add_output()->set_name(name);
     return *this;
   }
-  TestModel& node(const std::string& op, const Names& inputs, const Names& outputs, const TestAttrs& attrs = {},
-                  const std::string& domain = "") {
+  TestModel& node(const std::string& op, const Names& inputs, const Names& outputs,
+                  const TestAttrs& attrs = {}, const std::string& domain = "") {
     add_test_node(graph(), op, inputs, outputs, attrs, domain);
     return *this;
   }
-  TestModel& ints(const std::string& name, const std::vector<int64_t>& dims, const std::vector<int64_t>& values) {
+  TestModel& ints(const std::string& name, const std::vector<int64_t>& dims,
+                  const std::vector<int64_t>& values) {
     onnx::TensorProto& tensor = header(name, dims, DType::kI64);
     for (int64_t value : values) tensor.add_int64_data(value);
     return *this;
   }
-  TestModel& floats(const std::string& name, const std::vector<int64_t>& dims, const std::vector<float>& values) {
+  TestModel& floats(const std::string& name, const std::vector<int64_t>& dims,
+                    const std::vector<float>& values) {
     onnx::TensorProto& tensor = header(name, dims, DType::kF32);
     for (float value : values) tensor.add_float_data(value);
     return *this;
@@ -115,9 +120,11 @@ struct TestModel {
   // The outputs for these inputs; a failure of the test when something is refused.
   std::vector<Datum> run(std::vector<Datum> inputs, const ImportOptions& options = {}) const {
     Result<ImportedModel> model = import(options);
-    if (!model.ok()) return ADD_FAILURE() << model.error().message, std::vector<Datum>(proto.graph().output_size());
+    if (!model.ok())
+      return ADD_FAILURE() << model.error().message, std::vector<Datum>(proto.graph().output_size());
     Result<EvaluateResult> result = evaluate(*model->graph, std::move(inputs));
-    if (!result.ok()) return ADD_FAILURE() << result.error().message, std::vector<Datum>(proto.graph().output_size());
+    if (!result.ok())
+      return ADD_FAILURE() << result.error().message, std::vector<Datum>(proto.graph().output_size());
     return std::move(result->outputs);
   }
 

@@ -48,7 +48,8 @@ TEST(Upgrade, SlopeOfEachChannel) {
 TEST(Upgrade, ClipBounds) {
   EXPECT_THAT(unary(6, "Clip", row({-5, 0, 5}), {{"min", -1.0f}, {"max", 2.0f}}), ElementsAre(-1, 0, 2));
   EXPECT_THAT(unary(1, "Clip", row({-5, 5}), {{"max", 2.0f}}), ElementsAre(-5, 2));
-  EXPECT_THAT(unary(6, "Clip", row({-INFINITY, 5}), {{"max", 2.0f}}), ElementsAre(-3.4028234663852886e38f, 2));
+  EXPECT_THAT(unary(6, "Clip", row({-INFINITY, 5}), {{"max", 2.0f}}),
+              ElementsAre(-3.4028234663852886e38f, 2));
 }
 
 TEST(Upgrade, AttributesThatBecameOperands) {
@@ -58,8 +59,10 @@ TEST(Upgrade, AttributesThatBecameOperands) {
   EXPECT_THAT(unary(9, "Slice", counting({2, 3}), {{"starts", L{1}}, {"ends", L{3}}, {"axes", L{1}}}),
               ElementsAre(1, 2, 4, 5));
   EXPECT_THAT(unary(1, "Pad", counting({2}), {{"paddings", L{1, 0}}, {"value", 7.0f}}), ElementsAre(7, 0, 1));
-  EXPECT_THAT(unary(2, "Pad", counting({2}), {{"pads", L{0, 1}}, {"mode", std::string("edge")}}), ElementsAre(0, 1, 1));
-  EXPECT_THAT(unary(11, "ReduceSum", counting({2, 2}), {{"axes", L{0}}, {"keepdims", int64_t{0}}}), ElementsAre(2, 4));
+  EXPECT_THAT(unary(2, "Pad", counting({2}), {{"pads", L{0, 1}}, {"mode", std::string("edge")}}),
+              ElementsAre(0, 1, 1));
+  EXPECT_THAT(unary(11, "ReduceSum", counting({2, 2}), {{"axes", L{0}}, {"keepdims", int64_t{0}}}),
+              ElementsAre(2, 4));
   EXPECT_THAT(unary(17, "ReduceMax", counting({2, 2}), {{"keepdims", int64_t{0}}}), ElementsAre(3));
   EXPECT_THAT(unary(1, "TopK", row({3, 9, 4}), {{"k", int64_t{2}}}), ElementsAre(9, 4));
   auto squeezed = run_unary(11, "Squeeze", counting({1, 2, 1}), {{"axes", L{0}}});
@@ -73,11 +76,14 @@ TEST(Upgrade, SplitsOfEveryOpset) {
     TestModel model(opset);
     model.input("x", {4}).node("Split", {"x"}, {"a", "b"});
     if (opset >= 18) *model.graph().mutable_node(0)->add_attribute() = test_attr("num_outputs", int64_t{2});
-    if (opset == 11) *model.graph().mutable_node(0)->add_attribute() = test_attr("split", std::vector<int64_t>{1, 3});
+    if (opset == 11)
+      *model.graph().mutable_node(0)->add_attribute() = test_attr("split", std::vector<int64_t>{1, 3});
     model.output("a").output("b");
     auto parts = model.run({counting({4})});
-    if (opset == 11) EXPECT_THAT(floats_of(parts[1]), ElementsAre(1, 2, 3));
-    else EXPECT_THAT(floats_of(parts[1]), ElementsAre(2, 3));
+    if (opset == 11)
+      EXPECT_THAT(floats_of(parts[1]), ElementsAre(1, 2, 3));
+    else
+      EXPECT_THAT(floats_of(parts[1]), ElementsAre(2, 3));
   }
 }
 
@@ -92,15 +98,21 @@ TEST(Upgrade, BatchNormalizationOfEachActivation) {
   TestModel model(7);
   model.input("x", {2, 2}).floats("s", {2}, {1, 2}).floats("b", {2}, {0, 1}).floats("m", {2}, {1, 1});
   model.floats("v", {2}, {4, 4});
-  model.node("BatchNormalization", {"x", "s", "b", "m", "v"}, {"y"}, {{"spatial", int64_t{0}}, {"epsilon", 0.0f}});
+  model.node("BatchNormalization", {"x", "s", "b", "m", "v"}, {"y"},
+             {{"spatial", int64_t{0}}, {"epsilon", 0.0f}});
   model.output("y");
   EXPECT_THAT(floats_of(model.run({counting({2, 2})})[0]), ElementsAre(-0.5f, 1, 0.5f, 3));
 }
 
 TEST(Upgrade, BatchNormalizationOfFiveOutputsTrains) {
   TestModel model(9);
-  model.input("x", {2, 1}).floats("s", {1}, {1}).floats("b", {1}, {0}).floats("m", {1}, {0}).floats("v", {1}, {1});
-  model.node("BatchNormalization", {"x", "s", "b", "m", "v"}, {"y", "rm", "rv", "sm", "sv"}, {{"momentum", 0.5f}});
+  model.input("x", {2, 1})
+      .floats("s", {1}, {1})
+      .floats("b", {1}, {0})
+      .floats("m", {1}, {0})
+      .floats("v", {1}, {1});
+  model.node("BatchNormalization", {"x", "s", "b", "m", "v"}, {"y", "rm", "rv", "sm", "sv"},
+             {{"momentum", 0.5f}});
   model.output("rm").output("rv").output("sm").output("sv");
   auto y = model.run({Tensor::from<float>({2, 1}, {2, 6})});
   EXPECT_THAT(floats_of(y[0]), ElementsAre(2));
@@ -131,7 +143,8 @@ TEST(Upgrade, UpsampleOfEveryForm) {
 TEST(Upgrade, GroupNormalizationByGroup) {
   TestModel model(18);
   model.input("x", {1, 4, 1}).floats("s", {2}, {1, 10}).floats("b", {2}, {0, 100});
-  model.node("GroupNormalization", {"x", "s", "b"}, {"y"}, {{"num_groups", int64_t{2}}, {"epsilon", 0.0f}}).output("y");
+  model.node("GroupNormalization", {"x", "s", "b"}, {"y"}, {{"num_groups", int64_t{2}}, {"epsilon", 0.0f}})
+      .output("y");
   EXPECT_THAT(floats_of(model.run({counting({1, 4, 1})})[0]),
               Pointwise(FloatNear(1e-4f), std::vector<float>{-1, 1, 90, 110}));
 }
@@ -143,8 +156,10 @@ TEST(Upgrade, OpsOfEarlyExporters) {
   EXPECT_THAT(unary(7, "ParametricSoftplus", row({0}), {{"alpha", 2.0f}}),
               Pointwise(FloatNear(1e-6f), std::vector<float>{2 * std::log(2.0f)}));
   EXPECT_THAT(unary(7, "Crop", counting({1, 1, 3, 3}), {{"border", L{1, 0, 0, 1}}}), ElementsAre(1, 2, 4, 5));
-  EXPECT_THAT(unary(7, "Crop", counting({1, 1, 3, 3}), {{"border", L{1, 1, 0, 0}}, {"scale", L{1, 2}}}), ElementsAre(4, 5));
-  EXPECT_THAT(unary(7, "ImageScaler", counting({1, 2, 1, 1}), {{"scale", 2.0f}, {"bias", std::vector<float>{10, 20}}}),
+  EXPECT_THAT(unary(7, "Crop", counting({1, 1, 3, 3}), {{"border", L{1, 1, 0, 0}}, {"scale", L{1, 2}}}),
+              ElementsAre(4, 5));
+  EXPECT_THAT(unary(7, "ImageScaler", counting({1, 2, 1, 1}),
+                    {{"scale", 2.0f}, {"bias", std::vector<float>{10, 20}}}),
               ElementsAre(10, 22));
   EXPECT_THAT(unary(1, "Cast", row({1.5f}), {{"to", std::string("FLOAT")}}), ElementsAre(1.5f));
 }
@@ -155,16 +170,20 @@ TEST(Upgrade, OpsOfOnnxRuntime) {
   TestModel skip(14);
   skip.import_domain(ms, 1);
   skip.input("x", {1, 1, 2}).input("s", {1, 1, 2}).floats("g", {2}, {1, 1}).floats("b", {2}, {0, 5});
-  skip.node("SkipLayerNormalization", {"x", "s", "g", "b"}, {"y", "", "", "sum"}, {}, ms).output("y").output("sum");
+  skip.node("SkipLayerNormalization", {"x", "s", "g", "b"}, {"y", "", "", "sum"}, {}, ms)
+      .output("y")
+      .output("sum");
   auto y = skip.run({counting({1, 1, 2}), counting({1, 1, 2})});
   EXPECT_THAT(floats_of(y[0]), Pointwise(FloatNear(1e-5f), std::vector<float>{-1, 6}));
   EXPECT_THAT(floats_of(y[1]), ElementsAre(0, 2));
   TestModel product(14);
   product.import_domain(ms, 1);
   product.input("a", {2, 1}).input("b", {1, 2});
-  product.node("FusedMatMul", {"a", "b"}, {"y"}, {{"transA", int64_t{1}}, {"transB", int64_t{1}}, {"alpha", 2.0f}}, ms);
+  product.node("FusedMatMul", {"a", "b"}, {"y"},
+               {{"transA", int64_t{1}}, {"transB", int64_t{1}}, {"alpha", 2.0f}}, ms);
   product.output("y");
-  EXPECT_THAT(floats_of(product.run({row({1, 2}).reshaped({2, 1}), row({3, 4}).reshaped({1, 2})})[0]), ElementsAre(22));
+  EXPECT_THAT(floats_of(product.run({row({1, 2}).reshaped({2, 1}), row({3, 4}).reshaped({1, 2})})[0]),
+              ElementsAre(22));
 }
 
 }  // namespace
