@@ -34,8 +34,12 @@ Value* GraphBuilder::op(std::string_view name, std::vector<Value*> operands, Att
 Value* GraphBuilder::constant(Tensor tensor) { return graph_.add_constant(std::move(tensor), "", before_); }
 
 Value* GraphBuilder::number(double value, const Value* like) {
-  DType dtype = like->type.dtype;
-  return constant(Tensor::scalar_of(dtype == DType::kUndefined ? DType::kF32 : dtype, value));
+  DType dtype = like->type.dtype == DType::kUndefined ? DType::kF32 : like->type.dtype;
+  if (dtype == DType::kString) {
+    fail(invalid_model("takes numbers, got strings"));
+    dtype = DType::kF32;
+  }
+  return constant(Tensor::scalar_of(dtype, value));
 }
 
 Value* GraphBuilder::ints(const std::vector<int64_t>& values) { return constant(Tensor::of_ints(values)); }
