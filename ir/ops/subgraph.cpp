@@ -53,13 +53,6 @@ Type outside_type(InferContext& c, const Type& type, const std::vector<std::stri
   return result;
 }
 
-bool is_evaluation(const InferContext& c) {
-  for (size_t i = 0; i < c.operand_count(); ++i) {
-    if (c.has(i) && c.type(i).is_tensor() && !c.constant(i)) return false;
-  }
-  return true;
-}
-
 bool is_inferred(const Graph& graph) {
   return std::ranges::all_of(graph.outputs, [](const GraphOutput& output) {
     return !output.value->type.is_tensor() || output.value->type.dtype != DType::kUndefined;
@@ -131,7 +124,7 @@ Result<std::vector<Type>> capture_types(const InferContext& c, size_t captures) 
 }
 
 Result<std::vector<Type>> infer_body(const InferContext& c, Graph& graph, std::span<const Type> input_types, size_t captures) {
-  if (is_evaluation(c) && is_inferred(graph)) {
+  if (c.evaluating() && is_inferred(graph)) {
     std::vector<Type> types;
     for (const GraphOutput& output : graph.outputs) types.push_back(output.value->type);
     return types;
@@ -183,7 +176,7 @@ Result<std::vector<Type>> infer_repeated(InferContext& c, Graph& body, const std
       if (!widened.ok()) return with_prefix(fmt::format("carried value {} changes: ", i), widened.error());
       changed |= *widened;
     }
-    if (!changed || is_evaluation(c)) return outputs;
+    if (!changed || c.evaluating()) return outputs;
   }
 }
 
