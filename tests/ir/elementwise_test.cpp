@@ -44,7 +44,9 @@ std::vector<RealRow> real_rows() {
       {"Pow", {}, 2, [](double x, double y, double) { return std::pow(x, y); }, 0.1, 3},
       {"Neg", {}, 1, [](double x, double, double) { return -x; }},
       {"Abs", {}, 1, unary(std::fabs)},
-      {"Sign", {}, 1, [](double x, double, double) { return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0; }},
+      {"Sign", {}, 1, [](double x, double, double) { return x > 0   ? 1.0
+                                                            : x < 0 ? -1.0
+                                                                    : 0.0; }},
       {"Reciprocal", {}, 1, [](double x, double, double) { return 1 / x; }},
       {"Sqrt", {}, 1, unary(std::sqrt), 0, 9},
       {"Exp", {}, 1, unary(std::exp)},
@@ -73,11 +75,20 @@ std::vector<RealRow> real_rows() {
       {"LeakyRelu", {{"alpha", 0.25f}}, 1, [](double x, double, double) { return x < 0 ? 0.25 * x : x; }},
       {"PRelu", {}, 2, [](double x, double y, double) { return x < 0 ? y * x : x; }},
       {"ThresholdedRelu", {}, 1, [](double x, double, double) { return x > 1 ? x : 0; }},
-      {"Elu", {{"alpha", 2.f}}, 1, [](double x, double, double) { return x < 0 ? 2 * (std::exp(x) - 1) : x; }},
-      {"Celu", {{"alpha", 2.f}}, 1,
+      {"Elu",
+       {{"alpha", 2.f}},
+       1,
+       [](double x, double, double) { return x < 0 ? 2 * (std::exp(x) - 1) : x; }},
+      {"Celu",
+       {{"alpha", 2.f}},
+       1,
        [](double x, double, double) { return std::max(0.0, x) + std::min(0.0, 2 * (std::exp(x / 2) - 1)); }},
-      {"Selu", {}, 1,
-       [](double x, double, double) { return double{1.05070102f} * (x > 0 ? x : double{1.67326319f} * (std::exp(x) - 1)); }},
+      {"Selu",
+       {},
+       1,
+       [](double x, double, double) {
+         return double{1.05070102f} * (x > 0 ? x : double{1.67326319f} * (std::exp(x) - 1));
+       }},
       {"Sigmoid", {}, 1, [](double x, double, double) { return 1 / (1 + std::exp(-x)); }},
       {"HardSigmoid", {}, 1, [](double x, double, double) { return clamped(double{0.2f} * x + 0.5, 0, 1); }},
       {"HardSwish", {}, 1, [](double x, double, double) { return x * clamped(x / 6 + 0.5, 0, 1); }, -5, 5},
@@ -85,11 +96,19 @@ std::vector<RealRow> real_rows() {
       {"Softsign", {}, 1, [](double x, double, double) { return x / (1 + std::fabs(x)); }},
       {"Mish", {}, 1, [](double x, double, double) { return x * std::tanh(std::log(1 + std::exp(x))); }},
       {"Gelu", {}, 1, [](double x, double, double) { return x * 0.5 * (1 + std::erf(x / std::sqrt(2.0))); }},
-      {"Gelu", {{"approximate", std::string("tanh")}}, 1,
-       [](double x, double, double) { return x * 0.5 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }},
+      {"Gelu",
+       {{"approximate", std::string("tanh")}},
+       1,
+       [](double x, double, double) {
+         return x * 0.5 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+       }},
       {"Swish", {{"alpha", 0.5f}}, 1, [](double x, double, double) { return x / (1 + std::exp(-0.5 * x)); }},
-      {"Shrink", {{"bias", 0.25f}, {"lambd", 1.f}}, 1,
-       [](double x, double, double) { return x < -1 ? x + 0.25 : x > 1 ? x - 0.25 : 0; }},
+      {"Shrink",
+       {{"bias", 0.25f}, {"lambd", 1.f}},
+       1,
+       [](double x, double, double) { return x < -1  ? x + 0.25
+                                             : x > 1 ? x - 0.25
+                                                     : 0; }},
       {"Clip", {}, 3, [](double x, double y, double z) { return std::min(std::max(x, y), z); }},
       {"Clip", {}, 2, [](double x, double y, double) { return std::max(x, y); }},
       {"Clip", {}, 1, [](double x, double, double) { return x; }},
@@ -124,15 +143,20 @@ int64_t broadcast_index(const Tensor& tensor, const std::vector<int64_t>& result
   return index;
 }
 
-void expect_row(const RealRow& row, DType dtype, const std::vector<std::vector<int64_t>>& extents, const std::vector<int64_t>& wanted) {
+void expect_row(const RealRow& row, DType dtype, const std::vector<std::vector<int64_t>>& extents,
+                const std::vector<int64_t>& wanted) {
   std::vector<Tensor> operands;
   for (int i = 0; i < row.arity; ++i) {
-    operands.push_back(drawn(dtype, extents[static_cast<size_t>(i)], row.low, row.high, 11 + static_cast<uint64_t>(i)));
+    operands.push_back(
+        drawn(dtype, extents[static_cast<size_t>(i)], row.low, row.high, 11 + static_cast<uint64_t>(i)));
   }
   Tensor result = result_of(row.op, operands, row.attrs);
   ASSERT_TRUE(result.defined()) << row.op;
   ASSERT_EQ(result.extents(), wanted) << row.op;
-  double precision = dtype == DType::kF64 ? 1e-14 : dtype == DType::kF32 ? 4e-7 : dtype == DType::kF16 ? 6e-4 : 5e-3;
+  double precision = dtype == DType::kF64   ? 1e-14
+                     : dtype == DType::kF32 ? 4e-7
+                     : dtype == DType::kF16 ? 6e-4
+                                            : 5e-3;
   for (int64_t i = 0; i < result.elements(); ++i) {
     double x[3] = {};
     double magnitude = 1;
@@ -189,10 +213,12 @@ TEST(Elementwise, NothingComesOfNothing) {
 TEST(Elementwise, ExtentsThatDoNotFitAreNamed) {
   Tensor x = Tensor::zeros(DType::kF32, {2, 3}), y = Tensor::zeros(DType::kF32, {4});
   EXPECT_EQ(error_of("Add", {x, y}), "shapes [2, 3] and [4] do not broadcast: 3 against 4");
-  EXPECT_EQ(error_of("Add", {x, *convert(x, DType::kI64)}), "add takes operands of one type, got f32 and i64");
+  EXPECT_EQ(error_of("Add", {x, *convert(x, DType::kI64)}),
+            "add takes operands of one type, got f32 and i64");
   EXPECT_EQ(error_of("Exp", {*convert(x, DType::kI32)}), "input 0 cannot be i32");
   EXPECT_EQ(error_of("Add", {x}), "takes 2 inputs, got 1");
-  EXPECT_THAT(error_of("Add", {*convert(x, DType::kI4), *convert(x, DType::kI4)}), HasSubstr("add takes numeric operands, got i4"));
+  EXPECT_THAT(error_of("Add", {*convert(x, DType::kI4), *convert(x, DType::kI4)}),
+              HasSubstr("add takes numeric operands, got i4"));
 }
 
 // An integer row computed independently in 128 bits and then cut to the type.
@@ -209,7 +235,12 @@ std::vector<IntegerRow> integer_rows() {
   return {
       {"Add", {}, 2, [](__int128 x, __int128 y, int) { return x + y; }},
       {"Sub", {}, 2, [](__int128 x, __int128 y, int) { return x - y; }},
-      {"Mul", {}, 2, [](__int128 x, __int128 y, int) { return static_cast<__int128>(static_cast<unsigned __int128>(x) * static_cast<unsigned __int128>(y)); }},
+      {"Mul",
+       {},
+       2,
+       [](__int128 x, __int128 y, int) {
+         return static_cast<__int128>(static_cast<unsigned __int128>(x) * static_cast<unsigned __int128>(y));
+       }},
       {"Div", {}, 2, [](__int128 x, __int128 y, int) { return y == 0 ? 0 : x / y; }},
       {"Mod", {}, 2, [](__int128 x, __int128 y, int) { return floored_remainder(x, y); }},
       {"Mod", {{"fmod", int64_t{1}}}, 2, [](__int128 x, __int128 y, int) { return y == 0 ? 0 : x % y; }},
@@ -224,24 +255,54 @@ std::vector<IntegerRow> integer_rows() {
       {"BitwiseOr", {}, 2, [](__int128 x, __int128 y, int) { return x | y; }},
       {"BitwiseXor", {}, 2, [](__int128 x, __int128 y, int) { return x ^ y; }},
       {"BitwiseNot", {}, 1, [](__int128 x, __int128, int) { return ~x; }},
-      {"BitShift", {{"direction", std::string("LEFT")}}, 2,
-       [](__int128 x, __int128 y, int bits) -> __int128 { return y < 0 || y >= bits ? 0 : static_cast<__int128>(static_cast<unsigned __int128>(x) << y); }},
-      {"BitShift", {{"direction", std::string("RIGHT")}}, 2,
-       [](__int128 x, __int128 y, int bits) -> __int128 { return y < 0 || y >= bits ? (x < 0 ? -1 : 0) : x >> y; }},
+      {"BitShift",
+       {{"direction", std::string("LEFT")}},
+       2,
+       [](__int128 x, __int128 y, int bits) -> __int128 {
+         return y < 0 || y >= bits ? 0 : static_cast<__int128>(static_cast<unsigned __int128>(x) << y);
+       }},
+      {"BitShift",
+       {{"direction", std::string("RIGHT")}},
+       2,
+       [](__int128 x, __int128 y, int bits) -> __int128 {
+         return y < 0 || y >= bits ? (x < 0 ? -1 : 0) : x >> y;
+       }},
       {"Equal", {}, 2, [](__int128 x, __int128 y, int) -> __int128 { return x == y; }},
       {"Greater", {}, 2, [](__int128 x, __int128 y, int) -> __int128 { return x > y; }},
       {"GreaterOrEqual", {}, 2, [](__int128 x, __int128 y, int) -> __int128 { return x >= y; }},
       {"Less", {}, 2, [](__int128 x, __int128 y, int) -> __int128 { return x < y; }},
       {"LessOrEqual", {}, 2, [](__int128 x, __int128 y, int) -> __int128 { return x <= y; }},
-      {"PRelu", {}, 2, [](__int128 x, __int128 y, int) { return x < 0 ? static_cast<__int128>(static_cast<unsigned __int128>(x) * static_cast<unsigned __int128>(y)) : x; }},
+      {"PRelu",
+       {},
+       2,
+       [](__int128 x, __int128 y, int) {
+         return x < 0 ? static_cast<__int128>(static_cast<unsigned __int128>(x) *
+                                              static_cast<unsigned __int128>(y))
+                      : x;
+       }},
   };
 }
 
 // Each of a list of telling numbers with each.
 template <class T>
 std::pair<std::vector<T>, std::vector<T>> telling_pairs() {
-  std::vector<T> numbers = {0, 1, 2, 3, 5, 7, 8, 31, 63, 64, 100, std::numeric_limits<T>::max(), std::numeric_limits<T>::min(),
-                            static_cast<T>(-1), static_cast<T>(-2), static_cast<T>(-7), static_cast<T>(std::numeric_limits<T>::max() / 2)};
+  std::vector<T> numbers = {0,
+                            1,
+                            2,
+                            3,
+                            5,
+                            7,
+                            8,
+                            31,
+                            63,
+                            64,
+                            100,
+                            std::numeric_limits<T>::max(),
+                            std::numeric_limits<T>::min(),
+                            static_cast<T>(-1),
+                            static_cast<T>(-2),
+                            static_cast<T>(-7),
+                            static_cast<T>(std::numeric_limits<T>::max() / 2)};
   std::pair<std::vector<T>, std::vector<T>> pairs;
   for (T x : numbers) {
     for (T y : numbers) pairs.first.push_back(x), pairs.second.push_back(y);
@@ -255,12 +316,15 @@ void expect_integer_rows() {
   int64_t n = static_cast<int64_t>(xs.size());
   Tensor x = Tensor::from<T>({n}, std::span<const T>(xs)), y = Tensor::from<T>({n}, std::span<const T>(ys));
   for (const IntegerRow& row : integer_rows()) {
-    Tensor result = result_of(row.op, row.arity == 1 ? std::vector<Tensor>{x} : std::vector<Tensor>{x, y}, row.attrs);
+    Tensor result =
+        result_of(row.op, row.arity == 1 ? std::vector<Tensor>{x} : std::vector<Tensor>{x, y}, row.attrs);
     ASSERT_TRUE(result.defined()) << row.op;
     for (size_t i = 0; i < xs.size(); ++i) {
       T expected = static_cast<T>(row.value(xs[i], ys[i], sizeof(T) * 8));
-      T actual = result.dtype() == DType::kBool ? static_cast<T>(result.data<bool>()[i]) : result.data<T>()[i];
-      EXPECT_EQ(+actual, +expected) << row.op << " of " << name_of(dtype_of<T>()) << " at " << +xs[i] << ", " << +ys[i];
+      T actual =
+          result.dtype() == DType::kBool ? static_cast<T>(result.data<bool>()[i]) : result.data<T>()[i];
+      EXPECT_EQ(+actual, +expected) << row.op << " of " << name_of(dtype_of<T>()) << " at " << +xs[i] << ", "
+                                    << +ys[i];
     }
   }
 }
@@ -278,17 +342,28 @@ TEST(Elementwise, IntegersWrapAndNeverTrap) {
 
 TEST(Elementwise, PowersOfIntegersAreExact) {
   auto powers = [](Tensor x, Tensor y) { return result_of("Pow", {std::move(x), std::move(y)}); };
-  EXPECT_THAT(powers(Tensor::of_ints(std::vector<int64_t>{3, -3, 2, -1, 1, 0, 5, 2}), Tensor::of_ints(std::vector<int64_t>{39, 39, 63, -3, -9, 0, -1, 64})).ints(),
-              ElementsAre(4052555153018976267, -4052555153018976267, std::numeric_limits<int64_t>::min(), -1, 1, 1, 0, 0));
-  EXPECT_THAT(powers(Tensor::from<uint8_t>({3}, {255, 2, 7}), Tensor::scalar(1.0f)).ints(), ElementsAre(255, 2, 7));
-  EXPECT_THAT(powers(Tensor::from<int32_t>({2}, {9, 2147483647}), Tensor::from<double>({2}, {0.5, 1.0})).ints(), ElementsAre(3, 2147483647));
-  EXPECT_THAT(powers(Tensor::from<int64_t>({1}, {3}), Tensor::scalar<uint64_t>(std::numeric_limits<uint64_t>::max())).ints(),
-              ElementsAre(-6148914691236517205));  // the inverse of 3 modulo 2^64
-  EXPECT_THAT(numbers_of(powers(Tensor::from<float>({3}, {1.5f, -2, 0}), Tensor::from<int32_t>({3}, {2, 3, 0}))), ElementsAre(2.25, -8, 1));
+  EXPECT_THAT(powers(Tensor::of_ints(std::vector<int64_t>{3, -3, 2, -1, 1, 0, 5, 2}),
+                     Tensor::of_ints(std::vector<int64_t>{39, 39, 63, -3, -9, 0, -1, 64}))
+                  .ints(),
+              ElementsAre(4052555153018976267, -4052555153018976267, std::numeric_limits<int64_t>::min(), -1,
+                          1, 1, 0, 0));
+  EXPECT_THAT(powers(Tensor::from<uint8_t>({3}, {255, 2, 7}), Tensor::scalar(1.0f)).ints(),
+              ElementsAre(255, 2, 7));
+  EXPECT_THAT(
+      powers(Tensor::from<int32_t>({2}, {9, 2147483647}), Tensor::from<double>({2}, {0.5, 1.0})).ints(),
+      ElementsAre(3, 2147483647));
+  EXPECT_THAT(
+      powers(Tensor::from<int64_t>({1}, {3}), Tensor::scalar<uint64_t>(std::numeric_limits<uint64_t>::max()))
+          .ints(),
+      ElementsAre(-6148914691236517205));  // the inverse of 3 modulo 2^64
+  EXPECT_THAT(
+      numbers_of(powers(Tensor::from<float>({3}, {1.5f, -2, 0}), Tensor::from<int32_t>({3}, {2, 3, 0}))),
+      ElementsAre(2.25, -8, 1));
 }
 
 TEST(Elementwise, LogicOfBools) {
-  Tensor x = Tensor::from<bool>({4}, {false, false, true, true}), y = Tensor::from<bool>({4}, {false, true, false, true});
+  Tensor x = Tensor::from<bool>({4}, {false, false, true, true}),
+         y = Tensor::from<bool>({4}, {false, true, false, true});
   EXPECT_THAT(result_of("And", {x, y}).ints(), ElementsAre(0, 0, 0, 1));
   EXPECT_THAT(result_of("Or", {x, y}).ints(), ElementsAre(0, 1, 1, 1));
   EXPECT_THAT(result_of("Xor", {x, y}).ints(), ElementsAre(0, 1, 1, 0));
@@ -303,22 +378,32 @@ TEST(Elementwise, SpecialNumbersFollowNumerics) {
     return numbers_of(result_of(op, operands, attrs));
   };
   using testing::NanSensitiveDoubleEq;
-  EXPECT_THAT(numbers("Max", {x, Tensor::scalar(0.0)}), ElementsAre(NanSensitiveDoubleEq(kNaN), kInfinity, 0, 0, 1));
-  EXPECT_THAT(numbers("Max", {Tensor::scalar(0.0), x}), ElementsAre(NanSensitiveDoubleEq(kNaN), kInfinity, 0, 0, 1));
-  EXPECT_THAT(numbers("Min", {x, Tensor::scalar(0.0)}), ElementsAre(NanSensitiveDoubleEq(kNaN), 0, -kInfinity, 0, 0));
-  EXPECT_THAT(numbers("Min", {Tensor::scalar(0.0), x}), ElementsAre(NanSensitiveDoubleEq(kNaN), 0, -kInfinity, 0, 0));
+  EXPECT_THAT(numbers("Max", {x, Tensor::scalar(0.0)}),
+              ElementsAre(NanSensitiveDoubleEq(kNaN), kInfinity, 0, 0, 1));
+  EXPECT_THAT(numbers("Max", {Tensor::scalar(0.0), x}),
+              ElementsAre(NanSensitiveDoubleEq(kNaN), kInfinity, 0, 0, 1));
+  EXPECT_THAT(numbers("Min", {x, Tensor::scalar(0.0)}),
+              ElementsAre(NanSensitiveDoubleEq(kNaN), 0, -kInfinity, 0, 0));
+  EXPECT_THAT(numbers("Min", {Tensor::scalar(0.0), x}),
+              ElementsAre(NanSensitiveDoubleEq(kNaN), 0, -kInfinity, 0, 0));
   EXPECT_THAT(numbers("Relu", {x}), ElementsAre(NanSensitiveDoubleEq(kNaN), kInfinity, 0, 0, 1));
-  EXPECT_THAT(numbers("Clip", {x, Tensor::scalar(-2.0), Tensor::scalar(2.0)}), ElementsAre(NanSensitiveDoubleEq(kNaN), 2, -2, 0, 1));
-  EXPECT_THAT(numbers("Clip", {x, Tensor::scalar(3.0), Tensor::scalar(2.0)}), ElementsAre(NanSensitiveDoubleEq(kNaN), 2, 2, 2, 2));
-  EXPECT_THAT(numbers("Sigmoid", {x}), ElementsAre(NanSensitiveDoubleEq(kNaN), 1, 0, 0.5, testing::DoubleNear(0.731, 1e-3)));
-  EXPECT_THAT(numbers("Softplus", {Tensor::from<double>({3}, {800, -800, kInfinity})}), ElementsAre(800, 0, kInfinity));
+  EXPECT_THAT(numbers("Clip", {x, Tensor::scalar(-2.0), Tensor::scalar(2.0)}),
+              ElementsAre(NanSensitiveDoubleEq(kNaN), 2, -2, 0, 1));
+  EXPECT_THAT(numbers("Clip", {x, Tensor::scalar(3.0), Tensor::scalar(2.0)}),
+              ElementsAre(NanSensitiveDoubleEq(kNaN), 2, 2, 2, 2));
+  EXPECT_THAT(numbers("Sigmoid", {x}),
+              ElementsAre(NanSensitiveDoubleEq(kNaN), 1, 0, 0.5, testing::DoubleNear(0.731, 1e-3)));
+  EXPECT_THAT(numbers("Softplus", {Tensor::from<double>({3}, {800, -800, kInfinity})}),
+              ElementsAre(800, 0, kInfinity));
   EXPECT_THAT(numbers("Elu", {x}), ElementsAre(NanSensitiveDoubleEq(kNaN), kInfinity, -1, 0, 1));
   EXPECT_THAT(numbers("IsNaN", {x}), ElementsAre(1, 0, 0, 0, 0));
   EXPECT_THAT(numbers("IsInf", {x}), ElementsAre(0, 1, 1, 0, 0));
   EXPECT_THAT(numbers("IsInf", {x}, {{"detect_negative", int64_t{0}}}), ElementsAre(0, 1, 0, 0, 0));
   EXPECT_THAT(numbers("IsInf", {x}, {{"detect_positive", int64_t{0}}}), ElementsAre(0, 0, 1, 0, 0));
-  EXPECT_THAT(numbers("IsInf", {x}, {{"detect_positive", int64_t{0}}, {"detect_negative", int64_t{0}}}), ElementsAre(0, 0, 0, 0, 0));
-  EXPECT_THAT(numbers("Round", {Tensor::from<float>({6}, {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 0.49f})}), ElementsAre(0, 2, 2, 0, -2, 0));
+  EXPECT_THAT(numbers("IsInf", {x}, {{"detect_positive", int64_t{0}}, {"detect_negative", int64_t{0}}}),
+              ElementsAre(0, 0, 0, 0, 0));
+  EXPECT_THAT(numbers("Round", {Tensor::from<float>({6}, {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 0.49f})}),
+              ElementsAre(0, 2, 2, 0, -2, 0));
   EXPECT_THAT(numbers("Sign", {x}), ElementsAre(NanSensitiveDoubleEq(kNaN), 1, -1, 0, 1));
 }
 
@@ -332,19 +417,25 @@ TEST(Elementwise, SixteenBitFloatsRoundOnceAtTheEnd) {
 
 TEST(Elementwise, WhereMovesEveryType) {
   Tensor condition = Tensor::from<bool>({2, 1}, {true, false});
-  for (DType dtype : {DType::kF64, DType::kF16, DType::kBF16, DType::kI8, DType::kU16, DType::kI64, DType::kBool, DType::kC64, DType::kC128, DType::kF8E5M2, DType::kI4}) {
+  for (DType dtype : {DType::kF64, DType::kF16, DType::kBF16, DType::kI8, DType::kU16, DType::kI64,
+                      DType::kBool, DType::kC64, DType::kC128, DType::kF8E5M2, DType::kI4}) {
     Tensor x = Tensor::zeros(dtype, {3}), y = Tensor::zeros(dtype, {2, 3});
-    auto bytes = [](Tensor& t) { return std::span<uint8_t>(static_cast<uint8_t*>(t.mutable_raw()), static_cast<size_t>(t.bytes())); };
+    auto bytes = [](Tensor& t) {
+      return std::span<uint8_t>(static_cast<uint8_t*>(t.mutable_raw()), static_cast<size_t>(t.bytes()));
+    };
     for (uint8_t& byte : bytes(x)) byte = 1;
     Tensor result = result_of("Where", {condition, x, y});
     ASSERT_EQ(result.extents(), (std::vector<int64_t>{2, 3})) << name_of(dtype);
-    for (size_t i = 0; i < bytes(result).size(); ++i) EXPECT_EQ(bytes(result)[i], i < bytes(result).size() / 2 ? 1 : 0) << name_of(dtype);
+    for (size_t i = 0; i < bytes(result).size(); ++i)
+      EXPECT_EQ(bytes(result)[i], i < bytes(result).size() / 2 ? 1 : 0) << name_of(dtype);
   }
   Tensor words = Tensor::from<std::string>({2}, {"a", "b"}), other = Tensor::from<std::string>({1}, {"c"});
   Tensor chosen = result_of("Where", {condition, words, other});
   EXPECT_THAT(chosen.data<std::string>(), ElementsAre("a", "b", "c", "c"));
-  EXPECT_THAT(result_of("Equal", {words, Tensor::from<std::string>({2, 1}, {"b", "a"})}).ints(), ElementsAre(0, 1, 1, 0));
-  EXPECT_EQ(error_of("Where", {condition, words, Tensor::zeros(DType::kF32, {1})}), "select takes operands of one type, got string and f32");
+  EXPECT_THAT(result_of("Equal", {words, Tensor::from<std::string>({2, 1}, {"b", "a"})}).ints(),
+              ElementsAre(0, 1, 1, 0));
+  EXPECT_EQ(error_of("Where", {condition, words, Tensor::zeros(DType::kF32, {1})}),
+            "select takes operands of one type, got string and f32");
 }
 
 TEST(Elementwise, AbsentOperandsAreLeftOut) {
@@ -393,7 +484,8 @@ Tensor mapped(const ScalarExpr& body, const std::vector<Tensor>& operands) {
 TEST(Map, LiteralsTakeTheTypeOfTheirNeighbours) {
   EXPECT_EQ(mapped(x0() + 1, {Tensor::scalar<int8_t>(127)}).int_at(0), -128);
   EXPECT_EQ(mapped(x0() + 0.5, {Tensor::scalar<double>(1)}).double_at(0), 1.5);
-  EXPECT_EQ(mapped(ScalarExpr::integer(int64_t{1} << 62) + x0(), {Tensor::scalar<int64_t>(1)}).int_at(0), (int64_t{1} << 62) + 1);
+  EXPECT_EQ(mapped(ScalarExpr::integer(int64_t{1} << 62) + x0(), {Tensor::scalar<int64_t>(1)}).int_at(0),
+            (int64_t{1} << 62) + 1);
   EXPECT_EQ(mapped(select(x0() < 0, 1, 2), {Tensor::scalar<float>(-1)}).double_at(0), 1);
   EXPECT_EQ(mapped(scalar::pow(2.0, x0()), {Tensor::scalar(0.5)}).double_at(0), std::sqrt(2.0));
   EXPECT_EQ(mapped(scalar::exp(0.0) + x0(), {Tensor::scalar(0.5)}).double_at(0), 1.5);
@@ -402,12 +494,18 @@ TEST(Map, LiteralsTakeTheTypeOfTheirNeighbours) {
 }
 
 TEST(Map, WhatHasNoLoopIsAnError) {
-  EXPECT_THAT(error_of("Map", {Tensor::scalar(1.f)}, {{"body", cast(x0(), DType::kString)}}), HasSubstr("cast of f32"));
-  EXPECT_THAT(error_of("Map", {Tensor::scalar(1.f)}, {{"body", cast(x0(), DType::kF8E5M2)}}), HasSubstr("cast of f32"));
-  EXPECT_THAT(error_of("Map", {Tensor::scalar(1.f)}, {{"body", ScalarExpr::arg(1)}}), HasSubstr("the body uses 2 operands, 1 are given"));
-  EXPECT_THAT(error_of("Map", {Tensor::zeros(DType::kC64, {1})}, {{"body", x0() == x0()}}), HasSubstr("equal of c64"));
-  EXPECT_THAT(error_of("Map", {Tensor::scalar(true)}, {{"body", x0() + 1}}), HasSubstr("add takes numeric operands, got bool"));
-  EXPECT_THAT(error_of("Map", {Tensor::scalar(1.f)}, {{"body", select(x0(), x0(), x0())}}), HasSubstr("select takes bool operands, got f32"));
+  EXPECT_THAT(error_of("Map", {Tensor::scalar(1.f)}, {{"body", cast(x0(), DType::kString)}}),
+              HasSubstr("cast of f32"));
+  EXPECT_THAT(error_of("Map", {Tensor::scalar(1.f)}, {{"body", cast(x0(), DType::kF8E5M2)}}),
+              HasSubstr("cast of f32"));
+  EXPECT_THAT(error_of("Map", {Tensor::scalar(1.f)}, {{"body", ScalarExpr::arg(1)}}),
+              HasSubstr("the body uses 2 operands, 1 are given"));
+  EXPECT_THAT(error_of("Map", {Tensor::zeros(DType::kC64, {1})}, {{"body", x0() == x0()}}),
+              HasSubstr("equal of c64"));
+  EXPECT_THAT(error_of("Map", {Tensor::scalar(true)}, {{"body", x0() + 1}}),
+              HasSubstr("add takes numeric operands, got bool"));
+  EXPECT_THAT(error_of("Map", {Tensor::scalar(1.f)}, {{"body", select(x0(), x0(), x0())}}),
+              HasSubstr("select takes bool operands, got f32"));
   EXPECT_THAT(error_of("Map", {}, {{"body", scalar::bit_not(1.5)}}), HasSubstr("bit_not of f32"));
 }
 

@@ -31,8 +31,10 @@ TEST(Evaluate, InputsMustFitTheModel) {
   Tensor s = Tensor::of_ints(std::vector<int64_t>{1, 2});
   EXPECT_EQ(error_of(*graph, {f32({4, 3}), f32({4, 4}), s}), "");
   EXPECT_EQ(error_of(*graph, {f32({4, 3}), f32({4, 4})}), "2 inputs are given, the model takes 3");
-  EXPECT_EQ(error_of(*graph, {f32({4, 5}), f32({4, 4}), s}), "input 'x' dimension 1 is 5, the model takes [batch, 3]");
-  EXPECT_EQ(error_of(*graph, {f32({4, 3}), f32({7, 4}), s}), "input 'y' dimension 0 is 7, but 'batch' is already 4");
+  EXPECT_EQ(error_of(*graph, {f32({4, 5}), f32({4, 4}), s}),
+            "input 'x' dimension 1 is 5, the model takes [batch, 3]");
+  EXPECT_EQ(error_of(*graph, {f32({4, 3}), f32({7, 4}), s}),
+            "input 'y' dimension 0 is 7, but 'batch' is already 4");
   EXPECT_EQ(error_of(*graph, {f32({4, 3}), f32({4, 5}), s}), "input 'y' dimension 1 is 5, must be 2*seq = 4");
   EXPECT_EQ(error_of(*graph, {f32({4}), f32({4, 4}), s}), "input 'x' has rank 1, the model takes [batch, 3]");
   EXPECT_EQ(error_of(*graph, {s, f32({4, 4}), s}), "input 'x' holds i64, the model takes f32");
@@ -111,7 +113,8 @@ TEST(Evaluate, LiveTensorsAreLimited) {
   options.limits.live_bytes = 2048;
   EXPECT_EQ(error_of(*graph, {f32({256})}, options), "");
   options.limits.live_bytes = 2047;
-  EXPECT_EQ(error_of(*graph, {f32({256})}, options), "node 'n1' (Neg): 2048 bytes of tensors are alive, the limit is 2047");
+  EXPECT_EQ(error_of(*graph, {f32({256})}, options),
+            "node 'n1' (Neg): 2048 bytes of tensors are alive, the limit is 2047");
   options.limits = Limits{.tensor_bytes = 1000};
   EXPECT_THAT(error_of(*graph, {f32({256})}, options), HasSubstr("node 'n0' (Neg): "));
 }
@@ -139,7 +142,8 @@ TEST(Evaluate, SubgraphInputsBindTheirSymbols) {
   auto graph = parsed(text);
   for_each_subgraph(*graph->outputs[0].value->producer(), [](Graph& body) {
     GraphBuilder b(body);
-    body.outputs[1].value = b.op("Reshape", {body.outputs[1].value, b.dims({2 * (*body.inputs()[2]->type.shape)[0]})});
+    body.outputs[1].value =
+        b.op("Reshape", {body.outputs[1].value, b.dims({2 * (*body.inputs()[2]->type.shape)[0]})});
     ASSERT_TRUE(b.status().ok()) << b.status().error().message;
   });
   auto result = evaluate(*graph, {Tensor::scalar<int64_t>(3), Tensor::from<float>({2}, {1, 2})});
@@ -153,7 +157,9 @@ TEST(Evaluate, RandomOpsFollowTheSeed) {
   %b = RandomNormal() {shape = [8]}
   return %a, %b
 })");
-  auto run = [&](uint64_t seed) { return evaluate(*graph, {}, {.limits = {}, .seed = seed, .observer = {}})->outputs; };
+  auto run = [&](uint64_t seed) {
+    return evaluate(*graph, {}, {.limits = {}, .seed = seed, .observer = {}})->outputs;
+  };
   auto one = run(1), again = run(1), two = run(2);
   EXPECT_TRUE(one[0].tensor().identical(again[0].tensor()));
   EXPECT_FALSE(one[0].tensor().identical(one[1].tensor()));

@@ -42,7 +42,8 @@ TEST(Infer, MergingKeepsWhatIsMorePrecise) {
   EXPECT_EQ(merge_shapes({2}, {3}).error().message, "dimension 0 is 2 and 3");
   Type merged = *merge_types(Type::tensor(DType::kUndefined, Shape{n}), Type::tensor(DType::kI8));
   EXPECT_EQ(to_string(merged), "i8[n]");
-  Type sequence = *merge_types(Type::sequence(Type::tensor(DType::kF32)), Type::sequence(Type::tensor(DType::kF32, Shape{4})));
+  Type sequence = *merge_types(Type::sequence(Type::tensor(DType::kF32)),
+                               Type::sequence(Type::tensor(DType::kF32, Shape{4})));
   EXPECT_EQ(to_string(sequence), "seq(f32[4])");
   EXPECT_FALSE(merge_types(Type::sequence(Type()), Type()).ok());
 }
@@ -79,7 +80,8 @@ TEST(Infer, ErrorsNameTheNode) {
   Value* x = graph.add_input("x", Type::tensor(DType::kF32, Shape{2, 3}));
   GraphBuilder b(graph, nullptr, "block");
   Value* wrong = b.add(x, b.constant(Tensor::zeros(DType::kF32, {4})));
-  EXPECT_EQ(b.status().error().message, "node 'block/v_2' (Add): shapes [2, 3] and [4] do not broadcast: 3 against 4");
+  EXPECT_EQ(b.status().error().message,
+            "node 'block/v_2' (Add): shapes [2, 3] and [4] do not broadcast: 3 against 4");
   b.matmul(wrong, wrong);  // the first error stays
   EXPECT_THAT(b.status().error().message, HasSubstr("(Add)"));
 }

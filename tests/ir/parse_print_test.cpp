@@ -30,7 +30,8 @@ void expect_identity(const std::string& text) {
   EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
 }
 
-constexpr std::string_view kEveryAttribute = R"IR(graph "all \"kinds\" \\ of\x0aattributes"(%x: f32[2*n+1, "odd symbol", 3], %"a b\"c": i64[], %a:b/c.d-e: bool[], %s: seq(f32[n]), %o: optional(seq(i64)), %unknown: undefined) {
+constexpr std::string_view kEveryAttribute =
+    R"IR(graph "all \"kinds\" \\ of\x0aattributes"(%x: f32[2*n+1, "odd symbol", 3], %"a b\"c": i64[], %a:b/c.d-e: bool[], %s: seq(f32[n]), %o: optional(seq(i64)), %unknown: undefined) {
   state %w: f32[2] -> %new = f32[2] {1, -0} "weights/w \x01"
   state %fixed: f64[1] = f64[1] {0.1} ""
   %c: f32[3] = Constant() {value = f32[3] {nan, inf, -inf}}
@@ -68,9 +69,12 @@ TEST(Print, TensorsOfEveryElementTypeReadBack) {
     Tensor tensor = Tensor::zeros(dtype, {3, 5});
     visit_dtype(dtype, [&]<class T>(Tag<T>) {
       for (T& element : tensor.mutable_data<T>()) {
-        if constexpr (std::is_same_v<T, std::string>) element = fmt::format("{}\"\n", random.next_u32());
-        else if constexpr (std::is_same_v<T, bool>) element = random.below(2) != 0;
-        else if constexpr (requires { element.value; }) element = T(static_cast<int64_t>(random.below(16)));
+        if constexpr (std::is_same_v<T, std::string>)
+          element = fmt::format("{}\"\n", random.next_u32());
+        else if constexpr (std::is_same_v<T, bool>)
+          element = random.below(2) != 0;
+        else if constexpr (requires { element.value; })
+          element = T(static_cast<int64_t>(random.below(16)));
         else {
           auto* bytes = reinterpret_cast<uint8_t*>(&element);
           for (size_t i = 0; i < sizeof(T); ++i) bytes[i] = static_cast<uint8_t>(random.below(256));
@@ -100,7 +104,8 @@ TEST(Print, TensorsOfEveryElementTypeReadBack) {
 TEST(Print, FloatsKeepTheirBits) {
   Random random(4);
   std::vector<float> singles = {0.1f, 16777216.f, 1e-45f, 3.4028235e38f, -0.0f, 8388609.5f, 1.17549435e-38f};
-  std::vector<double> doubles = {0.1, 5e-324, 1.7976931348623157e308, 9007199254740993.0, 1e16, 123456789012345680.0, -0.0};
+  std::vector<double> doubles = {
+      0.1, 5e-324, 1.7976931348623157e308, 9007199254740993.0, 1e16, 123456789012345680.0, -0.0};
   for (int i = 0; i < 5000; ++i) {
     uint32_t bits = random.next_u32();
     float single;
@@ -134,7 +139,8 @@ TEST(Print, LargeTensorsPrintAsADigestThatDoesNotReadBack) {
 
 TEST(Print, ASymbolMayHoldAnything) {
   Graph graph;
-  Shape shape = {Dim::symbol("a\"b]),("), Dim::symbol("back\\slash"), Dim::symbol(""), Dim::symbol("1st") * 2 + Dim::symbol("new\nline")};
+  Shape shape = {Dim::symbol("a\"b]),("), Dim::symbol("back\\slash"), Dim::symbol(""),
+                 Dim::symbol("1st") * 2 + Dim::symbol("new\nline")};
   Value* x = graph.add_input("%x", Type::sequence(Type::tensor(DType::kF32, shape)));
   graph.outputs = {{"x", x}};
   expect_identity(print_graph(graph));
@@ -149,7 +155,8 @@ TEST(Print, OutputsThatAreNotWantedStayAway) {
 }
 
 TEST(Parse, TypesMayBeLeftOut) {
-  auto graph = parse_graph("graph \"g\"(%x: f32[n]) {\n# a comment\n%y = Relu(%x) %z = Shape(%y)\nreturn %z }\n");
+  auto graph =
+      parse_graph("graph \"g\"(%x: f32[n]) {\n# a comment\n%y = Relu(%x) %z = Shape(%y)\nreturn %z }\n");
   ASSERT_TRUE(graph.ok()) << graph.error().message;
   EXPECT_EQ(to_string((*graph)->outputs[0].value->type), "i64[1]");
   EXPECT_EQ((*graph)->outputs[0].name, "z");
@@ -159,14 +166,19 @@ TEST(Parse, ErrorsNameLineAndColumn) {
   EXPECT_EQ(error_of(""), "line 1, column 1: expected 'graph'");
   EXPECT_EQ(error_of("graph \"g\"() {\n  %y = Relu(%x)\n}"), "line 2, column 15: %x is not defined");
   EXPECT_EQ(error_of("graph \"g\"() {\n  %y = Rely()"), "line 2, column 12: there is no op 'Rely'");
-  EXPECT_EQ(error_of("graph \"g\"(%x: f32[2]) {\n  %y = Add(%x)"), "line 2, column 15: Add: takes 2 inputs, got 1");
-  EXPECT_THAT(error_of("graph \"g\"(%x: f32[2]) {\n  %y: f32[3] = Neg(%x)"), HasSubstr("%y: dimension 0 is 2 and 3"));
+  EXPECT_EQ(error_of("graph \"g\"(%x: f32[2]) {\n  %y = Add(%x)"),
+            "line 2, column 15: Add: takes 2 inputs, got 1");
+  EXPECT_THAT(error_of("graph \"g\"(%x: f32[2]) {\n  %y: f32[3] = Neg(%x)"),
+              HasSubstr("%y: dimension 0 is 2 and 3"));
   EXPECT_THAT(error_of("graph \"g\"(%x: f32[2], %x: f32[2]) {"), HasSubstr("%x is defined twice"));
   EXPECT_THAT(error_of("graph \"g\"(%x: f32[2]) { %x = Neg(%x)"), HasSubstr("%x is defined twice"));
-  EXPECT_THAT(error_of("graph \"g\"(%x: f32[2]) { %y = Neg(%x) {alpha = 1}"), HasSubstr("Neg has no attribute 'alpha'"));
+  EXPECT_THAT(error_of("graph \"g\"(%x: f32[2]) { %y = Neg(%x) {alpha = 1}"),
+              HasSubstr("Neg has no attribute 'alpha'"));
   EXPECT_THAT(error_of("graph \"g\"() { return } }"), HasSubstr("line 1, column 24: expected the end"));
   EXPECT_THAT(error_of("graph \"g\"() { return } ;"), HasSubstr("expected the end"));
-  auto constant = [](const std::string& tensor) { return "graph \"g\"() { %c = Constant() {value = " + tensor + "} return }"; };
+  auto constant = [](const std::string& tensor) {
+    return "graph \"g\"() { %c = Constant() {value = " + tensor + "} return }";
+  };
   EXPECT_EQ(error_of(constant("i8[1] {127}")), "");
   EXPECT_THAT(error_of(constant("i8[1] {128}")), HasSubstr("expected an integer of 8 bits, got '128'"));
   EXPECT_THAT(error_of(constant("u64[1] {-1}")), HasSubstr("expected an integer"));
@@ -202,10 +214,17 @@ TEST(Parse, MutatedTextNeverCrashes) {
     for (uint64_t n = 1 + random.below(3); n > 0; --n) {
       size_t at = random.below(text.size());
       switch (random.below(4)) {
-        case 0: text[at] = kCharacters[random.below(kCharacters.size())]; break;
-        case 1: text.erase(at, 1 + random.below(8)); break;
-        case 2: text.insert(at, text.substr(random.below(text.size()), random.below(20))); break;
-        default: text[at] = static_cast<char>(random.below(256));
+        case 0:
+          text[at] = kCharacters[random.below(kCharacters.size())];
+          break;
+        case 1:
+          text.erase(at, 1 + random.below(8));
+          break;
+        case 2:
+          text.insert(at, text.substr(random.below(text.size()), random.below(20)));
+          break;
+        default:
+          text[at] = static_cast<char>(random.below(256));
       }
     }
     auto graph = parse_graph(text);

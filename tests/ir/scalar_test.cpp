@@ -39,7 +39,8 @@ TEST(Scalar, PrintsAsMathematics) {
 }
 
 TEST(Scalar, LiteralsKeepTheirValue) {
-  EXPECT_EQ(ScalarExpr::integer(std::numeric_limits<int64_t>::max())->integer, std::numeric_limits<int64_t>::max());
+  EXPECT_EQ(ScalarExpr::integer(std::numeric_limits<int64_t>::max())->integer,
+            std::numeric_limits<int64_t>::max());
   EXPECT_TRUE(ScalarExpr(2.0)->is_integer);
   EXPECT_FALSE(ScalarExpr(-0.0)->is_integer);
   EXPECT_FALSE(ScalarExpr(0x1p60)->is_integer);
@@ -50,7 +51,8 @@ TEST(Scalar, LiteralsKeepTheirValue) {
 
 // A random expression of operators, functions and literals; types do not matter to text.
 ScalarExpr random_expression(Random& random, int depth) {
-  constexpr double kNumbers[] = {0, 1, -1, 0.1, -2.5, 1e300, -1e-300, 0x1p60, -0.0, 1e16, 123456789012345680.0};
+  constexpr double kNumbers[] = {
+      0, 1, -1, 0.1, -2.5, 1e300, -1e-300, 0x1p60, -0.0, 1e16, 123456789012345680.0};
   uint64_t choice = random.below(depth > 0 ? 12 : 4);
   if (choice < 2) return ScalarExpr::arg(static_cast<int>(random.below(12)));
   if (choice == 2) {
@@ -88,7 +90,8 @@ TEST(Scalar, MutatedTextNeverCrashes) {
   constexpr std::string_view kCharacters = "x0123()-+*/<=!&|., selctinfa\"e\n\xff";
   for (int i = 0; i < 20000; ++i) {
     std::string text = to_string(random_expression(random, 3));
-    for (uint64_t n = random.below(4); n > 0; --n) text[random.below(text.size())] = kCharacters[random.below(kCharacters.size())];
+    for (uint64_t n = random.below(4); n > 0; --n)
+      text[random.below(text.size())] = kCharacters[random.below(kCharacters.size())];
     text.resize(text.size() - random.below(text.size()));
     Result<ScalarExpr> expr = parse_scalar(text);
     EXPECT_TRUE(!expr.ok() || parse_scalar(to_string(*expr)).ok()) << text;
@@ -127,7 +130,8 @@ TEST(Scalar, TypesFollowTheRules) {
   EXPECT_EQ(type(scalar::pow(x, y), {DType::kF32, DType::kBool}), "pow takes numeric operands, got bool");
   EXPECT_EQ(type(x < y, {DType::kF16, DType::kF16}), "bool");
   EXPECT_EQ(type(scalar::exp(x), {DType::kI32}), "exp takes floating point operands, got i32");
-  EXPECT_EQ(type(scalar::bit_and(x, y), {DType::kF32, DType::kF32}), "bit_and takes integer operands, got f32");
+  EXPECT_EQ(type(scalar::bit_and(x, y), {DType::kF32, DType::kF32}),
+            "bit_and takes integer operands, got f32");
   EXPECT_EQ(type(x && y, {DType::kBool, DType::kBool}), "bool");
   EXPECT_EQ(type(cast(x, DType::kI64) + 1, {DType::kF32}), "i64");
   EXPECT_EQ(type(ScalarExpr(1) + 2, {}), "undefined");

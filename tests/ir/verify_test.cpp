@@ -123,7 +123,8 @@ TEST(Verify, SubgraphsObeyTheSame) {
   });
   Status status = verify(**graph);
   ASSERT_FALSE(status.ok());
-  EXPECT_EQ(status.error().message, "node 'choice' (If): node 'inner' (Neg): attribute 'stray' is not declared");
+  EXPECT_EQ(status.error().message,
+            "node 'choice' (If): node 'inner' (Neg): attribute 'stray' is not declared");
 }
 
 }  // namespace

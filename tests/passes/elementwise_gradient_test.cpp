@@ -87,7 +87,8 @@ Tensor drawn(const Row& row, std::vector<int64_t> extents, uint64_t seed) {
   Tensor tensor = Tensor::zeros(DType::kF64, std::move(extents));
   Random random(seed);
   auto near_kink = [&](double x) {
-    return std::any_of(row.kinks.begin(), row.kinks.end(), [&](double kink) { return std::fabs(x - kink) < kDistance; });
+    return std::any_of(row.kinks.begin(), row.kinks.end(),
+                       [&](double kink) { return std::fabs(x - kink) < kDistance; });
   };
   for (double& value : tensor.mutable_data<double>()) {
     do value = random.uniform(row.low, row.high);
@@ -98,7 +99,8 @@ Tensor drawn(const Row& row, std::vector<int64_t> extents, uint64_t seed) {
 
 void expect_row(const Row& row, const std::vector<std::vector<int64_t>>& extents, int order) {
   std::vector<Tensor> inputs;
-  for (int i = 0; i < row.arity; ++i) inputs.push_back(drawn(row, extents[static_cast<size_t>(i)], 3 + static_cast<uint64_t>(i)));
+  for (int i = 0; i < row.arity; ++i)
+    inputs.push_back(drawn(row, extents[static_cast<size_t>(i)], 3 + static_cast<uint64_t>(i)));
   Model model = [&](GraphBuilder& b, std::span<Value* const> x) {
     std::vector<Value*> operands(x.begin(), x.end());
     if (row.op == "Mod") operands.push_back(b.number(0.75, x[0]));
@@ -123,8 +125,9 @@ TEST(ElementwiseGradient, BroadcastOperandsSumTheirGradients) {
 }
 
 TEST(ElementwiseGradient, TheGradientHasAGradient) {
-  std::set<std::string> piecewise_linear = {"Add",  "Sub",   "Neg",       "Abs",   "Sign",  "Floor",           "Ceil",        "Round",  "Max",
-                                            "Min",  "Sum",   "Relu",      "Clip",  "Mod",   "ThresholdedRelu", "HardSigmoid", "Shrink", "LeakyRelu"};
+  std::set<std::string> piecewise_linear = {
+      "Add", "Sub", "Neg",  "Abs",  "Sign", "Floor",           "Ceil",        "Round",  "Max",
+      "Min", "Sum", "Relu", "Clip", "Mod",  "ThresholdedRelu", "HardSigmoid", "Shrink", "LeakyRelu"};
   for (const Row& row : rows()) {
     if (!piecewise_linear.contains(row.op)) expect_row(row, {{5}, {5}, {5}}, 2);
   }
@@ -147,7 +150,9 @@ TEST(ElementwiseGradient, NoRowIsForgotten) {
 std::vector<double> at(const std::string& op, std::vector<double> x, const Attributes& attrs = {}) {
   std::vector<Tensor> inputs;
   for (double number : x) inputs.push_back(Tensor::scalar(number));
-  Model model = [&](GraphBuilder& b, std::span<Value* const> values) { return b.op(op, {values.begin(), values.end()}, attrs); };
+  Model model = [&](GraphBuilder& b, std::span<Value* const> values) {
+    return b.op(op, {values.begin(), values.end()}, attrs);
+  };
   std::vector<double> gradients;
   for (const Tensor& gradient : gradients_of(model, inputs)) gradients.push_back(gradient.double_at(0));
   return gradients;
@@ -196,7 +201,8 @@ TEST(ElementwiseGradient, PowersAtZero) {
 
 // Far from zero neither branch of a select may poison the other.
 TEST(ElementwiseGradient, LargeOperandsStayFinite) {
-  for (const char* op : {"Elu", "Celu", "Selu", "Softplus", "Mish", "Sigmoid", "Tanh", "Swish", "Gelu", "Erf", "HardSwish"}) {
+  for (const char* op :
+       {"Elu", "Celu", "Selu", "Softplus", "Mish", "Sigmoid", "Tanh", "Swish", "Gelu", "Erf", "HardSwish"}) {
     for (double x : {-1000.0, 1000.0}) EXPECT_TRUE(std::isfinite(at(op, {x})[0])) << op << " at " << x;
   }
 }

@@ -1,5 +1,5 @@
-// The gradient rule of every structured op that has one, against central differences, with static extents and with
-// symbols.
+// The gradient rule of every structured op that has one, against central differences, with static extents and
+// with symbols.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -17,8 +17,8 @@ using Ints = std::vector<int64_t>;
 struct Case {
   std::string op;
   Attributes attrs;
-  std::vector<Ints> extents;   // of f64 operands, drawn at random
-  std::vector<Tensor> rest;    // constant operands after them; an undefined one is absent
+  std::vector<Ints> extents;  // of f64 operands, drawn at random
+  std::vector<Tensor> rest;   // constant operands after them; an undefined one is absent
   GradientCheck check;
 };
 
@@ -85,25 +85,53 @@ TEST(StructuredGradient, Conv) {
   expect_cases({
       {"Conv", {}, {{2, 3, 5, 5}, {4, 3, 3, 3}}, {}, kFixed},
       {"Conv", {}, {{2, 3, 5, 5}, {4, 3, 3, 3}, {4}}, {}, kFixed},
-      {"Conv", {{"pads", Ints{1, 0, 2, 1}}, {"strides", Ints{2, 1}}}, {{1, 2, 6, 5}, {3, 2, 3, 2}, {3}}, {}, kFixed},
+      {"Conv",
+       {{"pads", Ints{1, 0, 2, 1}}, {"strides", Ints{2, 1}}},
+       {{1, 2, 6, 5}, {3, 2, 3, 2}, {3}},
+       {},
+       kFixed},
       {"Conv", {{"strides", Ints{3, 2}}}, {{1, 2, 8, 8}, {2, 2, 2, 3}}, {}, kFixed},
       {"Conv", {{"dilations", Ints{2, 1}}, {"group", int64_t{2}}}, {{1, 4, 6, 5}, {6, 2, 2, 3}}, {}, kFixed},
-      {"Conv", {{"group", int64_t{3}}, {"pads", Ints{1, 1, 1, 1}}}, {{2, 3, 4, 4}, {3, 1, 3, 3}, {3}}, {}, kFixed},
-      {"Conv", {{"auto_pad", std::string("SAME_UPPER")}, {"strides", Ints{2, 2}}}, {{1, 2, 5, 6}, {2, 2, 3, 3}}, {}, kFixed},
+      {"Conv",
+       {{"group", int64_t{3}}, {"pads", Ints{1, 1, 1, 1}}},
+       {{2, 3, 4, 4}, {3, 1, 3, 3}, {3}},
+       {},
+       kFixed},
+      {"Conv",
+       {{"auto_pad", std::string("SAME_UPPER")}, {"strides", Ints{2, 2}}},
+       {{1, 2, 5, 6}, {2, 2, 3, 3}},
+       {},
+       kFixed},
       {"Conv", {{"auto_pad", std::string("SAME_LOWER")}}, {{1, 1, 5, 5}, {2, 1, 2, 2}}, {}, kFixed},
       {"Conv", {{"pads", Ints{1, 1}}}, {{2, 3, 7}, {4, 3, 3}, {4}}, {}, kFixed},
       {"Conv", {}, {{1, 2, 3, 4, 3}, {2, 2, 2, 2, 2}}, {}, kFixed},
       {"Conv", {}, {{1, 2, 4, 4}, {2, 2, 3, 3}}, {}, kFixedTwice},
-      {"Conv", {{"strides", Ints{2, 2}}, {"pads", Ints{1, 1, 1, 1}}}, {{1, 2, 4, 4}, {2, 2, 3, 3}, {2}}, {}, kFixedTwice},
+      {"Conv",
+       {{"strides", Ints{2, 2}}, {"pads", Ints{1, 1, 1, 1}}},
+       {{1, 2, 4, 4}, {2, 2, 3, 3}, {2}},
+       {},
+       kFixedTwice},
   });
 }
 
 TEST(StructuredGradient, ConvTranspose) {
   expect_cases({
       {"ConvTranspose", {}, {{1, 2, 3, 3}, {2, 3, 3, 3}, {3}}, {}, kFixed},
-      {"ConvTranspose", {{"strides", Ints{2, 2}}, {"pads", Ints{1, 1, 1, 1}}}, {{2, 2, 3, 4}, {2, 2, 4, 4}}, {}, kFixed},
-      {"ConvTranspose", {{"strides", Ints{2, 2}}, {"output_padding", Ints{1, 1}}}, {{1, 2, 3, 3}, {2, 1, 3, 3}}, {}, kFixed},
-      {"ConvTranspose", {{"group", int64_t{2}}, {"dilations", Ints{2, 2}}}, {{1, 4, 3, 3}, {4, 2, 2, 2}, {4}}, {}, kFixed},
+      {"ConvTranspose",
+       {{"strides", Ints{2, 2}}, {"pads", Ints{1, 1, 1, 1}}},
+       {{2, 2, 3, 4}, {2, 2, 4, 4}},
+       {},
+       kFixed},
+      {"ConvTranspose",
+       {{"strides", Ints{2, 2}}, {"output_padding", Ints{1, 1}}},
+       {{1, 2, 3, 3}, {2, 1, 3, 3}},
+       {},
+       kFixed},
+      {"ConvTranspose",
+       {{"group", int64_t{2}}, {"dilations", Ints{2, 2}}},
+       {{1, 4, 3, 3}, {4, 2, 2, 2}, {4}},
+       {},
+       kFixed},
       {"ConvTranspose", {{"strides", Ints{2}}}, {{1, 2, 4}, {2, 3, 3}}, {}, kFixed},
       {"ConvTranspose", {}, {{1, 2, 3, 3}, {2, 2, 2, 2}}, {}, kFixedTwice},
   });
@@ -125,7 +153,11 @@ TEST(StructuredGradient, Pooling) {
       {"AveragePool", padded, {{1, 2, 5, 6}}, {}, {}},
       {"AveragePool", counted, {{1, 2, 5, 6}}, {}, {}},
       {"AveragePool", ceiled, {{1, 2, 5, 6}}, {}, {}},
-      {"AveragePool", {{"kernel_shape", Ints{2, 2}}, {"auto_pad", std::string("SAME_UPPER")}}, {{1, 2, 5, 4}}, {}, {}},
+      {"AveragePool",
+       {{"kernel_shape", Ints{2, 2}}, {"auto_pad", std::string("SAME_UPPER")}},
+       {{1, 2, 5, 4}},
+       {},
+       {}},
       {"GlobalAveragePool", {}, {{2, 3, 4, 5}}, {}, {}},
       {"GlobalMaxPool", {}, {{2, 3, 4, 5}}, {}, {}},
       {"GlobalAveragePool", {}, {{2, 3, 4}}, {}, {}},
@@ -187,7 +219,9 @@ TEST(StructuredGradient, SplitGivesEachPartItsShare) {
       return b.add(b.reduce_sum(parts[1], {axis}, true), parts[0]);
     };
     expect_gradients("Split", model, {random_tensor({4, 4}, 1)}, kStatic);
-    Model half = [&](GraphBuilder& b, Operands x) { return b.op_n("Split", {x[0], b.ints({1, 3})}, {{"axis", axis}}, 2)[1]; };
+    Model half = [&](GraphBuilder& b, Operands x) {
+      return b.op_n("Split", {x[0], b.ints({1, 3})}, {{"axis", axis}}, 2)[1];
+    };
     expect_gradients("Split, one part", half, {random_tensor({4, 4}, 1)}, kStatic);
   }
   Model counted = [](GraphBuilder& b, Operands x) {
@@ -210,7 +244,8 @@ TEST(StructuredGradient, Gathers) {
 
 TEST(StructuredGradient, Reductions) {
   Attributes drop = {{"keepdims", int64_t{0}}}, noop = {{"noop_with_empty_axes", int64_t{1}}};
-  for (const char* op : {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceSumSquare"}) {
+  for (const char* op : {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2",
+                         "ReduceLogSumExp", "ReduceSumSquare"}) {
     expect_cases({
         {op, {}, {{2, 3, 4}}, {list({1})}, {}},
         {op, drop, {{2, 3, 4}}, {list({0, -1})}, {}},
@@ -219,9 +254,13 @@ TEST(StructuredGradient, Reductions) {
         {op, noop, {{2, 3}}, {}, {}},
     });
   }
-  expect_cases({{"ReduceProd", {}, {{2, 3, 4}}, {list({1})}, {}}, {"ReduceProd", drop, {{2, 3}}, {list({-1})}, {}}});
-  for (const char* op : {"ReduceSumSquare", "ReduceL2", "ReduceLogSumExp"}) expect_case({op, drop, {{2, 3}}, {list({1})}, kTwice});
-  Model logarithm = [](GraphBuilder& b, Operands x) { return b.reduce("ReduceLogSum", b.op("Exp", {x[0]}), {1}, false); };
+  expect_cases(
+      {{"ReduceProd", {}, {{2, 3, 4}}, {list({1})}, {}}, {"ReduceProd", drop, {{2, 3}}, {list({-1})}, {}}});
+  for (const char* op : {"ReduceSumSquare", "ReduceL2", "ReduceLogSumExp"})
+    expect_case({op, drop, {{2, 3}}, {list({1})}, kTwice});
+  Model logarithm = [](GraphBuilder& b, Operands x) {
+    return b.reduce("ReduceLogSum", b.op("Exp", {x[0]}), {1}, false);
+  };
   expect_gradients("ReduceLogSum", logarithm, {random_tensor({2, 3}, 1)});
 }
 
@@ -235,9 +274,7 @@ TEST(StructuredGradient, ACumulativeSum) {
   }
 }
 
-TEST(StructuredGradient, MeansOfSeveral) {
-  expect_case({"Mean", {}, {{2, 3}, {3}, {2, 1}}, {}, {}});
-}
+TEST(StructuredGradient, MeansOfSeveral) { expect_case({"Mean", {}, {{2, 3}, {3}, {2, 1}}, {}, {}}); }
 
 TEST(StructuredGradient, Softmax) {
   for (const char* op : {"Softmax", "LogSoftmax"}) {
@@ -271,7 +308,8 @@ TEST(StructuredGradient, BatchNormalization) {
   expect_case({"BatchNormalization", {}, {{2, 3, 4}, {3}, {3}}, {mean, variance}, {}});
   expect_case({"BatchNormalization", {}, {{5, 3}, {3}, {3}}, {mean, variance}, {}});
   Model training = [&](GraphBuilder& b, Operands x) {
-    return b.op_n("BatchNormalization", {x[0], x[1], x[2], b.constant(mean), b.constant(variance)}, {{"training_mode", int64_t{1}}}, 3)[0];
+    return b.op_n("BatchNormalization", {x[0], x[1], x[2], b.constant(mean), b.constant(variance)},
+                  {{"training_mode", int64_t{1}}}, 3)[0];
   };
   std::vector<Tensor> inputs = {random_tensor({4, 3, 2}, 1), random_tensor({3}, 2), random_tensor({3}, 3)};
   expect_gradients("BatchNormalization in training", training, inputs);
@@ -299,7 +337,8 @@ TEST(StructuredGradient, Dropout) {
   expect_case({"Dropout", {}, {{4, 3}}, {}, {}});
   Attributes seeded = {{"seed", int64_t{5}}};
   Model training = [&](GraphBuilder& b, Operands x) {
-    return b.op_n("Dropout", {x[0], b.constant(Tensor::scalar(0.5)), b.constant(Tensor::scalar(true))}, seeded, 2)[0];
+    return b.op_n("Dropout", {x[0], b.constant(Tensor::scalar(0.5)), b.constant(Tensor::scalar(true))},
+                  seeded, 2)[0];
   };
   expect_gradients("Dropout in training", training, {random_tensor({4, 3}, 1)});
 }
@@ -325,12 +364,15 @@ TEST(StructuredGradient, AMissingRuleIsAnError) {
   Type square = Type::tensor(DType::kF32, Shape{3, 3});
   Model sorted = [](GraphBuilder& b, Operands x) { return b.op_n("TopK", {x[0], b.ints({2})}, {}, 2)[0]; };
   EXPECT_EQ(error_of(sorted, square), "node 'block/v_2' (TopK): there is no gradient rule for TopK");
-  Model reflected = [](GraphBuilder& b, Operands x) { return b.op("Pad", {x[0], b.ints({1, 1, 1, 1})}, {{"mode", std::string("reflect")}}); };
+  Model reflected = [](GraphBuilder& b, Operands x) {
+    return b.op("Pad", {x[0], b.ints({1, 1, 1, 1})}, {{"mode", std::string("reflect")}});
+  };
   EXPECT_EQ(error_of(reflected, square), "node 'block/v_2' (Pad): there is no gradient for mode 'reflect'");
   Model noisy = [](GraphBuilder& b, Operands x) {
     return b.op("Dropout", {x[0], b.constant(Tensor::scalar(0.5f)), b.constant(Tensor::scalar(true))});
   };
-  EXPECT_EQ(error_of(noisy, square), "node 'block/v_3' (Dropout): the gradient of Dropout in training needs its output 1 (mask)");
+  EXPECT_EQ(error_of(noisy, square),
+            "node 'block/v_3' (Dropout): the gradient of Dropout in training needs its output 1 (mask)");
 }
 
 TEST(StructuredGradient, ABranchThatIsNotFloatingPointStops) {
@@ -361,7 +403,8 @@ TEST(StructuredGradient, WholeModels) {
     return b.op("LogSoftmax", {h});
   };
   expect_gradients("network", network,
-                   {random_tensor({2, 1, 4, 4}, 1), random_tensor({3, 1, 3, 3}, 2), random_tensor({3}, 3), random_tensor({12, 5}, 4), random_tensor({5}, 5)},
+                   {random_tensor({2, 1, 4, 4}, 1), random_tensor({3, 1, 3, 3}, 2), random_tensor({3}, 3),
+                    random_tensor({12, 5}, 4), random_tensor({5}, 5)},
                    kStatic);
   Model attention = [](GraphBuilder& b, Operands x) {
     Value* scores = b.op("Softmax", {b.matmul(x[0], b.transpose(x[1], {0, 2, 1}))});
@@ -369,7 +412,8 @@ TEST(StructuredGradient, WholeModels) {
     return b.op("LayerNormalization", {mixed, x[3], x[4]});
   };
   expect_gradients("attention", attention,
-                   {random_tensor({2, 3, 4}, 1), random_tensor({2, 3, 4}, 2), random_tensor({2, 3, 4}, 3), random_tensor({4}, 4), random_tensor({4}, 5)});
+                   {random_tensor({2, 3, 4}, 1), random_tensor({2, 3, 4}, 2), random_tensor({2, 3, 4}, 3),
+                    random_tensor({4}, 4), random_tensor({4}, 5)});
 }
 
 }  // namespace

@@ -43,11 +43,12 @@ struct Differentiated {
   std::vector<size_t> variables;
 };
 
-Status differentiate_model(const Model& model, const std::vector<Tensor>& inputs, bool symbolic, const GradientCheck& check,
-                           Differentiated& d) {
+Status differentiate_model(const Model& model, const std::vector<Tensor>& inputs, bool symbolic,
+                           const GradientCheck& check, Differentiated& d) {
   std::vector<Value*> operands, variables;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    operands.push_back(d.graph.add_input(fmt::format("x{}", i), type_for(inputs[i], symbolic && !(check.fixed_weights && i > 0))));
+    operands.push_back(d.graph.add_input(fmt::format("x{}", i),
+                                         type_for(inputs[i], symbolic && !(check.fixed_weights && i > 0))));
     if (inputs[i].dtype() != DType::kF64) continue;
     variables.push_back(operands.back());
     d.variables.push_back(i);
@@ -92,7 +93,8 @@ double loss_at(const std::string& what, const Graph& plain, const std::vector<Te
   return result.ok() ? result->outputs[0].tensor().double_at(0) : 0;
 }
 
-void compare(const std::string& what, const Differentiated& d, const std::vector<Tensor>& inputs, double tolerance) {
+void compare(const std::string& what, const Differentiated& d, const std::vector<Tensor>& inputs,
+             double tolerance) {
   auto result = evaluate(d.graph, as_data(inputs));
   ASSERT_TRUE(result.ok()) << what << ": " << result.error().message;
   constexpr double kStep = 1e-5;
@@ -119,7 +121,8 @@ void compare(const std::string& what, const Differentiated& d, const std::vector
 
 }  // namespace
 
-void expect_gradients(const std::string& what, const Model& model, const std::vector<Tensor>& inputs, const GradientCheck& check) {
+void expect_gradients(const std::string& what, const Model& model, const std::vector<Tensor>& inputs,
+                      const GradientCheck& check) {
   for (bool symbolic : {false, true}) {
     if (symbolic && !check.symbolic) continue;
     std::string name = what + (symbolic ? " (symbolic)" : "") + (check.order > 1 ? " (second order)" : "");
@@ -144,7 +147,8 @@ std::vector<Tensor> gradients_of(const Model& model, const std::vector<Tensor>& 
   EXPECT_TRUE(b.status().ok()) << b.status().error().message;
   auto gradients = differentiate(graph, loss, variables);
   EXPECT_TRUE(gradients.ok()) << gradients.error().message;
-  for (Value* gradient : *gradients) graph.outputs.push_back({"gradient", gradient ? gradient : b.number(0, y)});
+  for (Value* gradient : *gradients)
+    graph.outputs.push_back({"gradient", gradient ? gradient : b.number(0, y)});
   auto result = evaluate(graph, as_data(inputs));
   EXPECT_TRUE(result.ok()) << result.error().message;
   std::vector<Tensor> tensors;

@@ -14,14 +14,15 @@ namespace gannet::test {
 using Model = std::function<Value*(GraphBuilder&, std::span<Value* const>)>;
 
 struct GradientCheck {
-  int order = 1;          // 2 differentiates the gradient once more
-  bool symbolic = true;   // a second time with symbols for the extents: equal extents, equal symbols
+  int order = 1;         // 2 differentiates the gradient once more
+  bool symbolic = true;  // a second time with symbols for the extents: equal extents, equal symbols
   double tolerance = 1e-6;
   bool fixed_weights = false;  // integer extents for all but the first input in any case
 };
 
-// Differentiates a weighted sum of the model's result with respect to each f64 input and compares with central
-// differences; others stay as they are. The graph with its gradient must verify, and print and parse to itself.
+// Differentiates a weighted sum of the model's result with respect to each f64 input and compares with
+// central differences; others stay as they are. The graph with its gradient must verify, and print and parse
+// to itself.
 void expect_gradients(const std::string& what, const Model& model, const std::vector<Tensor>& inputs,
                       const GradientCheck& check = {});
 

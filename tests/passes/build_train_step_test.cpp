@@ -1,0 +1,165 @@
+#include "passes/build_train_step.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "ir/builder.h"
+#include "ir/evaluate.h"
+#include "ir/op.h"
+#include "ir/parse.h"
+#include "ir/verify.h"
+
+namespace gannet {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::string_view kClassifier = R"(graph "classifier"(%x: f32[n, 2]) {
+  state %w: f32[2, 3] = f32[2, 3] {1, 0, -1, 0.5, 2, 0} "w"
+  state %unused: f32[2] = f32[2] {1, 2} "unused"
+  %logits = MatMul(%x, %w)
+  %probabilities = Softmax(%logits) {axis = 1}
+  %class = ArgMax(%probabilities) {axis = 1}
+  return %class as "class", %probabilities as "probabilities", %logits as "logits"
+})";
+
+std::unique_ptr<Graph> parsed(std::string_view text) {
+  auto graph = parse_graph(text);
+  EXPECT_TRUE(graph.ok()) << (graph.ok() ? "" : graph.error().message);
+  return graph.ok() ? *std::move(graph) : std::make_unique<Graph>();
+}
+
+std::vector<std::string> input_names(const Graph& graph) {
+  std::vector<std::string> names;
+  for (const Value* input : graph.inputs()) names.push_back(input->name + ": " + to_string(input->type));
+  return names;
+}
+
+TEST(BuildTrainStep, ASoftmaxIsTrainedOnItsLogits) {
+  auto model = parsed(kClassifier);
+  auto step = build_train_step(*model, Loss::kCrossEntropy);
+  ASSERT_TRUE(step.ok()) << step.error().message;
+  EXPECT_EQ(step->trained_output, "probabilities");
+  EXPECT_EQ(step->skipped_ending, "Softmax");
+  EXPECT_THAT(input_names(*step->graph),
+              testing::ElementsAre("x: f32[n, 2]", "target: i64[n]", "learning_rate: f32[]"));
+  ASSERT_EQ(step->graph->outputs.size(), 1u);
+  EXPECT_EQ(step->graph->outputs[0].name, "loss");
+  EXPECT_EQ(step->graph->states[1].out, nullptr);
+  for_each_node(*step->graph, [](const Node& node) { EXPECT_NE(node.op().name, "ArgMax"); });
+  Status status = verify(*step->graph);
+  EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
+  EXPECT_EQ(model->outputs.size(), 3u);
+  EXPECT_EQ(model->states[0].out, nullptr);
+}
+
+// One step by hand: the gradient of cross entropy with respect to the logits is (softmax - one-hot) / batch.
+TEST(BuildTrainStep, AStepIsGradientDescent) {
+  auto model = parsed(kClassifier);
+  auto step = build_train_step(*model, Loss::kCrossEntropy);
+  ASSERT_TRUE(step.ok()) << step.error().message;
+  Tensor x = Tensor::from<float>({2, 2}, {1, 2, -1, 0.5f});
+  auto result = evaluate(*step->graph, {x, Tensor::from<int64_t>({2}, {2, 0}), Tensor::scalar(0.1f)});
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  const double w[2][3] = {{1, 0, -1}, {0.5, 2, 0}}, in[2][2] = {{1, 2}, {-1, 0.5}};
+  const int label[2] = {2, 0};
+  double loss = 0, gradient[2][3] = {};
+  for (int row = 0; row < 2; ++row) {
+    double logits[3], total = 0;
+    for (int k = 0; k < 3; ++k)
+      logits[k] = in[row][0] * w[0][k] + in[row][1] * w[1][k], total += std::exp(logits[k]);
+    loss += (std::log(total) - logits[label[row]]) / 2;
+    for (int k = 0; k < 3; ++k) {
+      double d = (std::exp(logits[k]) / total - (k == label[row])) / 2;
+      for (int i = 0; i < 2; ++i) gradient[i][k] += in[row][i] * d;
+    }
+  }
+  EXPECT_NEAR(result->outputs[0].tensor().double_at(0), loss, 1e-6);
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_NEAR(result->state_outputs[0].double_at(i), w[i / 3][i % 3] - 0.1 * gradient[i / 3][i % 3], 1e-6)
+        << i;
+  }
+  EXPECT_TRUE(result->state_outputs[1].identical(model->states[1].initial));
+}
+
+TEST(BuildTrainStep, TheOutputCanBeChosen) {
+  auto model = parsed(kClassifier);
+  auto logits = build_train_step(*model, Loss::kCrossEntropy, "logits");
+  ASSERT_TRUE(logits.ok());
+  EXPECT_EQ(logits->skipped_ending, "");
+  EXPECT_EQ(build_train_step(*model, Loss::kCrossEntropy, "class").error().message,
+            "output 'class' is i64[n, 1], a loss needs floating point");
+  EXPECT_EQ(build_train_step(*model, Loss::kCrossEntropy, "other").error().message,
+            "the model has no output 'other'");
+}
+
+TEST(BuildTrainStep, MeanSquaredErrorKeepsTheEnding) {
+  auto model = parsed(kClassifier);
+  auto step = build_train_step(*model, Loss::kMse);
+  ASSERT_TRUE(step.ok()) << step.error().message;
+  EXPECT_EQ(step->skipped_ending, "");
+  EXPECT_THAT(input_names(*step->graph), testing::Contains("target: f32[n, 3]"));
+  Tensor x = Tensor::zeros(DType::kF32, {4, 2}), target = Tensor::zeros(DType::kF32, {4, 3});
+  auto result = evaluate(*step->graph, {x, target, Tensor::scalar(0.f)});
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_NEAR(result->outputs[0].tensor().double_at(0), 1.0 / 9, 1e-7);
+  EXPECT_TRUE(result->state_outputs[0].identical(model->states[0].initial));
+}
+
+// Global pooling leaves [batch, classes, 1, 1]; labels have no such dimensions.
+TEST(BuildTrainStep, LabelsDropTrailingOnes) {
+  auto model = parsed(R"(graph "g"(%x: f32[n, 2, 4, 4]) {
+  state %w: f32[5, 2, 1, 1] = f32[5, 2, 1, 1] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10} "w"
+  %c = Conv(%x, %w)
+  %p = GlobalAveragePool(%c)
+  return %p
+})");
+  auto step = build_train_step(*model, Loss::kCrossEntropy);
+  ASSERT_TRUE(step.ok()) << step.error().message;
+  EXPECT_THAT(input_names(*step->graph), testing::Contains("target: i64[n]"));
+  Tensor x = Tensor::zeros(DType::kF32, {2, 2, 4, 4});
+  auto result = evaluate(*step->graph, {x, Tensor::from<int64_t>({2}, {1, 4}), Tensor::scalar(1.f)});
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_NEAR(result->outputs[0].tensor().double_at(0), std::log(5.0), 1e-6);
+}
+
+TEST(BuildTrainStep, WhatDoesNotFitIsNamed) {
+  auto flat = parsed(R"(graph "g"(%x: f32[n]) {
+  state %w: f32[1] = f32[1] {1} "w"
+  %y = Mul(%x, %w)
+  return %y
+})");
+  EXPECT_THAT(build_train_step(*flat, Loss::kCrossEntropy).error().message, HasSubstr("[batch, classes]"));
+  EXPECT_TRUE(build_train_step(*flat, Loss::kMse).ok());
+  auto missing = parsed(R"(graph "g"(%x: f32[2, 3]) {
+  state %w: f32[3] = f32[3] {1, 2, 3} "w"
+  %y = Mul(%x, %w)
+  %k = Constant() {value = i64[1] {2}}
+  %top, %order = TopK(%y, %k) "best"
+  return %top
+})");
+  EXPECT_EQ(build_train_step(*missing, Loss::kMse).error().message,
+            "node 'best' (TopK): there is no gradient rule for TopK");
+  auto integers = parsed(R"(graph "g"(%x: i64[2]) { return %x })");
+  EXPECT_EQ(build_train_step(*integers, Loss::kMse).error().message,
+            "the model has no floating point output to train on");
+}
+
+TEST(BuildTrainStep, AModelsOwnNamesDoNotClash) {
+  auto model = parsed(R"(graph "g"(%target: f32[n, 2], %learning_rate: f32[]) {
+  state %w: f32[2, 2] = f32[2, 2] {1, 2, 3, 4} "w"
+  %y = MatMul(%target, %w)
+  %z = Mul(%y, %learning_rate)
+  return %z
+})");
+  auto step = build_train_step(*model, Loss::kMse);
+  ASSERT_TRUE(step.ok()) << step.error().message;
+  ASSERT_EQ(step->graph->inputs().size(), 4u);
+  EXPECT_EQ(to_string(step->graph->inputs()[2]->type), "f32[n, 2]");
+  EXPECT_TRUE(verify(*step->graph).ok());
+}
+
+}  // namespace
+}  // namespace gannet

@@ -1,0 +1,130 @@
+#include "passes/weights_to_state.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ir/builder.h"
+#include "ir/verify.h"
+
+namespace gannet {
+namespace {
+
+using testing::ElementsAre;
+
+// Builds a graph whose constants come from a user's file, each at an offset of its own.
+struct Scene {
+  Graph graph;
+  Value* x = graph.add_input("x", Type::tensor(DType::kF32, Shape{Dim::symbol("n"), 3}));
+  GraphBuilder b{graph};
+  int64_t next_offset = 100;
+
+  Value* weight(const std::string& name, std::vector<int64_t> extents, float value = 0.5f) {
+    Tensor tensor = Tensor::zeros(DType::kF32, std::move(extents));
+    for (float& element : tensor.mutable_data<float>()) element = value;
+    Value* constant = graph.add_constant(tensor, name);
+    constant->origin = Origin{name, next_offset++};
+    return constant;
+  }
+  void expect_sound() {
+    Status status = verify(graph);
+    EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
+  }
+};
+
+TEST(WeightsToState, TensorsOfTheFileBecomeState) {
+  Scene s;
+  Value* product = s.b.matmul(s.x, s.weight("fc.weight", {3, 2}));
+  Value* y = s.b.add(product, s.weight("fc.bias", {2}));
+  y = s.b.mul(y, s.weight("scale", {}));                          // one element: a parameter of the formula
+  y = s.b.mul(y, s.b.constant(Tensor::zeros(DType::kF32, {2})));  // of our own
+  s.graph.outputs = {{"y", y}};
+  auto report = weights_to_state(s.graph);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_THAT(report->trained, ElementsAre("fc.weight", "fc.bias"));
+  EXPECT_TRUE(report->frozen.empty());
+  ASSERT_EQ(s.graph.states.size(), 2u);
+  EXPECT_EQ(s.graph.states[0].name, "fc.weight");
+  EXPECT_EQ(s.graph.states[0].in->name, "fc.weight");
+  EXPECT_EQ(s.graph.states[0].origin->offset, 100);
+  EXPECT_EQ(s.graph.states[0].initial.double_at(5), 0.5);
+  EXPECT_EQ(s.graph.states[0].out, nullptr);
+  s.expect_sound();
+}
+
+TEST(WeightsToState, ATensorUsedTwiceIsOneState) {
+  Scene s;
+  Value* first = s.weight("tied", {3, 3});
+  Value* second = s.weight("tied", {3, 3});
+  Value* other = s.weight("tied", {3, 3});  // another tensor of the same name, in a subgraph or function
+  second->origin->offset = first->origin->offset;
+  s.graph.outputs = {{"y", s.b.matmul(s.b.matmul(s.b.matmul(s.x, first), second), other)}, {"w", second}};
+  auto report = weights_to_state(s.graph);
+  ASSERT_TRUE(report.ok());
+  ASSERT_EQ(s.graph.states.size(), 2u);
+  EXPECT_EQ(s.graph.states[0].in->uses().size(), 2u);
+  EXPECT_EQ(s.graph.outputs[1].value, s.graph.states[0].in);
+  s.expect_sound();
+}
+
+// An importer may have transposed one use; training the other alone would tear them apart unseen.
+TEST(WeightsToState, ASecondUseInAnotherFormIsReportedAsFrozen) {
+  Scene s;
+  Value* first = s.weight("tied", {3, 4});
+  Value* second = s.weight("tied", {4, 3});
+  second->origin->offset = first->origin->offset;
+  s.graph.outputs = {{"y", s.b.matmul(s.b.matmul(s.x, first), second)}};
+  auto report = weights_to_state(s.graph);
+  ASSERT_TRUE(report.ok());
+  EXPECT_THAT(report->trained, ElementsAre("tied"));
+  EXPECT_THAT(report->frozen, ElementsAre("tied"));
+  s.expect_sound();
+}
+
+TEST(WeightsToState, PatternsFreeze) {
+  Scene s;
+  Value* product = s.b.matmul(s.x, s.weight("layer1.weight", {3, 2}));
+  Value* y = s.b.add(product, s.weight("layer1.bias", {2}));
+  s.graph.outputs = {{"y", s.b.matmul(y, s.weight("layer2.weight", {2, 2}))}};
+  auto report = weights_to_state(s.graph, {{"layer1.*"}});
+  ASSERT_TRUE(report.ok());
+  EXPECT_THAT(report->trained, ElementsAre("layer2.weight"));
+  EXPECT_THAT(report->frozen, ElementsAre("layer1.weight", "layer1.bias"));
+  s.expect_sound();
+}
+
+TEST(WeightsToState, RunningStatisticsStayConstants) {
+  Scene s;
+  std::vector<Value*> operands = {s.x};
+  for (const char* name : {"gamma", "beta", "mean", "variance"}) operands.push_back(s.weight(name, {3}));
+  Value* y = s.b.op("BatchNormalization", operands);
+  s.graph.outputs = {{"y", y}};
+  auto report = weights_to_state(s.graph);
+  ASSERT_TRUE(report.ok());
+  EXPECT_THAT(report->trained, ElementsAre("gamma", "beta"));
+  EXPECT_THAT(report->frozen, ElementsAre("mean", "variance"));
+  s.expect_sound();
+}
+
+TEST(WeightsToState, NothingToTrainIsAnError) {
+  Scene s;
+  s.graph.outputs = {{"y", s.b.mul(s.x, s.weight("scale", {}))}};
+  EXPECT_FALSE(weights_to_state(s.graph).ok());
+  Scene frozen;
+  frozen.graph.outputs = {{"y", frozen.b.matmul(frozen.x, frozen.weight("w", {3, 3}))}};
+  EXPECT_FALSE(weights_to_state(frozen.graph, {{"*"}}).ok());
+}
+
+TEST(WeightsToState, PatternsMatch) {
+  EXPECT_TRUE(matches_pattern("*", ""));
+  EXPECT_TRUE(matches_pattern("a*c", "abbc"));
+  EXPECT_TRUE(matches_pattern("*.weight", "x.weight.weight"));
+  EXPECT_TRUE(matches_pattern("l?.b*", "l1.bias"));
+  EXPECT_TRUE(matches_pattern("**a**", "xax"));
+  EXPECT_FALSE(matches_pattern("a*c", "abcd"));
+  EXPECT_FALSE(matches_pattern("?", ""));
+  EXPECT_FALSE(matches_pattern("", "a"));
+  EXPECT_FALSE(matches_pattern(std::string(50, '*') + "b", std::string(5000, 'a')));
+}
+
+}  // namespace
+}  // namespace gannet
