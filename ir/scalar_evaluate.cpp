@@ -347,7 +347,9 @@ class Reader {
 };
 
 void fill_numbers(const Program& program, Registers& registers) {
-  for (const auto& [target, number] : program.numbers) {
+  for (const auto& entry : program.numbers) {
+    const int target = entry.first;
+    const ScalarExpr& number = entry.second;
     visit_compute(program.code[static_cast<size_t>(target)].result_type, [&]<class T>(Tag<T>) {
       T value = number->is_integer ? static_cast<T>(number->integer) : convert_element<double, T>(number->number);
       std::fill_n(registers.out<T>(static_cast<size_t>(target)), kBlock, value);
