@@ -117,7 +117,7 @@ Result<Labels> output_labels(const Equation& equation, const std::vector<Labels>
 }
 
 Status infer_einsum(InferContext& c) {
-  TRY(expect_tensors(c, 1));
+  TRY(expect_tensors(c, c.operand_count()));
   const DType t = c.dtype(0);
   if (!is_int(t)) TRY(expect_float(c, 0, "input"));
   const Equation equation = TRY(parse_equation(c.attrs().text("equation")));

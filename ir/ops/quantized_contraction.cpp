@@ -117,17 +117,22 @@ Status eval_matmul_integer(EvalContext& c) {
   return {};
 }
 
+// The first extent of operand i, where it is known that there is one.
+std::optional<Dim> first_extent(const InferContext& c, size_t i) {
+  const Shape* shape = c.shape(i);
+  if (!shape || shape->empty()) return std::nullopt;
+  return shape->front();
+}
+
 Status infer_conv_integer(InferContext& c) {
   TRY(expect_tensors(c, 2));
   TRY(expect_byte(c, 0, "input"));
   TRY(expect_byte(c, 1, "weights"));
   if (c.has(2)) TRY(expect_same_dtype(c, 0, 2));
   if (c.has(3)) TRY(expect_same_dtype(c, 1, 3));
-  if (c.has(2)) TRY(check_parameter(c, 2, Dim(1), "input zero point"));
-  if (c.has(3))
-    TRY(check_parameter(c, 3, c.shape(1) ? std::optional((*c.shape(1))[0]) : std::nullopt,
-                        "weight zero point"));
   c.set_tensor(0, DType::kI32, TRY(convolution_shape(c, {0, 1, -1})));
+  if (c.has(2)) TRY(check_parameter(c, 2, Dim(1), "input zero point"));
+  if (c.has(3)) TRY(check_parameter(c, 3, first_extent(c, 1), "weight zero point"));
   return {};
 }
 
@@ -161,8 +166,7 @@ Status infer_qlinear_conv(InferContext& c) {
   TRY(expect_same_dtype(c, 3, 5));
   if (c.has(8)) TRY(expect_dtype(c, 8, DType::kI32, "bias"));
   for (size_t i : {1, 2, 6, 7}) TRY(check_parameter(c, i, Dim(1), "parameter"));
-  const std::optional<Dim> channels =
-      c.shape(3) && !c.shape(3)->empty() ? std::optional((*c.shape(3))[0]) : std::nullopt;
+  const std::optional<Dim> channels = first_extent(c, 3);
   for (size_t i : {4, 5}) TRY(check_parameter(c, i, channels, "parameter of the weights"));
   c.set_tensor(0, c.dtype(7), TRY(convolution_shape(c, {0, 3, 8})));
   return {};

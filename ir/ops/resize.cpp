@@ -27,7 +27,7 @@ enum Operand : size_t { kInput, kRoi, kScales, kSizes };
 Status check_attributes(const InferContext& c) {
   TRY(expect_choice(c, "coordinate_transformation_mode",
                     {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",
-                     "asymmetric", "tf_crop_and_resize"}));
+                     "asymmetric", "tf_crop_and_resize", "tf_half_pixel_for_nn"}));
   TRY(expect_choice(c, "mode", {"nearest", "linear", "cubic"}));
   TRY(expect_choice(c, "nearest_mode", {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"}));
   TRY(expect_choice(c, "keep_aspect_ratio_policy", {"stretch", "not_larger", "not_smaller"}));
@@ -203,7 +203,7 @@ Result<std::vector<ResizeAxis>> plan_axes(const EvalContext& c, std::span<const 
 
 // Where the elements along each axis come from, for nearest; the last axes that stay are moved as one run.
 struct Gathering {
-  std::vector<std::vector<int64_t>> coordinates;
+  std::vector<Tensor> coordinates;
   std::vector<int64_t> input_strides;
   std::vector<int64_t> output_strides;
   int64_t run = 1;
@@ -215,7 +215,7 @@ void gather(const Gathering& g, size_t axis, const T* input, T* output, const T&
     std::copy_n(input, g.run, output);
     return;
   }
-  const std::vector<int64_t>& from = g.coordinates[axis];
+  const std::span<const int64_t> from = g.coordinates[axis].data<int64_t>();
   const int64_t input_stride = g.input_strides[axis], output_stride = g.output_strides[axis];
   const bool last = axis + 1 == g.coordinates.size() && g.run == 1;
   for (size_t o = 0; o < from.size(); ++o) {
@@ -241,7 +241,10 @@ Status resize_nearest(EvalContext& c, const std::vector<ResizeAxis>& plan) {
   Gathering g;
   g.input_strides = row_major_strides(x.extents());
   g.output_strides = row_major_strides(y.extents());
-  for (size_t d = 0; d < moved; ++d) g.coordinates.push_back(nearest_coordinates(plan[d], c.attrs()));
+  for (size_t d = 0; d < moved; ++d) {
+    g.coordinates.push_back(TRY(c.allocate(DType::kI64, {plan[d].output})));
+    nearest_coordinates(plan[d], c.attrs(), g.coordinates.back().mutable_data<int64_t>());
+  }
   for (size_t d = moved; d < plan.size(); ++d) g.run *= plan[d].input;
   visit_dtype(x.dtype(), [&]<class T>(Tag<T>) {
     T outside = T();
@@ -258,12 +261,13 @@ Status resize_nearest(EvalContext& c, const std::vector<ResizeAxis>& plan) {
   return {};
 }
 
-// One axis: rows of `inner` elements are added up with the weights.
+// Some coordinates of one axis: rows of `inner` elements are added up with the weights.
 template <class T>
 void interpolate_axis(const AxisView& view, const ResizeWeights& w, int64_t output, T outside, const T* input,
-                      T* result) {
+                      T* results) {
   for (int64_t i = 0; i < view.outer; ++i, input += view.length * view.inner) {
-    for (int64_t o = 0; o < output; ++o, result += view.inner) {
+    T* result = results + (i * output + w.first) * view.inner;
+    for (int64_t o = 0; o < w.outputs; ++o, result += view.inner) {
       const int64_t* index = w.indices.data() + o * w.count;
       const float* weight = w.weights.data() + o * w.count;
       if (index[0] < 0) {
@@ -320,12 +324,17 @@ Status resize_by_weights(EvalContext& c, const std::vector<ResizeAxis>& plan) {
     std::vector<int64_t> extents = x.extents();
     extents[d] = plan[d].output;
     Tensor y = TRY(c.allocate(compute, std::move(extents)));
-    const ResizeWeights weights = interpolation_weights(plan[d], c.attrs());
-    visit_compute(compute, [&]<class T>(Tag<T>) {
-      interpolate_axis<T>(view_axis(x.extents(), static_cast<int64_t>(d)), weights, plan[d].output,
-                          static_cast<T>(c.attrs().number("extrapolation_value")), x.data<T>().data(),
-                          y.mutable_data<T>().data());
-    });
+    // A block of weights at a time: all of a long axis would take many times the memory of the result.
+    constexpr int64_t kBlock = 1 << 14;
+    for (int64_t first = 0; first < plan[d].output; first += kBlock) {
+      const ResizeWeights weights =
+          interpolation_weights(plan[d], c.attrs(), first, std::min(kBlock, plan[d].output - first));
+      visit_compute(compute, [&]<class T>(Tag<T>) {
+        interpolate_axis<T>(view_axis(x.extents(), static_cast<int64_t>(d)), weights, plan[d].output,
+                            static_cast<T>(c.attrs().number("extrapolation_value")), x.data<T>().data(),
+                            y.mutable_data<T>().data());
+      });
+    }
     x = std::move(y);
   }
   if (is_int(dtype))

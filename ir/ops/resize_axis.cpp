@@ -14,7 +14,8 @@ float original_coordinate(const ResizeAxis& axis, std::string_view transformatio
   const float x = static_cast<float>(o), input = static_cast<float>(axis.input), output = scaled_extent(axis);
   if (transformation == "asymmetric") return x / axis.scale;
   if (transformation == "align_corners") return output == 1 ? 0 : x * (input - 1) / (output - 1);
-  if (transformation == "pytorch_half_pixel" && output == 1) return -0.5f;
+  if (transformation == "pytorch_half_pixel" && output <= 1) return 0;
+  if (transformation == "tf_half_pixel_for_nn") return (x + 0.5f) / axis.scale;
   if (transformation == "tf_crop_and_resize") {
     const float span = (axis.roi_end - axis.roi_start) * (input - 1);
     return axis.roi_start * (input - 1) + (output == 1 ? span / 2 : x * span / (output - 1));
@@ -46,15 +47,13 @@ float linear_kernel(float x) { return std::max(0.0f, 1 - std::abs(x)); }
 
 }  // namespace
 
-std::vector<int64_t> nearest_coordinates(const ResizeAxis& axis, const Attributes& attrs) {
+void nearest_coordinates(const ResizeAxis& axis, const Attributes& attrs, std::span<int64_t> coordinates) {
   const std::string_view transformation = attrs.text("coordinate_transformation_mode"),
                          mode = attrs.text("nearest_mode");
-  std::vector<int64_t> coordinates;
-  coordinates.reserve(static_cast<size_t>(axis.output));
   for (int64_t o = 0; o < axis.output; ++o) {
     float x = original_coordinate(axis, transformation, o);
     if (is_extrapolated(axis, transformation, x)) {
-      coordinates.push_back(-1);
+      coordinates[static_cast<size_t>(o)] = -1;
       continue;
     }
     x = tamed(x, axis.input);
@@ -66,12 +65,13 @@ std::vector<int64_t> nearest_coordinates(const ResizeAxis& axis, const Attribute
       nearest += fraction >= 0.5f ? 1 : 0;
     else if (mode != "floor")
       nearest += fraction > 0.5f ? 1 : 0;
-    coordinates.push_back(std::clamp<int64_t>(static_cast<int64_t>(nearest), 0, axis.input - 1));
+    coordinates[static_cast<size_t>(o)] =
+        std::clamp<int64_t>(static_cast<int64_t>(nearest), 0, axis.input - 1);
   }
-  return coordinates;
 }
 
-ResizeWeights interpolation_weights(const ResizeAxis& axis, const Attributes& attrs) {
+ResizeWeights interpolation_weights(const ResizeAxis& axis, const Attributes& attrs, int64_t first_output,
+                                    int64_t outputs) {
   const std::string_view transformation = attrs.text("coordinate_transformation_mode");
   const bool cubic = attrs.text("mode") == "cubic", exclude_outside = attrs.integer("exclude_outside") != 0;
   const float a = attrs.number("cubic_coeff_a"), radius = cubic ? 2 : 1;
@@ -80,8 +80,10 @@ ResizeWeights interpolation_weights(const ResizeAxis& axis, const Attributes& at
   const float stretch = widened ? axis.scale : 1;
   const int64_t reach = static_cast<int64_t>(std::ceil(radius / stretch));
   ResizeWeights result;
+  result.first = first_output;
+  result.outputs = outputs;
   result.count = 2 * reach;
-  for (int64_t o = 0; o < axis.output; ++o) {
+  for (int64_t o = first_output; o < first_output + outputs; ++o) {
     const float original = original_coordinate(axis, transformation, o);
     const float x = tamed(original, axis.input);
     const int64_t first = static_cast<int64_t>(std::ceil(x)) - reach;

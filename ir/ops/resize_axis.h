@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -27,15 +28,19 @@ struct ResizeAxis {
 };
 
 // For each coordinate of the result the nearest coordinate of the input; -1 for the extrapolation value.
-std::vector<int64_t> nearest_coordinates(const ResizeAxis& axis, const Attributes& attrs);
+void nearest_coordinates(const ResizeAxis& axis, const Attributes& attrs, std::span<int64_t> coordinates);
 
-// Coordinate o of the result is the sum of weights[o * count + i] * input[indices[o * count + i]] over i <
-// count; an index of -1 in its first place stands for the extrapolation value.
+// Some neighbouring coordinates of the result, from `first` on. Coordinate first + o is the sum of
+// weights[o * count + i] * input[indices[o * count + i]] over i < count; an index of -1 in its first place
+// stands for the extrapolation value.
 struct ResizeWeights {
+  int64_t first = 0;
+  int64_t outputs = 0;
   int64_t count = 0;
   std::vector<int64_t> indices;
   std::vector<float> weights;
 };
-ResizeWeights interpolation_weights(const ResizeAxis& axis, const Attributes& attrs);
+ResizeWeights interpolation_weights(const ResizeAxis& axis, const Attributes& attrs, int64_t first,
+                                    int64_t outputs);
 
 }  // namespace gannet

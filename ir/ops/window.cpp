@@ -83,7 +83,9 @@ Result<Dim> window_output(const Window& window, size_t d, const Dim& input) {
   if (window.auto_pad == AutoPad::kSameUpper || window.auto_pad == AutoPad::kSameLower)
     return ceildiv(input, stride);
   const int64_t begin = window.pads_begin[d], end = window.pads_end[d], span = window.span(d);
-  if (input.is_constant() && input.constant() + begin + end < span) {
+  // Rounded up, the first window may reach beyond the padding by what would hold no second one.
+  const int64_t least = window.ceil_mode ? span - stride + 1 : span;
+  if (input.is_constant() && input.constant() + begin + end < least) {
     return invalid_model(
         fmt::format("the kernel spans {} elements along spatial dimension {}, the padded input has {}", span,
                     d, input.constant() + begin + end));
@@ -131,7 +133,7 @@ IndexRange windows_with(const WindowGeometry& g, size_t d, int64_t tap) {
 
 IndexRange taps_inside(const WindowGeometry& g, size_t d, int64_t o) {
   const int64_t start = o * g.strides[d] - g.pads[d];
-  int64_t begin = std::max<int64_t>(0, ceil_div(-start, g.dilations[d]));
+  int64_t begin = std::clamp<int64_t>(ceil_div(-start, g.dilations[d]), 0, g.kernel[d]);
   int64_t end = std::min(g.kernel[d], floor_div(g.input[d] - 1 - start, g.dilations[d]) + 1);
   return {begin, std::max(begin, end)};
 }

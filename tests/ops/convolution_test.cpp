@@ -63,6 +63,7 @@ const std::vector<Case>& cases() {
       {{2, 8, 4, 5}, {7, 8, 1, 1}},                                   // pointwise
       {{1, 3, 4, 4}, {2, 3, 4, 4}, 1, {3, 3}, {1, 1}, {3, 3, 3, 3}},  // windows in the padding
       {{1, 1, 3, 3}, {1, 1, 2, 2}, 1, {5, 5}, {1, 1}, {4, 4, 0, 0}},  // a window that sees nothing
+      {{1, 1, 5, 4}, {1, 1, 2, 1}, 1, {1, 1}, {1, 1}, {2, 2, 0, 0}},  // padding beyond the kernel's extent
   };
   return all;
 }

@@ -53,6 +53,10 @@ TEST(Pooling, RoundedUpTheLastWindowStartsInside) {
               ElementsAre("f32[n, c, floordiv(h+1, 2)]"));
   EXPECT_THAT(inferred("MaxPool", {"f32[n, c, h]"}, {{"kernel_shape", Ints{3}}, {"pads", Ints{1, 1}}}, 2),
               ElementsAre("f32[n, c, h]", "i64[n, c, h]"));
+  const Attributes wider = {{"kernel_shape", Ints{3}}, {"strides", Ints{2}}, {"ceil_mode", int64_t{1}}};
+  EXPECT_THAT(numbers_of(result_of("MaxPool", {line({1, 2})}, wider)), ElementsAre(2));
+  EXPECT_THAT(numbers_of(result_of("AveragePool", {line({1, 2})}, wider)), ElementsAre(1.5));
+  EXPECT_THAT(error_of("MaxPool", {line({1})}, wider), HasSubstr("the kernel spans 3 elements"));
 }
 
 TEST(AveragePool, CountsWhatLiesInside) {

@@ -47,10 +47,18 @@ TEST(Resize, InterpolatesAnAxis) {
   attrs.set("coordinate_transformation_mode", std::string("align_corners"));
   EXPECT_THAT(numbers_of(result_of("Resize", {x, kAbsent, kAbsent, Tensor::of_ints(Ints{5})}, attrs)),
               ElementsAre(0, 1, 2, 3, 4));
+  attrs.set("coordinate_transformation_mode", std::string("tf_half_pixel_for_nn"));
+  EXPECT_THAT(numbers_of(result_of("Resize", {x, kAbsent, kAbsent, sizes}, attrs)), ElementsAre(1, 3, 4, 4));
   attrs.set("coordinate_transformation_mode", std::string("half_pixel"));
   EXPECT_THAT(
       result_of("Resize", {Tensor::from<uint8_t>({1, 2}, {0, 255}), kAbsent, kAbsent, sizes}, attrs).ints(),
       ElementsAre(0, 64, 191, 255));
+}
+
+TEST(Resize, OneElementOfPyTorchIsTheFirst) {
+  Attributes attrs = mode("cubic", "pytorch_half_pixel");
+  const Tensor x = floats({3, 4, 9, 2}), one = Tensor::of_ints(Ints{1});
+  EXPECT_THAT(numbers_of(result_of("Resize", {x, kAbsent, kAbsent, one}, attrs)), ElementsAre(3));
 }
 
 TEST(Resize, CropsAndExtrapolates) {
