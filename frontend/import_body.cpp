@@ -8,6 +8,7 @@
 #include "frontend/import_fold.h"
 #include "frontend/import_types.h"
 #include "frontend/tensor_data.h"
+#include "ir/base/nearest.h"
 #include "ir/infer.h"
 #include "ir/op.h"
 
@@ -18,6 +19,8 @@ namespace {
 constexpr std::string_view kTableDomains[] = {"", "ai.onnx.ml", "ai.onnx.preview.training",
                                               "ai.onnx.training"};
 constexpr int64_t kNewestOpset = 25;
+// Problems after which none is looked into for a hint.
+constexpr int64_t kMostHints = 50;
 
 const OpDef* table_op(std::string_view domain, std::string_view op) {
   bool in_table =
@@ -42,11 +45,21 @@ void BodyImporter::bind(std::string_view name, Binding binding) {
   session_.problems.add(invalid_model(fmt::format("the value '{}' is defined more than once", scoped(name))));
 }
 
+std::string BodyImporter::nearest_value(std::string_view name) const {
+  constexpr size_t kShortest = 4, kMostNames = 10'000;
+  if (name.size() < kShortest || names_.size() > kMostNames || session_.problems.count() >= kMostHints) return "";
+  std::vector<std::string_view> names;
+  for (const auto& [known, binding] : names_) names.push_back(known);
+  std::sort(names.begin(), names.end());
+  std::string found = nearest(name, names);
+  return found.empty() ? "" : fmt::format("; did you mean '{}'?", found);
+}
+
 Binding BodyImporter::resolve(std::string_view name, const std::string& role) {
   auto found = names_.find(name);
   if (found != names_.end()) return found->second;
   session_.problems.add(
-      invalid_model(fmt::format("{}'{}' is made by no node, initializer or input", role, scoped(name))));
+      invalid_model(fmt::format("{}'{}' is made by no node, initializer or input{}", role, scoped(name), nearest_value(name))));
   names_.emplace(name, Binding{nullptr, true});
   return {nullptr, true};
 }
@@ -54,7 +67,7 @@ Binding BodyImporter::resolve(std::string_view name, const std::string& role) {
 void BodyImporter::read_initializers(const onnx::GraphProto& proto) {
   auto add = [&](std::string_view name, Result<Tensor> tensor, std::optional<int64_t> offset) {
     if (!tensor.ok()) {
-      session_.problems.add(with_prefix(fmt::format("initializer '{}': ", name), tensor.error()));
+      session_.problems.add(with_prefix("initializer ", tensor.error()));
       bind(name, {nullptr, true});
       return;
     }
@@ -104,11 +117,24 @@ const Function* BodyImporter::function_of(const NodeInProgress& node) const {
   return found == session_.functions.end() ? nullptr : &found->second;
 }
 
+// Of the functions of the node's domain the one with the nearest name, or the op of ai.onnx with just its name.
+std::string BodyImporter::nearest_function(const NodeInProgress& node) const {
+  if (session_.problems.count() >= kMostHints) return "";
+  std::vector<std::string_view> names;
+  for (const auto& [key, function] : session_.functions) {
+    if (canonical_domain(function.proto->domain()) == node.domain) names.push_back(function.proto->name());
+  }
+  std::string name = nearest(node.proto.op_type(), names);
+  bool of_onnx = name.empty() && !node.domain.empty() && find_op(node.proto.op_type());
+  return of_onnx ? node.proto.op_type() + " of ai.onnx" : name;
+}
+
 bool BodyImporter::is_known(const NodeInProgress& node) {
   if (function_of(node)) return true;
   if (table_op(node.domain, node.proto.op_type())) return true;
   if (!upgrades_of(node.domain, node.proto.op_type()).empty()) return true;
-  session_.problems.add_unknown_op(std::string(node.domain), node.proto.op_type(), node.opset, node.name);
+  session_.problems.add_unknown_op(std::string(node.domain), node.proto.op_type(), node.opset, node.name,
+                                   nearest_function(node));
   return false;
 }
 

@@ -93,6 +93,8 @@ class BodyImporter {
   void declare_types(const google::protobuf::RepeatedPtrField<onnx::ValueInfoProto>& infos);
   // The value of `name`, which `role` needs; a problem (and `failed`) when there is none.
   Binding resolve(std::string_view name, const std::string& role);
+  // "; did you mean 'input'?", or nothing.
+  std::string nearest_value(std::string_view name) const;
   // Appends the outputs of `proto` to the graph's.
   void read_outputs(const onnx::GraphProto& proto, bool check_types);
 
@@ -116,6 +118,7 @@ class BodyImporter {
   int64_t opset_of(std::string_view domain) const;
   const Function* function_of(const NodeInProgress& node) const;
   // True when the op is in a table; else it is recorded as unknown.
+  std::string nearest_function(const NodeInProgress& node) const;
   bool is_known(const NodeInProgress& node);
 
   Status import_constant(NodeInProgress& node);

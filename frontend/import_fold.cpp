@@ -37,14 +37,25 @@ bool is_folded_cast(const Node& node) {
          node.input(0)->producer()->op().name == "Dims";
 }
 
+// Integers of a graph wrap around; dimensions do not. An expression that overflows already for small extents,
+// or is too long to be kept, stays what the file says: arithmetic.
+bool have_values(const std::vector<Dim>& dims, const std::vector<std::string>& symbols) {
+  constexpr int64_t kSmallExtent = 7;
+  SymbolValues values;
+  for (const std::string& symbol : symbols) values[symbol] = kSmallExtent;
+  return evaluate(dims, values).ok();
+}
+
 bool holds_dims(const Value* value, const FoldOptions& options) {
   const Type& type = value->type;
   if (!value->contents || !type.is_tensor() || type.rank() < 0 || type.rank() > 1 || !is_int(type.dtype))
     return false;
   std::vector<std::string> symbols;
   for (const Dim& dim : *value->contents) dim.collect_symbols(symbols);
-  return std::all_of(symbols.begin(), symbols.end(),
-                     [&](const std::string& symbol) { return options.bound_symbols->contains(symbol); });
+  bool bound =
+      std::all_of(symbols.begin(), symbols.end(),
+                  [&](const std::string& symbol) { return options.bound_symbols->contains(symbol); });
+  return bound && have_values(*value->contents, symbols);
 }
 
 Value* add_known_dims(Graph& graph, const Value& value, Node* before) {

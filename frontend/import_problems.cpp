@@ -29,11 +29,12 @@ void Problems::add(Error error) {
 }
 
 void Problems::add_unknown_op(const std::string& domain, const std::string& op, int64_t opset,
-                              const std::string& node) {
+                              const std::string& node, const std::string& hint) {
   UnknownOp& unknown = unknown_ops_[{domain, op}];
   if (unknown.nodes++ == 0) {
     unknown.opset = opset;
     unknown.first_node = node;
+    unknown.hint = hint;
   }
 }
 
@@ -46,16 +47,19 @@ void Problems::note(std::string text) {
 std::string Problems::line_of(const std::pair<std::string, std::string>& key,
                               const UnknownOp& unknown) const {
   const auto& [domain, op] = key;
-  std::string nearest = domain.empty() ? nearest_op(op) : "";
+  std::string nearest = domain.empty() ? nearest_op(op) : unknown.hint;
   return fmt::format("node '{}' ({}): the op {} of domain {}, opset {}, is not known{}{}", unknown.first_node,
                      op, op, domain.empty() ? "ai.onnx" : domain, unknown.opset,
                      unknown.nodes > 1 ? fmt::format(" ({} nodes use it)", unknown.nodes) : "",
-                     nearest.empty() ? "" : fmt::format("; close to it: {}", nearest));
+                     nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest));
 }
 
 Error Problems::report() const {
   std::vector<std::string> lines;
-  for (const auto& [key, unknown] : unknown_ops_) lines.push_back(line_of(key, unknown));
+  for (const auto& [key, unknown] : unknown_ops_) {
+    if (static_cast<int64_t>(lines.size()) == kListedProblems) break;
+    lines.push_back(line_of(key, unknown));
+  }
   lines.insert(lines.end(), messages_.begin(), messages_.end());
   int64_t total = static_cast<int64_t>(unknown_ops_.size()) + count_;
   std::string text;

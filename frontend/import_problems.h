@@ -19,8 +19,9 @@ class Problems {
 
   void add(Error error);
   // An op that is in no table; one line of the report for all nodes that use it.
+  // `hint` is what the op of a domain other than ai.onnx may have meant.
   void add_unknown_op(const std::string& domain, const std::string& op, int64_t opset,
-                      const std::string& node);
+                      const std::string& node, const std::string& hint = "");
   // Something ignored or assumed; said once.
   void note(std::string text);
 
@@ -36,6 +37,7 @@ class Problems {
     int64_t opset = 0;
     int64_t nodes = 0;
     std::string first_node;
+    std::string hint;
   };
   std::string line_of(const std::pair<std::string, std::string>& key, const UnknownOp& unknown) const;
 

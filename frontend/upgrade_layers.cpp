@@ -137,13 +137,43 @@ Status recurrent_outputs(UpgradeContext& c) {
   return {};
 }
 
-Status resize_scales(UpgradeContext& c) {
+// A copy of `scales` that holds 1 where they shrink (or, without `growing`, grow) an axis.
+static Value* scales_of_one_kind(UpgradeContext& c, Value* scales, bool growing) {
+  return c.b.op(growing ? "Max" : "Min", {scales, c.number(1, scales)});
+}
+
+static void resize_nearest_before_11(UpgradeContext& c) {
+  const Tensor* known = c.operand(1) ? c.operand(1)->constant() : nullptr;
+  bool grows = !known, shrinks = !known;
+  if (known && known->dtype() == DType::kF32) {
+    grows = std::ranges::any_of(known->data<float>(), [](float scale) { return scale > 1; });
+    shrinks = std::ranges::any_of(known->data<float>(), [](float scale) { return scale < 1; });
+  }
+  c.attrs.set("nearest_mode", std::string(shrinks ? "ceil" : "floor"));
+  if (!c.operand(0) || !c.operand(1) || !grows || !shrinks) return;
+  Value* scales = c.operand(1);
+  Value* grown = c.b.op("Resize", {c.operand(0), nullptr, scales_of_one_kind(c, scales, true)},
+                        {{"coordinate_transformation_mode", std::string("asymmetric")},
+                         {"nearest_mode", std::string("floor")},
+                         {"mode", std::string("nearest")}});
+  c.operands = {grown, scales_of_one_kind(c, scales, false)};
+}
+
+static Status resize_asymmetric(UpgradeContext& c) {
   c.operands = {c.operand(0), nullptr, c.operand(1)};
   c.attrs.set("coordinate_transformation_mode", std::string("asymmetric"));
-  c.attrs.set("nearest_mode", std::string("floor"));
+  if (!c.attrs.has("nearest_mode")) c.attrs.set("nearest_mode", std::string("floor"));
   const auto* mode = c.attrs.get<std::string>("mode");
   if (mode && *mode == "bilinear") c.attrs.set("mode", std::string("linear"));
   return {};
+}
+
+// Nearest of opset 10 rounded down along axes that grow and up along those that shrink: two resizes, unless
+// the scales tell that one will do.
+Status resize_scales(UpgradeContext& c) {
+  const auto* mode = c.attrs.get<std::string>("mode");
+  if (!mode || *mode == "nearest") resize_nearest_before_11(c);
+  return resize_asymmetric(c);
 }
 
 Status upsample(UpgradeContext& c) {
@@ -154,18 +184,7 @@ Status upsample(UpgradeContext& c) {
   if (height && width) scales = {1, 1, *height, *width};
   if (scales)
     c.set_operand(1, c.b.constant(Tensor::from<float>({static_cast<int64_t>(scales->size())}, *scales)));
-  return resize_scales(c);
-}
-
-// tf_half_pixel_for_nn lies half a pixel above half_pixel, which another rounding makes up for.
-static Status half_pixel_for_nn(UpgradeContext& c) {
-  std::string rounding = TRY(c.attrs.take_or<std::string>("nearest_mode", "round_prefer_floor"));
-  if (rounding != "floor" && rounding != "round_prefer_floor") {
-    return unsupported(fmt::format("tf_half_pixel_for_nn with nearest_mode '{}'", rounding));
-  }
-  c.attrs.set("coordinate_transformation_mode", std::string("half_pixel"));
-  c.attrs.set("nearest_mode", std::string(rounding == "floor" ? "round_prefer_ceil" : "ceil"));
-  return {};
+  return resize_asymmetric(c);
 }
 
 // Empty tensors stood for absent operands.
@@ -176,8 +195,7 @@ Status resize_operands(UpgradeContext& c) {
     if (shape && shape->size() == 1 && (*shape)[0].is_constant(0)) c.operands[i] = nullptr;
   }
   while (c.operands.size() > 1 && !c.operands.back()) c.operands.pop_back();
-  const auto* mode = c.attrs.get<std::string>("coordinate_transformation_mode");
-  return mode && *mode == "tf_half_pixel_for_nn" ? half_pixel_for_nn(c) : Status();
+  return {};
 }
 
 Status grid_sample_mode(UpgradeContext& c) {

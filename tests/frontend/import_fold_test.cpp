@@ -1,4 +1,6 @@
 // What is folded while importing, and what must not be.
+#include <cstdint>
+
 #include "tests/frontend/import_test_model.h"
 
 namespace gannet {
@@ -41,6 +43,19 @@ TEST(ImportFold, WeightsStayAndIntegersFold) {
   ASSERT_TRUE(imported.ok()) << imported.error().message;
   EXPECT_THAT(op_names(*imported->graph), ElementsAre("Constant", "Constant", "Mul", "Add", "Constant"));
   EXPECT_THAT(imported->graph->outputs[1].value->constant()->ints(), ElementsAre(6, 8));
+}
+
+TEST(ImportFold, IntegersThatWrapAroundAreNoDimensions) {
+  TestModel model(17);
+  model.input("x", {"n"}).ints("least", {1}, {INT64_MIN}).node("Neg", {"least"}, {"negated"}).output("negated");
+  model.node("Shape", {"x"}, {"s0"});
+  for (int i = 0; i < 60; ++i) {
+    std::string from = "s" + std::to_string(i), to = "s" + std::to_string(i + 1);
+    model.node("Mul", {from, from}, {to});
+  }
+  auto outputs = model.output("s60").run({Tensor::from<float>({1}, {5})});
+  EXPECT_THAT(outputs[0].tensor().ints(), ElementsAre(INT64_MIN));
+  EXPECT_THAT(outputs[1].tensor().ints(), ElementsAre(1));
 }
 
 TEST(ImportFold, OldSoftmaxOfSymbolsLeavesNoShapeOp) {

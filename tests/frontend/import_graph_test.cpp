@@ -46,6 +46,17 @@ TEST(ImportGraph, EveryProblemIsReportedOnceWithItsNode) {
   EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 4) << error;
 }
 
+TEST(ImportGraph, HintsNameWhatWasMeant) {
+  TestModel model(17);
+  model.input("image", {2}).node("Abs", {"imgae"}, {"y"}).output("y");
+  model.node("Relo", {"image"}, {"z"}).output("z");
+  add_test_node(model.graph(), "Abs", {"image"}, {"a"}, {}, "com.example");
+  std::string error = model.error();
+  EXPECT_THAT(error, HasSubstr("input 0 'imgae' is made by no node, initializer or input; did you mean 'image'?"));
+  EXPECT_THAT(error, HasSubstr("the op Relo of domain ai.onnx, opset 17, is not known; did you mean Relu?"));
+  EXPECT_THAT(error, HasSubstr("the op Abs of domain com.example, opset 1, is not known; did you mean Abs of ai.onnx?"));
+}
+
 TEST(ImportGraph, LongListsOfProblemsAreCut) {
   TestModel model(17);
   model.input("x", {2});

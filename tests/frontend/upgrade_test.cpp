@@ -140,6 +140,21 @@ TEST(Upgrade, UpsampleOfEveryForm) {
   EXPECT_THAT(floats_of(model.run({x})[0]), ElementsAre(0, 0.5f, 1, 1));
 }
 
+TEST(Upgrade, NearestRoundsUpWhereOpset10Shrinks) {
+  for (bool known : {true, false}) {
+    TestModel model(10);
+    model.input("x", {2, 4});
+    if (known)
+      model.floats("s", {2}, {2, 0.6f});
+    else
+      model.input("s", {2});
+    model.node("Resize", {"x", "s"}, {"y"}, {{"mode", std::string("nearest")}}).output("y");
+    std::vector<Datum> inputs = {counting({2, 4})};
+    if (!known) inputs.push_back(row({2, 0.6f}));
+    EXPECT_THAT(floats_of(model.run(std::move(inputs))[0]), ElementsAre(0, 2, 0, 2, 4, 6, 4, 6));
+  }
+}
+
 TEST(Upgrade, GroupNormalizationByGroup) {
   TestModel model(18);
   model.input("x", {1, 4, 1}).floats("s", {2}, {1, 10}).floats("b", {2}, {0, 100});
