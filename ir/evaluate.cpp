@@ -181,7 +181,7 @@ class Run : public EvalServices {
   Status keep(const Node& node, const Value* output, Datum result, Environment& values) {
     live_bytes_ += counted_bytes(output, result);
     if (live_bytes_ > options_.limits.live_bytes) {
-      return invalid_input(fmt::format("{}{} bytes of tensors are alive, the limit is {}", describe(node), live_bytes_,
+      return invalid_input(fmt::format("{}{} bytes of tensors are alive, beyond the limit live-bytes={}", describe(node), live_bytes_,
                                        options_.limits.live_bytes));
     }
     values[output] = std::move(result);

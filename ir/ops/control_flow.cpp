@@ -120,6 +120,12 @@ Status eval_loop(EvalContext& c) {
   const Limits& limits = c.services().limits();
   const int64_t trips = c.has(0) ? c.tensor(0).int_at(0) : std::numeric_limits<int64_t>::max();
   bool running = !c.has(1) || TRY(condition(c.datum(1)));
+  if (running && trips > limits.loop_trips && never_stops(body)) {
+    if (!c.has(0)) {
+      return unsupported(fmt::format("the loop exceeds the limit loop-trips={}: it has no trip count and its condition stays true", limits.loop_trips));
+    }
+    return unsupported(fmt::format("the loop takes {} iterations, beyond the limit loop-trips={}", trips, limits.loop_trips));
+  }
   std::vector<Datum> carried = operands_from(c, std::min<size_t>(2, c.operand_count()));
   const std::vector<Datum> captured(carried.begin() + static_cast<ptrdiff_t>(count), carried.end());
   carried.resize(count);

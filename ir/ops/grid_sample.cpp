@@ -116,7 +116,9 @@ AxisTaps taps_at(double normalized, const Axis& axis, const Sampling& sampling) 
   const double low = sampling.align_corners ? 0 : -0.5, high = extent - 1 - low;
   if (std::isnan(x)) x = -1;
   if (x < low || x > high) {
-    if (sampling.padding == Padding::kBorder) x = std::clamp(x, 0.0, extent - 1);
+    // Cubic weights are those of the point itself; only the elements that it takes lie at the border.
+    if (sampling.padding == Padding::kBorder && sampling.mode != Mode::kCubic)
+      x = std::clamp(x, 0.0, extent - 1);
     if (sampling.padding == Padding::kReflection) x = std::isinf(x) ? 0 : reflected(x, low, high);
   }
   x = std::clamp(x, -8.0, extent + 8);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace gannet {
 namespace {
@@ -50,6 +51,7 @@ float linear_kernel(float x) { return std::max(0.0f, 1 - std::abs(x)); }
 void nearest_coordinates(const ResizeAxis& axis, const Attributes& attrs, std::span<int64_t> coordinates) {
   const std::string_view transformation = attrs.text("coordinate_transformation_mode"),
                          mode = attrs.text("nearest_mode");
+  if (axis.identity(transformation)) return std::iota(coordinates.begin(), coordinates.end(), int64_t{0});
   for (int64_t o = 0; o < axis.output; ++o) {
     float x = original_coordinate(axis, transformation, o);
     if (is_extrapolated(axis, transformation, x)) {

@@ -114,7 +114,7 @@ TEST(Evaluate, LiveTensorsAreLimited) {
   EXPECT_EQ(error_of(*graph, {f32({256})}, options), "");
   options.limits.live_bytes = 2047;
   EXPECT_EQ(error_of(*graph, {f32({256})}, options),
-            "node 'n1' (Neg): 2048 bytes of tensors are alive, the limit is 2047");
+            "node 'n1' (Neg): 2048 bytes of tensors are alive, beyond the limit live-bytes=2047");
   options.limits = Limits{.tensor_bytes = 1000};
   EXPECT_THAT(error_of(*graph, {f32({256})}, options), HasSubstr("node 'n0' (Neg): "));
 }

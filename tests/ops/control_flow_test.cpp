@@ -131,6 +131,15 @@ TEST(ControlFlow, LoopStopsAtTheLimit) {
   EXPECT_THAT(result.error().message, HasSubstr("loop-trips=10"));
 }
 
+TEST(ControlFlow, LoopThatMustExceedTheLimitDoesNotStart) {
+  LoopScene s;
+  auto body = typed_subgraph(s.graph, {"i64[]", "bool[]", "f32[2]"}, [](GraphBuilder&, auto in) { return std::vector{in[1], in[2]}; });
+  s.graph.outputs = {{"y", s.b.op("Loop", {s.trips, nullptr, s.x}, {{"body", body}})}};
+  auto result = evaluate(s.graph, {Datum(Tensor::scalar<int64_t>(int64_t{1} << 62)), Datum(Tensor::from<float>({2}, {1, 2}))});
+  ASSERT_FALSE(result.ok());
+  EXPECT_THAT(result.error().message, HasSubstr("the loop takes 4611686018427387904 iterations, beyond the limit loop-trips="));
+}
+
 TEST(ControlFlow, ScanWalksBothWays) {
   Graph graph;
   GraphBuilder b(graph);

@@ -32,6 +32,11 @@ TEST(Resize, NearestMovesAnything) {
     attrs.set("nearest_mode", how);
     return result_of("Resize", {x, kAbsent, floats({2})}, attrs).ints();
   };
+  EXPECT_THAT(result_of("Resize", {Tensor::from<int64_t>({2, 2}, {1, 2, 3, 4}), kAbsent, floats({1, 2})},
+                        {{"coordinate_transformation_mode", std::string("tf_half_pixel_for_nn")},
+                         {"nearest_mode", std::string("ceil")}})
+                  .ints(),
+              ElementsAre(2, 2, 2, 2, 4, 4, 4, 4));
   EXPECT_THAT(rounded("floor"), ElementsAre(10, 10, 11, 11, 12, 12, 13, 13));
   EXPECT_THAT(rounded("ceil"), ElementsAre(10, 11, 11, 12, 12, 13, 13, 13));
   EXPECT_THAT(rounded("round_prefer_floor"), ElementsAre(10, 10, 11, 11, 12, 12, 13, 13));
@@ -139,6 +144,10 @@ TEST(GridSample, OutsideIsPadding) {
   EXPECT_THAT(sampled("zeros"), ElementsAre(0, 0, 0, 0));
   EXPECT_THAT(sampled("border"), ElementsAre(1, 3, 1, 3));
   EXPECT_THAT(sampled("reflection"), ElementsAre(2, 2, 2, 1));
+  const Tensor squares = Tensor::from<float>({1, 1, 4}, {0, 1, 4, 9});
+  EXPECT_THAT(numbers_of(result_of("GridSample", {squares, Tensor::from<float>({1, 1, 1}, {1.125f})},
+                                   {{"mode", std::string("cubic")}, {"padding_mode", std::string("border")}})),
+              ElementsAre(9.17578125));
   EXPECT_THAT(error_of("GridSample", {x, Tensor::zeros(DType::kF32, {1, 4, 2})}),
               HasSubstr("2 coordinates a point for 1 spatial dimensions"));
   EXPECT_THAT(error_of("GridSample", {Tensor::zeros(DType::kF32, {1, 1, 0}), grid}),
