@@ -1,5 +1,7 @@
 #include "passes/build_train_step.h"
 
+#include <unordered_set>
+
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "passes/differentiate.h"
@@ -8,17 +10,36 @@ namespace gannet {
 
 namespace {
 
+bool depends_on_state(const Graph& graph, const Value* value) {
+  std::unordered_set<const Value*> states, seen = {value};
+  for (const State& state : graph.states) states.insert(state.in);
+  std::vector<const Value*> open = {value};
+  while (!open.empty()) {
+    const Value* next = open.back();
+    open.pop_back();
+    if (states.contains(next)) return true;
+    if (next->producer() == nullptr) continue;
+    for (const Value* operand : next->producer()->inputs()) {
+      if (operand && seen.insert(operand).second) open.push_back(operand);
+    }
+  }
+  return false;
+}
+
 Result<size_t> choose_output(const Graph& model, const std::string& name) {
+  std::string all;
   for (size_t i = 0; i < model.outputs.size(); ++i) {
     const GraphOutput& output = model.outputs[i];
+    all += fmt::format("{}'{}'", i == 0 ? "" : ", ", output.name);
     bool fits = output.value->type.is_tensor() && is_float(output.value->type.dtype);
-    if (name.empty() && fits) return i;
+    if (name.empty() && fits && depends_on_state(model, output.value)) return i;
     if (name != output.name) continue;
+    if (fits && !depends_on_state(model, output.value)) return invalid_input(fmt::format("output '{}' depends on no weight that is trained", name));
     if (!fits) return invalid_input(fmt::format("output '{}' is {}, a loss needs floating point", name, to_string(output.value->type)));
     return i;
   }
-  if (name.empty()) return invalid_input("the model has no floating point output to train on");
-  return invalid_input(fmt::format("the model has no output '{}'", name));
+  if (name.empty()) return invalid_input("no floating point output of the model depends on a weight that is trained");
+  return invalid_input(fmt::format("the model has no output '{}'; it has {}", name, all));
 }
 
 // The logits when `value` is a softmax over its class axis, looking through reshapes that older exports put around it.

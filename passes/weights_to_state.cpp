@@ -40,6 +40,25 @@ bool is_weight(const Value& value) {
   return tensor && value.origin && is_float(tensor->dtype()) && tensor->elements() > 1 && !value.uses().empty();
 }
 
+bool any_weight_in_subgraphs(const Graph& graph) {
+  bool found = false;
+  for (const auto& node : graph.nodes()) {
+    for_each_subgraph(*node, [&](Graph& subgraph) {
+      for (const auto& inner : subgraph.nodes()) {
+        for (const Value* output : inner->outputs()) found |= output && is_weight(*output);
+      }
+      found |= any_weight_in_subgraphs(subgraph);
+    });
+  }
+  return found;
+}
+
+Error nothing_to_train(const Graph& graph, const WeightReport& report) {
+  if (!report.frozen.empty()) return invalid_input(fmt::format("all {} weights are frozen, none is left to train", report.frozen.size()));
+  return invalid_input(fmt::format("the model has no weights to train: no floating point tensors of more than one element{}",
+                                   any_weight_in_subgraphs(graph) ? " outside of the bodies of If, Loop and Scan, which are not trained" : ""));
+}
+
 }  // namespace
 
 Result<WeightReport> weights_to_state(Graph& graph, const WeightSelection& selection) {
@@ -77,7 +96,7 @@ Result<WeightReport> weights_to_state(Graph& graph, const WeightSelection& selec
     graph.erase(constant);
     if (!value_name.empty()) graph.rename(state->in, value_name);
   }
-  if (graph.states.empty()) return invalid_input("the model has no weights to train: no floating point tensors of more than one element");
+  if (graph.states.empty()) return nothing_to_train(graph, report);
   return report;
 }
 

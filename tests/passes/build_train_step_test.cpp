@@ -92,7 +92,7 @@ TEST(BuildTrainStep, TheOutputCanBeChosen) {
   EXPECT_EQ(build_train_step(*model, Loss::kCrossEntropy, "class").error().message,
             "output 'class' is i64[n, 1], a loss needs floating point");
   EXPECT_EQ(build_train_step(*model, Loss::kCrossEntropy, "other").error().message,
-            "the model has no output 'other'");
+            "the model has no output 'other'; it has 'class', 'probabilities', 'logits'");
 }
 
 TEST(BuildTrainStep, MeanSquaredErrorKeepsTheEnding) {
@@ -144,7 +144,20 @@ TEST(BuildTrainStep, WhatDoesNotFitIsNamed) {
             "node 'best' (TopK): there is no gradient rule for TopK");
   auto integers = parsed(R"(graph "g"(%x: i64[2]) { return %x })");
   EXPECT_EQ(build_train_step(*integers, Loss::kMse).error().message,
-            "the model has no floating point output to train on");
+            "no floating point output of the model depends on a weight that is trained");
+}
+
+TEST(BuildTrainStep, AnOutputWithoutWeightsIsPassedOver) {
+  auto model = parsed(R"(graph "g"(%x: f32[n, 2]) {
+  state %w: f32[2, 2] = f32[2, 2] {1, 2, 3, 4} "w"
+  %y = MatMul(%x, %w)
+  return %x as "x", %y as "y"
+})");
+  auto step = build_train_step(*model, Loss::kMse);
+  ASSERT_TRUE(step.ok());
+  EXPECT_EQ(step->trained_output, "y");
+  EXPECT_EQ(build_train_step(*model, Loss::kMse, "x").error().message,
+            "output 'x' depends on no weight that is trained");
 }
 
 TEST(BuildTrainStep, AModelsOwnNamesDoNotClash) {

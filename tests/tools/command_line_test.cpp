@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <fstream>
 
 #include "frontend/import.h"
@@ -137,6 +138,50 @@ TEST_F(CommandLine, TuneChangesWeightsOnly) {
   EXPECT_EQ(after, contents_of("again.onnx"));
 }
 
+TEST_F(CommandLine, TuneTakesTheUsualFormsOfLabelsAndData) {
+  ASSERT_EQ(gannet_line("new mlp --inputs 2 --units 4 --outputs 2 -o mlp.onnx").status, 0);
+  Tensor x = Tensor::from<double>({2, 2}, {1, 2, 3, 4});
+  ASSERT_TRUE(write_npz("bool.npz", {{"input", x}, {"labels", Tensor::from<bool>({2}, {true, false})}}).ok());
+  ASSERT_TRUE(write_npz("column.npz", {{"input", x}, {"labels", Tensor::from<uint8_t>({2, 1}, {1, 0})}}).ok());
+  ASSERT_TRUE(write_npz("double.npz", {{"input", x}, {"targets", x}}).ok());
+  for (const char* file : {"bool", "column", "double"}) {
+    CommandResult result = gannet_line(std::string("tune mlp.onnx --data ") + file + ".npz -o tuned.onnx");
+    EXPECT_EQ(result.status, 0) << result.err;
+  }
+}
+
+TEST_F(CommandLine, TuneRefusesDataThatCannotTrain) {
+  ASSERT_EQ(gannet_line("new mlp --inputs 2 --units 4 --outputs 3 -o mlp.onnx").status, 0);
+  auto error = [&](Tensor x, Tensor labels, const std::string& flags = "") {
+    EXPECT_TRUE(write_npz("d.npz", {{"input", std::move(x)}, {"labels", std::move(labels)}}).ok());
+    CommandResult result = gannet_line("tune mlp.onnx --data d.npz -o tuned.onnx" + flags);
+    EXPECT_EQ(result.status, 1);
+    EXPECT_FALSE(std::filesystem::exists("tuned.onnx"));
+    return result.err;
+  };
+  Tensor x = Tensor::from<float>({2, 2}, {1, 2, 3, 4}), labels = Tensor::from<int64_t>({2}, {0, 1});
+  EXPECT_EQ(error(Tensor::from<float>({2, 2}, {1, 2, 3, NAN}), labels), "error: d.npz: array 'input' holds NaN in row 1\n");
+  EXPECT_EQ(error(Tensor::from<int32_t>({2, 2}, {1, 2, 3, 4}), labels),
+            "error: d.npz: array 'input' is i32[2, 2], input 'input' takes f32[batch, 2]\n");
+  EXPECT_EQ(error(x, Tensor::from<int64_t>({2}, {0, -1})),
+            "error: d.npz: label -1 in row 1 of 'labels' is not one of the 3 classes of output 'logits'\n");
+  EXPECT_THAT(error(x, labels, " --freeze bias*"), HasSubstr("--freeze 'bias*' matches no weight; there are "));
+  EXPECT_EQ(error(x, labels, " --freeze *"), "error: mlp.onnx: all 4 weights are frozen, none is left to train\n");
+  EXPECT_THAT(error(x, labels, " --lr nan"), HasSubstr("--lr: 'nan' is not a finite number above 0"));
+  EXPECT_THAT(error(x, labels, " --lr 1e30"), HasSubstr("try a smaller --lr than 1e+30"));
+  EXPECT_THAT(error(x, labels, " --seed -1"), HasSubstr("--seed: '-1' is not an integer from 0 to 18446744073709551615"));
+}
+
+TEST_F(CommandLine, NamesFromAFileCannotSteerTheTerminal) {
+  EXPECT_THAT(gannet({"run", "absent\x1b[31m.onnx"}).err, AllOf(HasSubstr("absent\\x1b[31m.onnx"), testing::Not(HasSubstr("\x1b"))));
+}
+
+TEST_F(CommandLine, HelpIsReachedFromEveryCommand) {
+  EXPECT_THAT(gannet({"--version"}).out, testing::MatchesRegex("[0-9]+\\.[0-9]+\\.[0-9]+\n"));
+  EXPECT_THAT(gannet_line("new mlp --units 4 --layers 4 -o m.onnx").err, HasSubstr("see gannet new mlp --help"));
+  EXPECT_EQ(gannet_line("check . --rtol -1").err, "error: gannet check: --rtol: '-1' is not a finite number of at least 0; see gannet check --help\n");
+}
+
 TEST_F(CommandLine, TuneNamesWhatDoesNotFit) {
   ASSERT_EQ(gannet_line("new mlp --inputs 2 --units 4 --outputs 3 -o mlp.onnx").status, 0);
   Tensor x = Tensor::from<float>({2, 2}, {1, 2, 3, 4});
@@ -146,7 +191,8 @@ TEST_F(CommandLine, TuneNamesWhatDoesNotFit) {
   EXPECT_THAT(result.err, AllOf(HasSubstr("3"), HasSubstr("class")));
   EXPECT_FALSE(std::filesystem::exists("tuned.onnx"));
   ASSERT_TRUE(write_npz("rows.npz", {{"input", x}, {"labels", Tensor::from<int64_t>({1}, {0})}}).ok());
-  EXPECT_EQ(gannet_line("tune mlp.onnx --data rows.npz -o tuned.onnx").err, "error: 'labels' has 1 rows, 'input' has 2\n");
+  EXPECT_EQ(gannet_line("tune mlp.onnx --data rows.npz -o tuned.onnx").err,
+            "error: rows.npz: 'labels' has 1 rows, 'input' has 2\n");
   ASSERT_TRUE(write_npz("none.npz", {{"labels", Tensor::from<int64_t>({1}, {0})}}).ok());
   EXPECT_EQ(gannet_line("tune mlp.onnx --data none.npz -o tuned.onnx").err,
             "error: none.npz: there is no array 'input'; it holds labels\n");

@@ -102,13 +102,15 @@ TEST_F(NewCommand, EveryArchitectureHasSamples) {
 
 TEST_F(NewCommand, UsageErrors) {
   Outcome nothing = run_new({});
-  EXPECT_EQ(nothing.status, 2);
+  EXPECT_EQ(nothing.status, 1);
   EXPECT_NE(nothing.errors.find("bert-classifier"), std::string::npos);
   Outcome no_output = run_new({"mlp"});
-  EXPECT_EQ(no_output.status, 2);
+  EXPECT_EQ(no_output.status, 1);
+  EXPECT_EQ(std::count(no_output.errors.begin(), no_output.errors.end(), '\n'), 1) << no_output.errors;
   EXPECT_NE(no_output.errors.find("-o FILE is missing"), std::string::npos);
   Outcome unknown = run_new({"resnet19", "-o", file("m.onnx")});
-  EXPECT_EQ(unknown.status, 2);
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_EQ(run_new({"mlp", "--depth", "-1", "-o", file("m.onnx")}).status, 1);
   EXPECT_NE(unknown.errors.find("no architecture 'resnet19', did you mean 'resnet18'?"), std::string::npos)
       << unknown.errors;
   EXPECT_NE(run_new({"mlp", "--bogus", "-o", file("m.onnx")}).status, 0);

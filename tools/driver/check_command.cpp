@@ -38,6 +38,7 @@ Status write_json(const std::string& path, const std::vector<CaseResult>& result
 
 // True when no case failed.
 Result<bool> check(CheckArguments& arguments) {
+  arguments.options.limits = default_limits();
   for (const std::string& limit : arguments.limits) TRY(set_limit(arguments.options.limits, limit));
   std::vector<std::string> cases = TRY(find_cases(arguments.paths));
   std::vector<CaseResult> results = run_cases(cases, arguments.options);
@@ -66,15 +67,14 @@ CLI::App* add_check_command(CLI::App& app, std::function<int()>& run) {
   });
   Tolerance& tolerance = arguments->options.tolerance;
   command->add_option("PATH", arguments->paths, "folders with model.onnx and test_data_set_*, or folders of such")->required();
-  command->add_option("--rtol", tolerance.rtol, "relative tolerance")->capture_default_str()->check(CLI::NonNegativeNumber);
-  command->add_option("--atol", tolerance.atol, "absolute tolerance")->capture_default_str()->check(CLI::NonNegativeNumber);
+  command->add_option("--rtol", tolerance.rtol, "relative tolerance")->capture_default_str()->check(finite_number(false));
+  command->add_option("--atol", tolerance.atol, "absolute tolerance")->capture_default_str()->check(finite_number(false));
   command->add_option("--atol-relative", tolerance.atol_relative, "tolerance relative to the output's largest magnitude")
-      ->capture_default_str()->check(CLI::NonNegativeNumber);
+      ->capture_default_str()->check(finite_number(false));
   command->add_option("--jobs", arguments->options.jobs, "cases at a time")->capture_default_str()->check(CLI::Range(1, 1024));
-  command->add_option("--timeout", arguments->options.seconds_per_case, "seconds a case may take")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--timeout", arguments->options.seconds_per_case, "seconds a case may take")->capture_default_str()->check(finite_number(true));
   command->add_option("--json", arguments->json, "write all results to FILE")->type_name("FILE");
-  command->add_option("--limit", arguments->limits, fmt::format("what a model may ask for: {}", describe(Limits{})))
-      ->type_name("NAME=VALUE")->take_all()->expected(1)->allow_extra_args(false);
+  add_limit_argument(*command, arguments->limits);
   return command;
 }
 

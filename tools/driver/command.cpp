@@ -1,16 +1,33 @@
 #include "tools/driver/command.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
+#include <cstdint>
 #include <cstdio>
 
 namespace gannet {
 
+static std::string escaped(std::string_view text, bool line_ends_too) {
+  std::string result;
+  for (char c : text) {
+    auto byte = static_cast<unsigned char>(c);
+    bool control = byte < 0x20 || byte == 0x7F;
+    if (control && (c != '\n' || line_ends_too)) result += fmt::format("\\x{:02x}", byte);
+    else result += c;
+  }
+  return result;
+}
+
+std::string printable(std::string_view text) { return escaped(text, true); }
+
 int report(const Error& error) {
   std::fflush(stdout);
-  fmt::print(stderr, "error: {}\n", error.message);
+  fmt::print(stderr, "error: {}\n", escaped(error.message, false));
   return kFailure;
 }
 
@@ -32,8 +49,45 @@ void add_model_arguments(CLI::App& command, ModelArguments& arguments) {
   command.add_option("--shape", arguments.shapes, "NAME=1x3x224x224: the shape of an input (repeatable)")
       ->type_name("NAME=SHAPE")->take_all()->expected(1)->allow_extra_args(false);
   command.add_flag("--batch", arguments.symbolic_batch, "make a fixed batch symbolic");
-  command.add_option("--limit", arguments.limits, fmt::format("what a model may ask for: {}", describe(Limits{})))
+  add_limit_argument(command, arguments.limits);
+}
+
+void add_limit_argument(CLI::App& command, std::vector<std::string>& limits) {
+  command.add_option("--limit", limits, fmt::format("what a model may ask for (repeatable): {}", describe(default_limits())))
       ->type_name("NAME=VALUE")->take_all()->expected(1)->allow_extra_args(false);
+}
+
+Limits default_limits() {
+  Limits limits;
+  int64_t pages = ::sysconf(_SC_PHYS_PAGES), page = ::sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || page <= 0) return limits;
+  // One operand and one result of the largest size fit, and whole MiB read better in the help text.
+  int64_t memory = pages * page / 8 * 7 >> 20 << 20;
+  limits.live_bytes = std::min(limits.live_bytes, memory);
+  limits.tensor_bytes = std::min(limits.tensor_bytes, memory / 2);
+  return limits;
+}
+
+CLI::Option* add_seed(CLI::App& command, uint64_t& seed, const std::string& meaning) {
+  CLI::Validator integer(
+      [](std::string& text) {
+        uint64_t value = 0;
+        auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+        bool fits = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
+        return fits ? std::string() : fmt::format("'{}' is not an integer from 0 to {}", text, UINT64_MAX);
+      },
+      "");
+  return command.add_option("--seed", seed, meaning)->capture_default_str()->check(integer);
+}
+
+CLI::Validator finite_number(bool positive) {
+  return CLI::Validator(
+      [positive](std::string& text) {
+        double value = 0;
+        bool fits = CLI::detail::lexical_cast(text, value) && std::isfinite(value) && (positive ? value > 0 : value >= 0);
+        return fits ? std::string() : fmt::format("'{}' is not a finite number {}", text, positive ? "above 0" : "of at least 0");
+      },
+      "");
 }
 
 Result<std::pair<std::string, std::string>> split_assignment(const std::string& text, std::string_view flag) {
@@ -66,7 +120,7 @@ Result<Shape> parse_extents(const std::string& text) {
 }
 
 Result<Limits> limits_of(const ModelArguments& arguments) {
-  Limits limits;
+  Limits limits = default_limits();
   for (const std::string& assignment : arguments.limits) TRY(set_limit(limits, assignment));
   return limits;
 }
@@ -77,7 +131,9 @@ Result<ImportedModel> load_model(const ModelArguments& arguments, bool apply_sha
   options.symbolic_batch = arguments.symbolic_batch;
   for (const std::string& assignment : arguments.shapes) {
     auto [name, value] = TRY(split_assignment(assignment, "--shape"));
-    Shape shape = TRY(parse_extents(value));
+    Result<Shape> parsed = parse_extents(value);
+    if (!parsed.ok()) return with_prefix(fmt::format("--shape {}: ", assignment), parsed.error());
+    Shape shape = *std::move(parsed);
     if (apply_shapes) options.input_shapes[name] = std::move(shape);
   }
   return import_model(arguments.path, options);

@@ -16,8 +16,11 @@ namespace gannet {
 inline constexpr int kSuccess = 0;
 inline constexpr int kFailure = 1;
 
-// Prints "error: ..." on standard error and gives the exit status of a failed command.
+// Prints "error: ..." on standard error and gives the exit status of a failed command. What a file may have put into
+// the message cannot steer the terminal: control characters but for line ends stand as \xNN.
 int report(const Error& error);
+// A name from a file on one line: every control character stands as \xNN.
+std::string printable(std::string_view text);
 
 // Adds a subcommand whose work is `body`; parsing the command line sets `run` to it. `example` closes the help text.
 CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description, const std::string& example,
@@ -34,6 +37,14 @@ struct ModelArguments {
 // Adds MODEL, --shape, --batch and --limit.
 void add_model_arguments(CLI::App& command, ModelArguments& arguments);
 Result<Limits> limits_of(const ModelArguments& arguments);
+// The limits where no flag says otherwise: those of Limits, but no more tensors than this machine's memory holds.
+Limits default_limits();
+// Adds --limit. `limits` takes NAME=VALUE.
+void add_limit_argument(CLI::App& command, std::vector<std::string>& limits);
+// Adds --seed, an integer of 0 to 2^64-1.
+CLI::Option* add_seed(CLI::App& command, uint64_t& seed, const std::string& meaning);
+// Takes finite numbers of at least 0; more than 0 with `positive`.
+CLI::Validator finite_number(bool positive);
 // Imports the model as the flags say. With `apply_shapes`, --shape replaces the shapes of inputs; its extents may be
 // symbols ("batchx3x224x224").
 Result<ImportedModel> load_model(const ModelArguments& arguments, bool apply_shapes = true);

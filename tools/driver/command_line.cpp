@@ -24,6 +24,12 @@ const CLI::App& innermost(const CLI::App& app) {
   return chosen.empty() ? app : innermost(*chosen.back());
 }
 
+// "gannet new mlp": what to type to reach a subcommand.
+std::string words_to(const CLI::App& command) {
+  const CLI::App* parent = const_cast<CLI::App&>(command).get_parent();
+  return parent ? words_to(*parent) + " " + command.get_name() : command.get_name();
+}
+
 std::vector<std::string> known_words(const CLI::App& command, bool flags) {
   std::vector<std::string> words;
   if (flags) {
@@ -47,7 +53,7 @@ std::string unknown_argument(const CLI::App& app) {
   std::vector<std::string> words = known_words(command, flag);
   std::vector<std::string_view> views(words.begin(), words.end());
   std::string hint = nearest(name, views);
-  std::string where = &command == &app ? "gannet" : "gannet " + command.get_name();
+  std::string where = words_to(command);
   return fmt::format("{}: unknown {} '{}'{}", where, flag ? "flag" : "argument", word,
                      hint.empty() ? fmt::format("; see {} --help", where) : fmt::format("; did you mean {}?", hint));
 }
@@ -55,7 +61,7 @@ std::string unknown_argument(const CLI::App& app) {
 int explain(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
   const CLI::App& command = innermost(app);
-  std::string where = &command == &app ? "gannet" : "gannet " + command.get_name();
+  std::string where = words_to(command);
   auto is = [&](CLI::ExitCodes code) { return error.get_exit_code() == static_cast<int>(code); };
   bool no_command = !command.get_subcommands({}).empty() && is(CLI::ExitCodes::RequiredError);
   if (is(CLI::ExitCodes::ExtrasError) || (no_command && !app.remaining(true).empty())) {
@@ -73,6 +79,7 @@ int explain(const CLI::App& app, const CLI::ParseError& error) {
 int run_command_line(int argc, char** argv) {
   CLI::App app("Compiles, runs and fine-tunes ONNX models on the CPU.", "gannet");
   app.require_subcommand(1);
+  app.set_version_flag("--version", GANNET_VERSION, "Print the version and exit");
   std::function<int()> run;
   add_run_command(app, run);
   add_inspect_command(app, run);

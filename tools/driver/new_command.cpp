@@ -14,6 +14,7 @@
 #include "frontend/templates.h"
 #include "ir/base/error.h"
 #include "ir/base/nearest.h"
+#include "tools/driver/command.h"
 #include "tools/driver/new_samples.h"
 
 namespace gannet {
@@ -56,32 +57,29 @@ Result<std::string> write_request(const Architecture& architecture, const Reques
   return report;
 }
 
-int run_request(const Architecture& architecture, const Request& request, const std::string& help) {
+int run_request(const Architecture& architecture, const Request& request) {
   if (request.output.empty()) {
-    fmt::print(stderr, "error: -o FILE is missing\n\n{}", help);
-    return 2;
+    return report(invalid_input(fmt::format("gannet new {}: -o FILE is missing; see gannet new {} --help", architecture.name,
+                                            architecture.name)));
   }
-  Result<std::string> report = write_request(architecture, request);
-  if (!report.ok()) {
-    fmt::print(stderr, "error: {}: {}\n", architecture.name, report.error().message);
-    return 1;
-  }
-  fmt::print("{}", *report);
-  return 0;
+  Result<std::string> summary = write_request(architecture, request);
+  if (!summary.ok()) return report(with_prefix(fmt::format("gannet new {}: ", architecture.name), summary.error()));
+  fmt::print("{}", *summary);
+  return kSuccess;
 }
 
 CLI::App* add_architecture(CLI::App& parent, std::function<int()>& run, Architecture architecture) {
   CLI::App* app = parent.add_subcommand(architecture.name, architecture.summary)->group("Architectures");
   auto request = std::make_shared<Request>();
-  app->add_option("-o,--output", request->output, "The ONNX file to write")->type_name("FILE");
-  app->add_option("--seed", request->options.seed, "Seed of the random weights")->capture_default_str();
-  app->add_option("--opset", request->options.opset, "Version of the operator set, 13 to 21")
+  app->add_option("-o,--output", request->output, "the ONNX file to write")->type_name("FILE");
+  add_seed(*app, request->options.seed, "of the random weights");
+  app->add_option("--opset", request->options.opset, "version of the operator set, 13 to 21")
       ->capture_default_str();
-  app->add_option("--sample-data", request->sample_file, "Also write a small task to learn, as .npz")
+  app->add_option("--sample-data", request->sample_file, "also write a small task to learn, as .npz")
       ->type_name("FILE");
-  app->add_option("--samples", request->samples, "Samples of that task")->capture_default_str();
-  app->callback([app, &run, request, architecture = std::move(architecture)] {
-    run = [app, request, architecture] { return run_request(architecture, *request, app->help()); };
+  app->add_option("--samples", request->samples, "samples of that task")->capture_default_str();
+  app->callback([&run, request, architecture = std::move(architecture)] {
+    run = [request, architecture] { return run_request(architecture, *request); };
   });
   return app;
 }
@@ -161,7 +159,7 @@ struct MlpFlags {
   MlpOptions mlp;
   std::string layers;
   std::vector<int64_t> units;
-  int64_t depth = -1;  // -1: as many as there are units
+  std::optional<int64_t> depth;  // as many as there are units where not given
   std::string activation = "relu";
 };
 
@@ -173,12 +171,12 @@ Result<MlpOptions> resolve(const MlpFlags& flags) {
     return mlp;
   }
   if (!flags.units.empty()) mlp.hidden = flags.units;
-  if (flags.depth == -1) return mlp;
-  if (flags.depth < 0 || flags.depth > kMostLayers) {
-    return invalid_input(fmt::format("depth is {}, it must be 0 to {}", flags.depth, kMostLayers));
+  if (!flags.depth) return mlp;
+  if (*flags.depth < 0 || *flags.depth > kMostLayers) {
+    return invalid_input(fmt::format("depth is {}, it must be 0 to {}", *flags.depth, kMostLayers));
   }
   if (flags.units.empty()) mlp.hidden = {mlp.hidden.front()};
-  auto depth = static_cast<size_t>(flags.depth);
+  auto depth = static_cast<size_t>(*flags.depth);
   if (flags.units.size() > depth) {
     return invalid_input(
         fmt::format("depth {} is less than the {} layers of --units", depth, flags.units.size()));
@@ -197,18 +195,18 @@ void add_mlp(CLI::App& parent, std::function<int()>& run) {
                                     [flags](int64_t samples, uint64_t seed) -> Result<NamedTensors> {
                                       return vector_samples(TRY(resolve(*flags)), samples, seed);
                                     }});
-  add_size(app, "--inputs", flags->mlp.inputs, "Numbers of an input");
+  add_size(app, "--inputs", flags->mlp.inputs, "numbers of an input");
   CLI::Option* layers =
-      app->add_option("--layers", flags->layers, "Hidden layers, as 128x443 or 256,128x3,64");
-  app->add_option("--units", flags->units, "Units of each hidden layer (default 128,64)")
+      app->add_option("--layers", flags->layers, "hidden layers, as 128x443 or 256,128x3,64");
+  app->add_option("--units", flags->units, "units of each hidden layer [128,64]")
       ->delimiter(',')
       ->excludes(layers);
-  app->add_option("--depth", flags->depth, "Number of hidden layers; the last width is repeated")
+  app->add_option("--depth", flags->depth, "number of hidden layers; the last width is repeated")
       ->excludes(layers);
   app->add_option("--activation", flags->activation, "relu, leaky-relu, tanh, sigmoid, gelu or none")
       ->capture_default_str();
-  add_size(app, "--outputs", flags->mlp.outputs, "Numbers of an output");
-  app->add_flag("--softmax", flags->mlp.softmax, "End in Softmax instead of logits");
+  add_size(app, "--outputs", flags->mlp.outputs, "numbers of an output");
+  app->add_flag("--softmax", flags->mlp.softmax, "end in Softmax instead of logits");
 }
 
 struct ImageFlags {
@@ -239,11 +237,11 @@ void add_image_classifier(CLI::App& parent, std::function<int()>& run, const std
        [flags](int64_t samples, uint64_t seed) -> Result<NamedTensors> {
          return image_samples(TRY(resolve(*flags)), samples, seed);
        }});
-  app->add_option("--image-size", flags->size, "Height and width, as 128 or 96x128")
+  app->add_option("--image-size", flags->size, "height and width, as 128 or 96x128")
       ->type_name("HxW")
       ->capture_default_str();
-  add_size(app, "--channels", flags->image.channels, "Channels of an image");
-  add_size(app, "--classes", flags->image.classes, "Classes to tell apart");
+  add_size(app, "--channels", flags->image.channels, "channels of an image");
+  add_size(app, "--classes", flags->image.classes, "classes to tell apart");
 }
 
 void add_image_classifiers(CLI::App& parent, std::function<int()>& run) {
@@ -277,16 +275,16 @@ void add_bert(CLI::App& parent, std::function<int()>& run, bool classifier) {
                                     [bert, classifier](int64_t samples, uint64_t seed) {
                                       return token_samples(*bert, samples, seed, classifier);
                                     }});
-  add_size(app, "--layers", bert->layers, "Transformer layers");
-  add_size(app, "--hidden", bert->hidden, "Width of the hidden states");
-  add_size(app, "--heads", bert->heads, "Attention heads; they divide hidden");
+  add_size(app, "--layers", bert->layers, "transformer layers");
+  add_size(app, "--hidden", bert->hidden, "width of the hidden states");
+  add_size(app, "--heads", bert->heads, "attention heads; they divide hidden");
   app->add_option("--intermediate", bert->intermediate,
-                  "Width inside the feed-forward part (default 4 * hidden)")
+                  "width inside the feed-forward part [4 * hidden]")
       ->check(CLI::PositiveNumber);
-  add_size(app, "--vocab", bert->vocabulary, "Tokens of the vocabulary");
-  add_size(app, "--max-positions", bert->max_positions, "Longest sequence");
-  add_size(app, "--type-vocab", bert->type_vocabulary, "Kinds of segments");
-  if (classifier) add_size(app, "--labels", bert->labels, "Classes to tell apart");
+  add_size(app, "--vocab", bert->vocabulary, "tokens of the vocabulary");
+  add_size(app, "--max-positions", bert->max_positions, "longest sequence");
+  add_size(app, "--type-vocab", bert->type_vocabulary, "kinds of segments");
+  if (classifier) add_size(app, "--labels", bert->labels, "classes to tell apart");
 }
 
 void add_dcgan(CLI::App& parent, std::function<int()>& run, bool generator) {
@@ -303,33 +301,30 @@ void add_dcgan(CLI::App& parent, std::function<int()>& run, bool generator) {
                                       return generator ? latent_samples(*dcgan, samples, seed)
                                                        : discriminator_samples(*dcgan, samples, seed);
                                     }});
-  add_size(app, "--image-size", dcgan->image_size, "Height and width, 28 to 128");
-  add_size(app, "--channels", dcgan->channels, "Channels of an image");
+  add_size(app, "--image-size", dcgan->image_size, "height and width, 28 to 128");
+  add_size(app, "--channels", dcgan->channels, "channels of an image");
   add_size(app, "--features", dcgan->features,
-           "Channels at half the image size; they double with each halving");
+           "channels at half the image size; they double with each halving");
   if (generator)
-    add_size(app, "--latent", dcgan->latent, "Numbers of an input vector");
+    add_size(app, "--latent", dcgan->latent, "numbers of an input vector");
   else
-    app->add_flag("--sigmoid", dcgan->sigmoid, "End in a probability instead of a logit");
+    app->add_flag("--sigmoid", dcgan->sigmoid, "end in a probability instead of a logit");
 }
 
 // The end of a command line that names no architecture we know.
 int explain_usage(const CLI::App& command, const std::vector<std::string>& words) {
-  if (words.empty()) {
-    fmt::print(stderr, "error: which architecture?\n\n{}", command.help());
-    return 2;
-  }
   std::vector<std::string> names;
   for (const CLI::App* architecture : command.get_subcommands({})) names.push_back(architecture->get_name());
   std::vector<std::string_view> candidates(names.begin(), names.end());
-  fmt::print(stderr, "error: {}\n", unknown_name("architecture", words.front(), candidates));
-  return 2;
+  return report(invalid_input(
+      words.empty() ? fmt::format("gannet new: which architecture? There are {}.", fmt::join(candidates, ", "))
+                    : "gannet new: " + unknown_name("architecture", words.front(), candidates)));
 }
 
 }  // namespace
 
 CLI::App* add_new_command(CLI::App& app, std::function<int()>& run) {
-  CLI::App* command = app.add_subcommand("new", "Write an ONNX model with random weights from a template");
+  CLI::App* command = app.add_subcommand("new", "Write an ONNX model with random weights from a template.");
   add_bert(*command, run, true);
   add_bert(*command, run, false);
   add_image_classifiers(*command, run);

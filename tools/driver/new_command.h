@@ -8,8 +8,7 @@
 namespace gannet {
 
 // Adds `new` with a subcommand for each architecture. When the command line names it, parsing sets `run`,
-// which must live as long as `app`; calling it does the work and gives the exit status: 0, 1 for a failure, 2
-// for wrong usage.
+// which must live as long as `app`; calling it does the work and gives the exit status.
 CLI::App* add_new_command(CLI::App& app, std::function<int()>& run);
 
 }  // namespace gannet

@@ -100,12 +100,12 @@ void print_top(const Tensor& tensor, int64_t top, const std::vector<std::string>
 
 void print_datum(const std::string& name, const Datum& datum) {
   if (!datum.is_tensor()) {
-    fmt::print("{}  {}\n", name, to_string(datum.type()));
+    fmt::print("{}  {}\n", printable(name), to_string(datum.type()));
     if (datum.kind() != Datum::Kind::kSequence) return;
     for (size_t i = 0; i < datum.elements().size(); ++i) print_datum(fmt::format("{}[{}]", name, i), datum.elements()[i]);
     return;
   }
-  fmt::print("{}  {}  {}\n", name, type_string(datum.tensor()), to_string(statistics(datum.tensor())));
+  fmt::print("{}  {}  {}\n", printable(name), type_string(datum.tensor()), to_string(statistics(datum.tensor())));
 }
 
 std::string file_name(const std::string& output_name, size_t index, const std::string& extension) {
@@ -118,7 +118,10 @@ std::string file_name(const std::string& output_name, size_t index, const std::s
 Status write_outputs(const Graph& graph, const std::vector<Datum>& outputs, const RunArguments& arguments) {
   std::error_code failure;
   std::filesystem::create_directories(arguments.output_folder, failure);
-  if (failure) return io_error(fmt::format("{}: {}", arguments.output_folder, failure.message()));
+  if (failure || !std::filesystem::is_directory(arguments.output_folder)) {
+    std::string reason = failure ? failure.message() : "it is a file";
+    return io_error(fmt::format("--output {}: the folder cannot be made: {}", arguments.output_folder, reason));
+  }
   for (size_t i = 0; i < outputs.size(); ++i) {
     bool as_npy = arguments.format == "npy" && outputs[i].is_tensor();
     std::string name = arguments.format == "pb" ? fmt::format("output_{}.pb", i)
@@ -145,7 +148,7 @@ Status run_model(RunArguments& arguments) {
   std::vector<Datum> inputs = TRY(collect_inputs(graph, arguments.inputs, made_up));
   for (size_t i = 0; i < inputs.size(); ++i) {
     bool random = std::find(made_up.begin(), made_up.end(), graph.inputs()[i]->name) != made_up.end();
-    fmt::print("input {}  {}{}\n", graph.inputs()[i]->name, to_string(inputs[i].type()),
+    fmt::print("input {}  {}{}\n", printable(graph.inputs()[i]->name), to_string(inputs[i].type()),
                random ? fmt::format("  random, seed {}", arguments.inputs.seed) : "");
   }
   EvaluateOptions options;
@@ -175,7 +178,7 @@ CLI::App* add_run_command(CLI::App& app, std::function<int()>& run) {
       ->type_name("NAME=FILE")->take_all()->expected(1)->allow_extra_args(false);
   command->add_option("--output", arguments->output_folder, "folder for the outputs")->type_name("DIR");
   command->add_option("--format", arguments->format, "of the files in --output")->check(CLI::IsMember({"npy", "pb"}))->capture_default_str();
-  command->add_option("--seed", arguments->inputs.seed, "of random inputs and random ops")->capture_default_str();
+  add_seed(*command, arguments->inputs.seed, "of random inputs and random ops");
   command->add_option("--top", arguments->top, "print the K most likely classes")->type_name("K")->check(CLI::Range(1, 1000));
   command->add_option("--labels", arguments->labels, "class names, one a line")->type_name("FILE");
   add_image_arguments(*command, *arguments);

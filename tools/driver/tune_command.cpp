@@ -51,7 +51,8 @@ Result<Tensor> take(NamedTensors& arrays, const std::string& name, const std::st
 Result<std::string> target_name(const NamedTensors& arrays, const Graph& graph, const TuneArguments& arguments) {
   if (!arguments.target.empty()) return arguments.target;
   std::vector<std::string> candidates;
-  for (const auto& [name, tensor] : arrays) {
+  for (const auto& array : arrays) {
+    const std::string& name = array.first;
     bool is_input = std::any_of(graph.inputs().begin(), graph.inputs().end(), [&](const Value* input) { return input->name == name; });
     if (!is_input) candidates.push_back(name);
   }
@@ -59,17 +60,45 @@ Result<std::string> target_name(const NamedTensors& arrays, const Graph& graph, 
     if (std::find(candidates.begin(), candidates.end(), usual) != candidates.end()) return std::string(usual);
   }
   if (candidates.size() == 1) return candidates[0];
-  return invalid_input(fmt::format("{}: which array is the target? give --target NAME", arguments.data));
+  std::string names;
+  for (const std::string& name : candidates) names += (names.empty() ? "" : ", ") + name;
+  return invalid_input(fmt::format("{}: {}", arguments.data,
+                                   candidates.empty() ? "all its arrays are inputs of the model, it lacks the labels or targets"
+                                                      : fmt::format("which array is the target? give --target with one of {}", names)));
 }
 
-Result<Loss> choose_loss(const Tensor& target, const TuneArguments& arguments) {
-  bool numbers = is_int(target.dtype());
-  if (arguments.loss == "mse" || (arguments.loss.empty() && !numbers)) {
-    if (!is_float(target.dtype())) return invalid_input(fmt::format("mse needs floating point targets, got {}", type_string(target)));
-    return Loss::kMse;
+Result<Loss> choose_loss(const std::string& name, const Tensor& target, const TuneArguments& arguments) {
+  bool labels = is_int(target.dtype()) || target.dtype() == DType::kBool;
+  if (arguments.loss != "cross-entropy" && is_float(target.dtype())) return Loss::kMse;
+  if (arguments.loss != "mse" && labels) return Loss::kCrossEntropy;
+  return invalid_input(fmt::format("{}: array '{}' is {}; {}", arguments.data, name, type_string(target),
+                                   arguments.loss.empty() ? "a target is integer labels or floating point values"
+                                   : arguments.loss == "mse" ? "mse needs floating point targets"
+                                                             : "cross entropy needs integer labels"));
+}
+
+// Brings an array into the type of the input it feeds, floating point of any width, and says what does not fit.
+Result<Tensor> fitted(const std::string& file, const std::string& name, Tensor tensor, const Type& type, std::string_view taker) {
+  auto misfit = [&] {
+    return invalid_input(fmt::format("{}: array '{}' is {}, {} takes {}", file, name, type_string(tensor), taker, to_string(type)));
+  };
+  bool converts = is_float(tensor.dtype()) && is_float(type.dtype);
+  if (!type.is_tensor() || (tensor.dtype() != type.dtype && !converts)) return misfit();
+  if (type.shape) {
+    if (tensor.rank() != type.rank()) return misfit();
+    for (size_t axis = 0; axis < type.shape->size(); ++axis) {
+      const Dim& extent = (*type.shape)[axis];
+      if (axis > 0 && extent.is_constant() && !extent.is_constant(tensor.extents()[axis])) return misfit();
+    }
   }
-  if (!numbers) return invalid_input(fmt::format("cross entropy needs integer labels, got {}", type_string(target)));
-  return Loss::kCrossEntropy;
+  if (!is_float(tensor.dtype())) return tensor;
+  for (int64_t i = 0; i < tensor.elements(); ++i) {
+    double value = tensor.double_at(i);
+    if (std::isfinite(value)) continue;
+    int64_t row = tensor.rank() == 0 ? 0 : i / (tensor.elements() / tensor.extent(0));
+    return invalid_input(fmt::format("{}: array '{}' holds {} in row {}", file, name, std::isnan(value) ? "NaN" : "an infinity", row));
+  }
+  return tensor.dtype() == type.dtype ? Result<Tensor>(std::move(tensor)) : convert(tensor, type.dtype);
 }
 
 Result<TrainingData> read_data(const Graph& graph, const TuneArguments& arguments, const Limits& limits) {
@@ -77,17 +106,54 @@ Result<TrainingData> read_data(const Graph& graph, const TuneArguments& argument
   TrainingData data;
   for (const Value* input : graph.inputs()) {
     Tensor column = TRY(take(arrays, input->name, arguments.data));
-    if (column.dtype() != input->type.dtype && is_float(column.dtype()) && is_float(input->type.dtype)) {
-      column = TRY(convert(column, input->type.dtype));
-    }
+    column = TRY(fitted(arguments.data, input->name, std::move(column), input->type, fmt::format("input '{}'", input->name)));
     data.columns.emplace_back(input->name, std::move(column));
   }
   std::string name = TRY(target_name(arrays, graph, arguments));
   Tensor target = TRY(take(arrays, name, arguments.data));
-  data.loss = TRY(choose_loss(target, arguments));
+  data.loss = TRY(choose_loss(name, target, arguments));
   if (data.loss == Loss::kCrossEntropy) target = TRY(convert(target, DType::kI64));
   data.columns.emplace_back(name, std::move(target));
   return data;
+}
+
+// The target as the step takes it; every label must be a class that the output has.
+Status fit_target(const Graph& model, const TrainStep& step, const TuneArguments& arguments, TrainingData& data) {
+  auto& [name, target] = data.columns.back();
+  const Type& type = step.graph->inputs()[data.columns.size() - 1]->type;
+  bool one_column = data.loss == Loss::kCrossEntropy && type.shape && target.rank() == type.rank() + 1 && target.extents().back() == 1;
+  if (one_column) target = target.reshaped({target.extents().begin(), target.extents().end() - 1});
+  target = TRY(fitted(arguments.data, name, std::move(target), type, fmt::format("the loss of '{}'", step.trained_output)));
+  if (data.loss != Loss::kCrossEntropy) return {};
+  for (const GraphOutput& output : model.outputs) {
+    const std::optional<Shape>& shape = output.value->type.shape;
+    if (output.name != step.trained_output || !shape || shape->size() < 2 || !(*shape)[1].is_constant()) continue;
+    int64_t classes = (*shape)[1].constant();
+    for (int64_t i = 0; i < target.elements(); ++i) {
+      int64_t label = target.int_at(i);
+      if (label >= 0 && label < classes) continue;
+      return invalid_input(fmt::format("{}: label {} in row {} of '{}' is not one of the {} classes of output '{}'{}", arguments.data, label,
+                                       i / (target.elements() / target.extent(0)), name, classes, output.name,
+                                       classes == 1 ? "; for one output give floating point targets" : ""));
+    }
+  }
+  return {};
+}
+
+// A pattern that freezes nothing is a slip.
+Status check_freeze_patterns(const WeightReport& report, const TuneArguments& arguments) {
+  std::vector<std::string> names = report.trained;
+  names.insert(names.end(), report.frozen.begin(), report.frozen.end());
+  for (const std::string& pattern : arguments.freeze) {
+    bool found = std::any_of(names.begin(), names.end(), [&](const std::string& name) { return matches_pattern(pattern, name); });
+    if (found) continue;
+    constexpr size_t kShown = 8;
+    std::string shown;
+    for (size_t i = 0; i < std::min(names.size(), kShown); ++i) shown += (i ? ", " : "") + names[i];
+    if (names.size() > kShown) shown += fmt::format(" and {} more", names.size() - kShown);
+    return invalid_input(fmt::format("{}: --freeze '{}' matches no weight; there are {}", arguments.model.path, pattern, shown));
+  }
+  return {};
 }
 
 bool has_fixed_batch(const Graph& graph) {
@@ -125,8 +191,8 @@ Result<double> train_epoch(const TrainStep& step, Batches& batches, int64_t epoc
     weights = std::move(result.state_outputs);
     double loss = result.outputs[0].tensor().double_at(0);
     if (!std::isfinite(loss)) {
-      return invalid_input(fmt::format("the loss is {} in epoch {}, batch {}: try a smaller --lr than {}", loss, epoch + 1, i + 1,
-                                       arguments.learning_rate));
+      return invalid_input(fmt::format("the loss is {} in epoch {}, batch {}: the training diverges, try a smaller --lr than {}; nothing was written",
+                                       std::isnan(loss) ? "NaN" : "infinite", epoch + 1, i + 1, arguments.learning_rate));
     }
     total += loss * rows;
   }
@@ -174,12 +240,18 @@ Status export_weights(const ImportedModel& model, const std::vector<Tensor>& wei
 Status tune(const TuneArguments& arguments) {
   Limits limits = TRY(limits_of(arguments.model));
   ImportedModel model = TRY(load_for_training(arguments));
-  WeightReport report = TRY(weights_to_state(*model.graph, {arguments.freeze}));
+  Result<WeightReport> weighed = weights_to_state(*model.graph, {arguments.freeze});
+  if (!weighed.ok()) return with_prefix(arguments.model.path + ": ", weighed.error());
+  WeightReport report = *std::move(weighed);
+  TRY(check_freeze_patterns(report, arguments));
   TrainingData data = TRY(read_data(*model.graph, arguments, limits));
   Result<TrainStep> built = build_train_step(*model.graph, data.loss, arguments.trained_output);
   if (!built.ok()) return with_prefix(arguments.model.path + ": ", built.error());
   TrainStep step = *std::move(built);
-  Batches batches = TRY(Batches::make(std::move(data.columns), arguments.batch_size, arguments.seed));
+  TRY(fit_target(*model.graph, step, arguments, data));
+  Result<Batches> made = Batches::make(std::move(data.columns), arguments.batch_size, arguments.seed);
+  if (!made.ok()) return with_prefix(arguments.data + ": ", made.error());
+  Batches batches = *std::move(made);
   int64_t parameters = 0;
   for (const State& state : model.graph->states) parameters += state.initial.elements();
   fmt::print("training {} weights of {} tensors on {} rows, {} of '{}'{}\n", parameters, report.trained.size(), batches.rows(),
@@ -219,10 +291,10 @@ CLI::App* add_tune_command(CLI::App& app, std::function<int()>& run) {
   command->add_option("--trained-output", arguments->trained_output, "output that the loss reads [the first float one]")->type_name("NAME");
   command->add_option("--epochs", arguments->epochs, "passes over the data")->capture_default_str()->check(CLI::Range(1, 1000000));
   command->add_option("--batch-size", arguments->batch_size, "rows a step")->capture_default_str()->check(CLI::Range(1, 1000000));
-  command->add_option("--lr", arguments->learning_rate, "learning rate of SGD")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--lr", arguments->learning_rate, "learning rate of SGD")->capture_default_str()->check(finite_number(true));
   command->add_option("--freeze", arguments->freeze, "weights to leave alone, by name pattern (repeatable)")
       ->type_name("PATTERN")->take_all()->expected(1)->allow_extra_args(false);
-  command->add_option("--seed", arguments->seed, "of the order of rows and of random ops")->capture_default_str();
+  add_seed(*command, arguments->seed, "of the order of rows and of random ops");
   return command;
 }
 
