@@ -33,8 +33,8 @@ bool is_leaf(const Node& node) { return node.op().name == "Constant" || node.op(
 
 // A Cast of Dims is as far as an i32 result of symbols folds.
 bool is_folded_cast(const Node& node) {
-  return node.op().name == "Cast" && node.input(0) && node.input(0)->producer() &&
-         node.input(0)->producer()->op().name == "Dims";
+  return node.op().name == "Cast" && node.output() && node.output()->type.dtype != DType::kI64 &&
+         node.input(0) && node.input(0)->producer() && node.input(0)->producer()->op().name == "Dims";
 }
 
 // Integers of a graph wrap around; dimensions do not. An expression that overflows already for small extents,

@@ -15,7 +15,8 @@ TEST(ImportFold, ShapeArithmeticBecomesDims) {
   model.input("x", {"batch", "seq", 12}).ints("zero", {}, {0}).ints("one", {}, {1}).ints("axes", {1}, {0});
   model.ints("heads", {2}, {3, 4});
   model.node("Shape", {"x"}, {"s"}).node("Gather", {"s", "zero"}, {"b"}).node("Gather", {"s", "one"}, {"q"});
-  model.node("Unsqueeze", {"b", "axes"}, {"b1"}).node("Unsqueeze", {"q", "axes"}, {"q1"});
+  model.node("Unsqueeze", {"b", "axes"}, {"b1"}).node("Cast", {"q"}, {"q64"}, {{"to", int64_t{7}}});
+  model.node("Unsqueeze", {"q64", "axes"}, {"q1"});
   model.node("Concat", {"b1", "q1", "heads"}, {"t"}, {{"axis", int64_t{0}}});
   model.node("Reshape", {"x", "t"}, {"y"}).output("y");
   auto imported = model.import();
