@@ -24,6 +24,10 @@ foreach(linker mold lld)
 endforeach()
 
 add_compile_options(-Wall -Wextra -Wshadow -fopenmp-simd)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  # GCC 12 reports moves out of an empty std::optional that never happen (GCC bug 80635).
+  add_compile_options(-Wno-maybe-uninitialized)
+endif()
 if(GANNET_WERROR)
   add_compile_options(-Werror)
 endif()
