@@ -50,8 +50,8 @@ std::optional<Shape> resolved(Shape target, const Shape& input, bool copies_zero
 }
 
 // Where the batch goes: a Reshape keeps the order of elements, so in the input and in the result equally many
-// elements lie outside of it. Best is a dimension that is nothing but the batch, then one of which it is the
-// outermost factor.
+// elements lie outside of it. Best is a dimension that is nothing but the batch, then the rows of a matrix, then
+// a dimension of which it is the outermost factor.
 std::optional<size_t> batch_axis(const Rebatch& batch, const Shape& target, const Shape& input,
                                  size_t input_axis) {
   Dim outside = element_count(std::span(input).first(input_axis));
@@ -64,6 +64,7 @@ std::optional<size_t> batch_axis(const Rebatch& batch, const Shape& target, cons
     if (factor->is_constant(1) && !outermost) outermost = i;
     if (!inside) inside = i;
   }
+  if (!alone && target.size() == 2 && inside) return inside;
   return alone ? alone : outermost ? outermost : inside;
 }
 
@@ -108,6 +109,44 @@ Status rebatch_leading(const Rebatch& batch, UpgradeContext& c, size_t shape_ope
   return {};
 }
 
+// Operand i, where it has one element along `axis`, repeated for each of the batch.
+void repeat(const Rebatch& batch, UpgradeContext& c, size_t i, size_t axis) {
+  const Shape* shape = c.shape(i);
+  if (shape == nullptr || axis >= shape->size() || !(*shape)[axis].is_constant(1)) return;
+  Shape repeated(shape->size(), Dim(1));
+  repeated[axis] = batch.second;
+  c.set_operand(i, c.b.op("Expand", {c.operand(i), c.b.dims(repeated)}));
+}
+
+// Parts that do not depend on the input, such as the class token of a vision transformer, belong to each of
+// the batch.
+Status repeat_parts(const Rebatch& batch, UpgradeContext& c) {
+  const int64_t* axis = c.attrs.get<int64_t>("axis");
+  if (axis == nullptr || c.shape(0) == nullptr) return {};
+  const size_t rank = c.shape(0)->size();
+  const size_t joined = static_cast<size_t>(*axis < 0 ? *axis + static_cast<int64_t>(rank) : *axis);
+  for (size_t d = 0; d < rank; ++d) {
+    auto is_batch = [&](size_t i) {
+      const Shape* shape = c.shape(i);
+      return shape != nullptr && d < shape->size() && (*shape)[d] == batch.second;
+    };
+    bool any = false;
+    for (size_t i = 0; i < c.operands.size(); ++i) any = any || is_batch(i);
+    for (size_t i = 0; d != joined && any && i < c.operands.size(); ++i) repeat(batch, c, i, d);
+  }
+  return {};
+}
+
+// A constant initial state of a recurrent layer.
+Status repeat_states(const Rebatch& batch, UpgradeContext& c) {
+  const int64_t* layout = c.attrs.get<int64_t>("layout");
+  const bool batch_first = layout && *layout == 1;
+  const Shape* x = c.shape(0);
+  if (x == nullptr || x->size() != 3 || (*x)[batch_first ? 0 : 1] != batch.second) return {};
+  for (size_t i : {5, 6}) repeat(batch, c, i, batch_first ? 0 : 1);
+  return {};
+}
+
 void fix_dims(Graph& graph, const Dim& symbol, int64_t extent) {
   for (const auto& node : graph.nodes()) {
     if (node->op().name == "Dims")
@@ -123,6 +162,8 @@ Status rebatch(const Rebatch& batch, UpgradeContext& c) {
   if (c.op == "Reshape") return rebatch_reshape(batch, c);
   if (c.op == "Expand") return rebatch_leading(batch, c, 1);
   if (c.op == "Resize") return rebatch_leading(batch, c, 3);
+  if (batch.first == 1 && c.op == "Concat") return repeat_parts(batch, c);
+  if (batch.first == 1 && (c.op == "LSTM" || c.op == "GRU" || c.op == "RNN")) return repeat_states(batch, c);
   return {};
 }
 

@@ -13,8 +13,9 @@ namespace gannet {
 // The extent that the batch has in the file, and the symbol that stands for it now.
 using Rebatch = std::pair<int64_t, Dim>;
 
-// Rewrites the shape operand of a Reshape, Expand or Resize whose constant holds the old batch. An error when
-// a constant shape cannot be right for every batch.
+// Rewrites the shape operand of a Reshape, Expand or Resize whose constant holds the old batch, and repeats
+// constant parts of a Concat and constant states of a recurrent layer for each of the batch. An error when a
+// constant shape cannot be right for every batch.
 Status rebatch(const Rebatch& batch, UpgradeContext& c);
 
 // Infers the whole graph for another batch; an error names the node where something still holds the old one.

@@ -75,8 +75,13 @@ Value* add_known_dims(Graph& graph, const Value& value, Node* before) {
   return infer_node(*cast).ok() ? cast->output() : nullptr;
 }
 
+bool is_flat(const Node& node) {
+  const std::string_view op = node.op().name;
+  return op == "Ceil" || op == "Floor" || op == "Round" || op == "Sign";
+}
+
 // Weights have an origin in the file. Their integers only steer shapes and indices, but floats may be
-// trained: those fold only together with something derived.
+// trained: those fold only together with something derived, or where no gradient comes through.
 bool may_evaluate(const Node& node) {
   if (node.inputs().empty() || node.op().random || node.outputs().size() != 1 || !node.output()) return false;
   bool has_graph = false;
@@ -84,7 +89,7 @@ bool may_evaluate(const Node& node) {
   if (has_graph || !node.output()->type.is_static()) return false;
   bool float_result = !is_int(node.output()->type.dtype) && node.output()->type.dtype != DType::kBool;
   int64_t largest = float_result ? kSmallFloats : kSmallConstant;
-  bool derived = false;
+  bool derived = is_flat(node);
   for (const Value* operand : node.inputs()) {
     if (operand == nullptr) continue;
     const Tensor* constant = operand->constant();

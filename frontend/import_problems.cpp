@@ -14,6 +14,12 @@ namespace {
 constexpr int64_t kListedProblems = 50;
 constexpr size_t kListedNotes = 200;
 
+// Names may hold line ends; a problem takes one line.
+std::string one_line(std::string text) {
+  for (size_t at = 0; (at = text.find('\n', at)) != std::string::npos;) text.replace(at, 1, "\\x0a");
+  return text;
+}
+
 }  // namespace
 
 std::string nearest_name_hint(std::string_view wanted, const std::vector<std::string>& known) {
@@ -64,7 +70,7 @@ Error Problems::report() const {
   int64_t total = static_cast<int64_t>(unknown_ops_.size()) + count_;
   std::string text;
   for (size_t i = 0; i < lines.size() && i < kListedProblems; ++i) {
-    text += fmt::format("{}{}: {}", i == 0 ? "" : "\n", path_, lines[i]);
+    text += fmt::format("{}{}: {}", i == 0 ? "" : "\n", path_, one_line(lines[i]));
   }
   if (total > kListedProblems) text += fmt::format("\n{}: and {} more", path_, total - kListedProblems);
   bool unsupported_only = count_ == 0 || all_unsupported_;

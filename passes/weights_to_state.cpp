@@ -35,9 +35,22 @@ bool is_running_statistic(const Value& value) {
   });
 }
 
+// An operand by which a layer is meant to learn, such as the bias of a layer of one unit.
+bool is_parameter(const Use& use) {
+  constexpr std::string_view kLayers[] = {"Gemm", "Conv", "ConvTranspose", "PRelu", "BatchNormalization", "InstanceNormalization",
+                                          "LayerNormalization", "GroupNormalization", "RMSNormalization"};
+  const std::string_view op = use.node->op().name;
+  if (op == "MatMul") return true;
+  if (op != "Add") return use.index > 0 && std::ranges::find(kLayers, op) != std::end(kLayers);
+  const Value* other = use.node->input(use.index == 0 ? 1 : 0);
+  return other && other->producer() && other->producer()->op().name == "MatMul";
+}
+
+// One element is as likely an epsilon or an exponent, unless its place says otherwise.
 bool is_weight(const Value& value) {
   const Tensor* tensor = value.constant();
-  return tensor && value.origin && is_float(tensor->dtype()) && tensor->elements() > 1 && !value.uses().empty();
+  if (!tensor || !value.origin || !is_float(tensor->dtype()) || value.uses().empty()) return false;
+  return tensor->elements() > 1 || (tensor->elements() == 1 && std::ranges::any_of(value.uses(), is_parameter));
 }
 
 bool any_weight_in_subgraphs(const Graph& graph) {

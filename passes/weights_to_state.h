@@ -20,7 +20,7 @@ struct WeightReport {
 };
 
 // Turns every weight of `graph` into a State named after its origin: a floating point constant that comes from the
-// user's file and has more than one element. One tensor of the file that is used twice gives one State. Running
+// user's file and has more than one element, or is a layer's parameter. One tensor of the file that is used twice gives one State. Running
 // means and variances of BatchNormalization stay constants. An error when nothing is left to train.
 Result<WeightReport> weights_to_state(Graph& graph, const WeightSelection& selection = {});
 

@@ -61,6 +61,9 @@ Result<Image> fitted(const Image& image, const ImageOptions& options) {
 }
 
 Status check_statistics(std::string_view what, const std::vector<double>& values, int64_t channels) {
+  for (double value : values) {
+    if (!std::isfinite(value)) return invalid_input(fmt::format("{} {} is not finite", what, value));
+  }
   if (values.size() <= 1 || static_cast<int64_t>(values.size()) == channels) return {};
   return invalid_input(fmt::format("{} has {} values for {} channels", what, values.size(), channels));
 }
@@ -78,6 +81,7 @@ Status check_options(const ImageOptions& options, int64_t channels) {
   if (options.channels != 0 && options.channels != 1 && options.channels != 3) {
     return invalid_input(fmt::format("a picture has 1 or 3 channels, not {}", options.channels));
   }
+  if (options.scale && !std::isfinite(*options.scale)) return invalid_input(fmt::format("scale {} is not finite", *options.scale));
   TRY(check_statistics("mean", options.mean, channels));
   TRY(check_statistics("std", options.std, channels));
   for (double value : options.std) {

@@ -92,6 +92,9 @@ Result<Directory> find_directory(const ReadableFile& file) {
     if (u16(tail, start + 4) != 0) return unsupported("the zip archive is in several parts");
     return Directory{u32(tail, start + 16), u32(tail, start + 12), u16(tail, start + 10)};
   }
+  std::vector<uint8_t> start = TRY(read_block(file, 0, std::min<int64_t>(file.size(), 2)));
+  bool begins_as_zip = start.size() == 2 && start[0] == 'P' && start[1] == 'K';
+  if (!begins_as_zip) return invalid_input("not a zip archive (.npz)");
   return damaged("no central directory at its end (a truncated file?)");
 }
 

@@ -46,10 +46,37 @@ TEST(ImportBatch, BatchInsideOfAShuffle) {
 
 TEST(ImportBatch, WhatHoldsTheBatchIsNamed) {
   TestModel model(17);
-  model.input("x", {1, 3}).floats("state", {1, 3}, {1, 2, 3});
+  model.input("x", {2, 3}).floats("state", {2, 2}, {1, 2, 3, 4});
   model.node("Concat", {"x", "state"}, {"y"}, {{"axis", int64_t{1}}}).output("y");
   EXPECT_THAT(model.error(symbolic()), HasSubstr("node 'Concat_0' (Concat): "));
-  EXPECT_THAT(model.error(symbolic()), HasSubstr("with a batch of 3 instead of 1"));
+  EXPECT_THAT(model.error(symbolic()), HasSubstr("with a batch of 5 instead of 2"));
+}
+
+TEST(ImportBatch, PartsAndStatesAreThoseOfEach) {
+  TestModel model(17);
+  model.input("x", {1, 1, 2}).floats("token", {1, 1, 2}, {7, 8});
+  model.node("Concat", {"token", "x"}, {"y"}, {{"axis", int64_t{1}}}).output("y");
+  EXPECT_EQ(output_type(model), "f32[batch, 2, 2]");
+  EXPECT_THAT(floats_of(model.run({counting({2, 1, 2})}, symbolic())[0]),
+              ElementsAre(7, 8, 0, 1, 7, 8, 2, 3));
+
+  TestModel layer(17);
+  layer.input("x", {1, 4, 1}).floats("w", {1, 1, 1}, {1}).floats("r", {1, 1, 1}, {0}).floats("h", {1, 1, 1}, {0});
+  layer.node("Transpose", {"x"}, {"t"}, {{"perm", std::vector<int64_t>{1, 0, 2}}});
+  layer.node("RNN", {"t", "w", "r", "", "", "h"}, {"y"}, {{"hidden_size", int64_t{1}}}).output("y");
+  EXPECT_EQ(output_type(layer), "f32[4, 1, batch, 1]");
+}
+
+// Time outside of the batch, as attention of PyTorch lays it out: rows of a matrix, then heads.
+TEST(ImportBatch, RowsOfAMatrixHoldIt) {
+  TestModel model(17);
+  model.input("x", {1, 5, 8}).ints("rows", {2}, {5, 8}).ints("heads", {3}, {5, 4, 2});
+  model.node("Transpose", {"x"}, {"t"}, {{"perm", std::vector<int64_t>{1, 0, 2}}});
+  model.node("Reshape", {"t", "rows"}, {"y"}).node("Reshape", {"t", "heads"}, {"z"}).output("y").output("z");
+  auto imported = model.import(symbolic());
+  ASSERT_TRUE(imported.ok()) << imported.error().message;
+  EXPECT_EQ(to_string(imported->graph->outputs[0].value->type), "f32[5*batch, 8]");
+  EXPECT_EQ(to_string(imported->graph->outputs[1].value->type), "f32[5, 4*batch, 2]");
 }
 
 TEST(ImportBatch, AllInputsThatShareItFollow) {

@@ -46,6 +46,18 @@ TEST(ImportFold, WeightsStayAndIntegersFold) {
   EXPECT_THAT(imported->graph->outputs[1].value->constant()->ints(), ElementsAre(6, 8));
 }
 
+TEST(ImportFold, RoundedFloatsOfShapesFold) {
+  TestModel model(17);
+  model.input("x", {"n", 6}).floats("half", {}, {2.5f}).floats("two", {}, {2}).ints("open", {1}, {-1});
+  model.node("Floor", {"half"}, {"f"}).node("Mul", {"f", "two"}, {"m"});
+  model.node("Cast", {"m"}, {"k"}, {{"to", int64_t{7}}}).ints("axes", {1}, {0});
+  model.node("Unsqueeze", {"k", "axes"}, {"k1"});
+  model.node("Concat", {"open", "k1"}, {"s"}, {{"axis", int64_t{0}}}).node("Reshape", {"x", "s"}, {"y"});
+  auto imported = model.output("y").import();
+  ASSERT_TRUE(imported.ok()) << imported.error().message;
+  EXPECT_THAT(op_names(*imported->graph), ElementsAre("Constant", "Reshape"));
+}
+
 TEST(ImportFold, IntegersThatWrapAroundAreNoDimensions) {
   TestModel model(17);
   model.input("x", {"n"}).ints("least", {1}, {INT64_MIN}).node("Neg", {"least"}, {"negated"}).output("negated");

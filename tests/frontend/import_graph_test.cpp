@@ -57,6 +57,12 @@ TEST(ImportGraph, HintsNameWhatWasMeant) {
   EXPECT_THAT(error, HasSubstr("the op Abs of domain com.example, opset 1, is not known; did you mean Abs of ai.onnx?"));
 }
 
+TEST(ImportGraph, AProblemTakesOneLine) {
+  TestModel model(17);
+  model.input("x", {2}).node("Abs", {"in\nput"}, {"y"}).output("y");
+  EXPECT_THAT(model.error(), HasSubstr("input 0 'in\\x0aput' is made by no node"));
+}
+
 TEST(ImportGraph, LongListsOfProblemsAreCut) {
   TestModel model(17);
   model.input("x", {2});

@@ -182,8 +182,9 @@ TEST(Npz, RefusesWhatItsSizesContradict) {
   other.method = 12;
   EXPECT_THAT(error(other.archive()), HasSubstr("method 12"));
   EXPECT_THAT(error(member_of("plain text, no array", false).archive()), HasSubstr("not a .npy array"));
-  EXPECT_THAT(error("not a zip archive"), HasSubstr("no central directory"));
-  EXPECT_THAT(error(""), HasSubstr("no central directory"));
+  EXPECT_THAT(error("other bytes"), HasSubstr("not a zip archive (.npz)"));
+  EXPECT_THAT(error("PK without an end"), HasSubstr("no central directory"));
+  EXPECT_THAT(error(""), HasSubstr("not a zip archive (.npz)"));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "frontend/import.h"
+#include "frontend/onnx_writer.h"
 #include "frontend/pb_file.h"
 #include "ir/evaluate.h"
 #include "runtime/data/image.h"
@@ -144,6 +145,9 @@ TEST_F(CommandLine, TuneTakesTheUsualFormsOfLabelsAndData) {
   ASSERT_TRUE(write_npz("bool.npz", {{"input", x}, {"labels", Tensor::from<bool>({2}, {true, false})}}).ok());
   ASSERT_TRUE(write_npz("column.npz", {{"input", x}, {"labels", Tensor::from<uint8_t>({2, 1}, {1, 0})}}).ok());
   ASSERT_TRUE(write_npz("double.npz", {{"input", x}, {"targets", x}}).ok());
+  ASSERT_EQ(gannet_line("new mlp --inputs 2 --units 4 --outputs 1 -o one.onnx").status, 0);
+  ASSERT_TRUE(write_npz("list.npz", {{"input", x}, {"y", Tensor::from<double>({2}, {1, 2})}}).ok());
+  EXPECT_EQ(gannet_line("tune one.onnx --data list.npz -o tuned.onnx").err, "");
   for (const char* file : {"bool", "column", "double"}) {
     CommandResult result = gannet_line(std::string("tune mlp.onnx --data ") + file + ".npz -o tuned.onnx");
     EXPECT_EQ(result.status, 0) << result.err;
@@ -169,11 +173,30 @@ TEST_F(CommandLine, TuneRefusesDataThatCannotTrain) {
   EXPECT_EQ(error(x, labels, " --freeze *"), "error: mlp.onnx: all 4 weights are frozen, none is left to train\n");
   EXPECT_THAT(error(x, labels, " --lr nan"), HasSubstr("--lr: 'nan' is not a finite number above 0"));
   EXPECT_THAT(error(x, labels, " --lr 1e30"), HasSubstr("try a smaller --lr than 1e+30"));
+  EXPECT_EQ(gannet_line("tune mlp.onnx --data d.npz -o absent/tuned.onnx").err,
+            "error: absent/tuned.onnx: cannot be written: there is no folder 'absent'\n");
+  EXPECT_EQ(gannet_line("tune mlp.onnx --data mlp.onnx -o tuned.onnx").err, "error: mlp.onnx: not a zip archive (.npz)\n");
+  EXPECT_EQ(gannet_line("run mlp.onnx --shape input=-1x2").err,
+            "error: --shape input=-1x2: '-1' is neither an extent nor a symbol\n");
   EXPECT_THAT(error(x, labels, " --seed -1"), HasSubstr("--seed: '-1' is not an integer from 0 to 18446744073709551615"));
 }
 
 TEST_F(CommandLine, NamesFromAFileCannotSteerTheTerminal) {
   EXPECT_THAT(gannet({"run", "absent\x1b[31m.onnx"}).err, AllOf(HasSubstr("absent\\x1b[31m.onnx"), testing::Not(HasSubstr("\x1b"))));
+}
+
+TEST_F(CommandLine, OutputsOfSimilarNamesGetTheirOwnFiles) {
+  OnnxWriter model("names", 17, 0);
+  model.input("x", DType::kF32, {2});
+  const std::string names[] = {"a_b_output_2", "a_b", "a/b", std::string(400, 'q')};
+  for (const std::string& name : names) {
+    model.node("Abs", {"x"}, {}, name);
+    model.output(name, DType::kF32, {2});
+  }
+  ASSERT_TRUE(model.save("names.onnx").ok());
+  CommandResult result = gannet_line("run names.onnx --output out");
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator("out"), {}), 4);
 }
 
 TEST_F(CommandLine, HelpIsReachedFromEveryCommand) {

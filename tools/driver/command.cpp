@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 
 namespace gannet {
 
@@ -129,14 +130,34 @@ Result<ImportedModel> load_model(const ModelArguments& arguments, bool apply_sha
   ImportOptions options;
   options.limits = TRY(limits_of(arguments));
   options.symbolic_batch = arguments.symbolic_batch;
-  for (const std::string& assignment : arguments.shapes) {
-    auto [name, value] = TRY(split_assignment(assignment, "--shape"));
-    Result<Shape> parsed = parse_extents(value);
-    if (!parsed.ok()) return with_prefix(fmt::format("--shape {}: ", assignment), parsed.error());
-    Shape shape = *std::move(parsed);
+  for (auto& [name, shape] : TRY(parse_shapes(arguments.shapes))) {
     if (apply_shapes) options.input_shapes[name] = std::move(shape);
   }
   return import_model(arguments.path, options);
+}
+
+Result<std::map<std::string, Shape>> parse_shapes(const std::vector<std::string>& assignments) {
+  std::map<std::string, Shape> shapes;
+  for (const std::string& assignment : assignments) {
+    auto [name, value] = TRY(split_assignment(assignment, "--shape"));
+    Result<Shape> shape = parse_extents(value);
+    if (!shape.ok()) return with_prefix(fmt::format("--shape {}: ", assignment), shape.error());
+    if (!shapes.emplace(name, *std::move(shape)).second) return invalid_input(fmt::format("--shape is given twice for '{}'", name));
+  }
+  return shapes;
+}
+
+Status check_output_path(const std::string& path) {
+  std::error_code ignored;
+  if (path.empty()) return invalid_input("the name of the file to write is empty");
+  if (std::filesystem::is_directory(path, ignored)) return io_error(fmt::format("{}: is a folder, not a regular file", path));
+  std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (folder.empty()) folder = ".";
+  if (!std::filesystem::is_directory(folder, ignored)) return io_error(fmt::format("{}: cannot be written: there is no folder '{}'", path, folder.string()));
+  if (::access(folder.c_str(), W_OK) != 0) {
+    return io_error(fmt::format("{}: cannot be written: no permission to write into '{}'", path, folder.string()));
+  }
+  return {};
 }
 
 static std::string scaled(double value, double step, std::span<const std::string_view> units) {

@@ -54,6 +54,10 @@ Result<std::pair<std::string, std::string>> split_assignment(const std::string& 
 // "1x3x224x224" or "batchx3x8": extents separated by 'x' or ','. A symbol is a name of letters, digits and '_' that
 // holds no 'x' (write "max_len,3" with commas where one does).
 Result<Shape> parse_extents(const std::string& text);
+// The --shape arguments by input name.
+Result<std::map<std::string, Shape>> parse_shapes(const std::vector<std::string>& assignments);
+// An error where a file at `path` could not be written, for telling before long work rather than after it.
+Status check_output_path(const std::string& path);
 
 // Human-readable amounts: "1.2 MiB", "3.4 GFLOP", "12 345".
 std::string bytes_text(int64_t bytes);

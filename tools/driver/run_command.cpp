@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <set>
 
 #include "frontend/pb_file.h"
 #include "ir/evaluate.h"
@@ -108,10 +109,14 @@ void print_datum(const std::string& name, const Datum& datum) {
   fmt::print("{}  {}  {}\n", printable(name), type_string(datum.tensor()), to_string(statistics(datum.tensor())));
 }
 
-std::string file_name(const std::string& output_name, size_t index, const std::string& extension) {
+// The output's name with what a file name cannot hold replaced; its number as well where that is not unique.
+std::string file_name(const std::string& output_name, size_t index, const std::string& extension, std::set<std::string>& taken) {
+  constexpr size_t kLongest = 200;
   std::string name;
   for (char c : output_name) name += std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.' ? c : '_';
   if (name.empty() || name[0] == '.') name = fmt::format("output_{}", index) + name;
+  name.resize(std::min(name.size(), kLongest));
+  while (!taken.insert(name).second) name += fmt::format("_output_{}", index);
   return name + "." + extension;
 }
 
@@ -122,10 +127,11 @@ Status write_outputs(const Graph& graph, const std::vector<Datum>& outputs, cons
     std::string reason = failure ? failure.message() : "it is a file";
     return io_error(fmt::format("--output {}: the folder cannot be made: {}", arguments.output_folder, reason));
   }
+  std::set<std::string> taken;
   for (size_t i = 0; i < outputs.size(); ++i) {
     bool as_npy = arguments.format == "npy" && outputs[i].is_tensor();
     std::string name = arguments.format == "pb" ? fmt::format("output_{}.pb", i)
-                                                : file_name(graph.outputs[i].name, i, as_npy ? "npy" : "pb");
+                                                : file_name(graph.outputs[i].name, i, as_npy ? "npy" : "pb", taken);
     std::string path = (std::filesystem::path(arguments.output_folder) / name).string();
     TRY(as_npy ? write_npy(path, outputs[i].tensor()) : write_pb(path, outputs[i], graph.outputs[i].name));
     fmt::print("wrote {}\n", path);
@@ -136,10 +142,7 @@ Status write_outputs(const Graph& graph, const std::vector<Datum>& outputs, cons
 Status run_model(RunArguments& arguments) {
   TRY(settle_image_arguments(arguments));
   arguments.inputs.limits = TRY(limits_of(arguments.model));
-  for (const std::string& assignment : arguments.model.shapes) {
-    auto [name, value] = TRY(split_assignment(assignment, "--shape"));
-    arguments.inputs.shapes[name] = TRY(parse_extents(value));
-  }
+  for (auto& [name, shape] : TRY(parse_shapes(arguments.model.shapes))) arguments.inputs.shapes[name] = std::move(shape);
   std::vector<std::string> labels;
   if (!arguments.labels.empty()) labels = TRY(read_lines(arguments.labels));
   ImportedModel model = TRY(load_model(arguments.model));

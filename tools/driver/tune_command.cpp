@@ -122,6 +122,12 @@ Status fit_target(const Graph& model, const TrainStep& step, const TuneArguments
   auto& [name, target] = data.columns.back();
   const Type& type = step.graph->inputs()[data.columns.size() - 1]->type;
   bool one_column = data.loss == Loss::kCrossEntropy && type.shape && target.rank() == type.rank() + 1 && target.extents().back() == 1;
+  bool lacks_column = data.loss == Loss::kMse && type.shape && target.rank() + 1 == type.rank() && type.shape->back().is_constant(1);
+  if (lacks_column) {
+    std::vector<int64_t> extents = target.extents();
+    extents.push_back(1);
+    target = target.reshaped(extents);
+  }
   if (one_column) target = target.reshaped({target.extents().begin(), target.extents().end() - 1});
   target = TRY(fitted(arguments.data, name, std::move(target), type, fmt::format("the loss of '{}'", step.trained_output)));
   if (data.loss != Loss::kCrossEntropy) return {};
@@ -238,6 +244,7 @@ Status export_weights(const ImportedModel& model, const std::vector<Tensor>& wei
 }
 
 Status tune(const TuneArguments& arguments) {
+  TRY(check_output_path(arguments.output));
   Limits limits = TRY(limits_of(arguments.model));
   ImportedModel model = TRY(load_for_training(arguments));
   Result<WeightReport> weighed = weights_to_state(*model.graph, {arguments.freeze});
