@@ -1,0 +1,62 @@
+// From a Graph to a Program. Each node goes to the first backend, in order of preference, that takes it; what none
+// takes becomes an Eval step, so nothing is unsupported for want of a kernel.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/program_builder.h"
+#include "ir/graph.h"
+#include "ir/target.h"
+#include "runtime/core/program.h"
+
+namespace gannet {
+
+// A backend's answer for a node: taken, or why not ("f64", "a symbolic kernel extent").
+struct Lowering {
+  bool taken = false;
+  std::string reason;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string_view name() const = 0;
+  // Appends the steps that compute `node`, or leaves `builder` as it was.
+  virtual Result<Lowering> lower(const Node& node, ProgramBuilder& builder) = 0;
+  // Called once after the last node: compiles what was asked for and hands it to the builder.
+  virtual Status finish(ProgramBuilder& builder) = 0;
+};
+
+// Where a node went, for `gannet explain`.
+struct Placement {
+  std::string node;     // its name, or that of its first result
+  std::string op;
+  std::string backend;  // "onednn", "llvm", "view", "eval", "constant"
+  std::vector<std::string> refused;  // "onednn: f64"
+};
+
+struct CompileOptions {
+  Target target = host_target();
+  int jobs = 0;              // threads that compile; 0: available_cores()
+  bool cache = true;         // of object code, on disk
+  std::string cache_folder;  // empty: $XDG_CACHE_HOME/gannet or ~/.cache/gannet
+  bool generate_code = true;   // the LLVM backend
+  bool use_primitives = true;  // the oneDNN backend
+};
+
+struct CompiledProgram {
+  std::shared_ptr<const Program> program;
+  std::vector<Placement> placements;
+};
+
+// Lowers a graph on which the passes have run. Its nodes stay as they are; tensors are shared.
+Result<CompiledProgram> lower_to_program(const Graph& graph, const CompileOptions& options);
+
+std::unique_ptr<Backend> make_llvm_backend(const CompileOptions& options);
+std::unique_ptr<Backend> make_onednn_backend(const CompileOptions& options);
+
+}  // namespace gannet

@@ -1,0 +1,27 @@
+// Plain facts about the machine a program is compiled for and about what its kernels prefer. Passes ask here instead of
+// asking the backends.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace gannet {
+
+enum class Isa : uint8_t { kV3, kV4 };  // x86-64-v3 (AVX2, FMA), x86-64-v4 (AVX-512 F, BW, DQ, VL, CD)
+
+struct Target {
+  Isa isa = Isa::kV3;
+  bool channels_last = true;  // convolutions and poolings run on N, spatial..., C
+  bool convolution_epilogues = true;
+  bool matmul_epilogues = true;
+
+  int vector_bytes() const { return isa == Isa::kV4 ? 64 : 32; }
+};
+
+// This machine, or less: GANNET_ISA=x86-64-v3 keeps to AVX2. Unsupported machines (no AVX2) give kV3; loading code
+// then reports it.
+Target host_target();
+// "x86-64-v3", "x86-64-v4".
+std::string name_of(Isa isa);
+
+}  // namespace gannet

@@ -1,0 +1,88 @@
+// What a library primitive is to compute, as plain data: a Program holds recipes, and runtime/kernels makes the
+// primitives from them when the sizes of a run are known. Sizes are positions in Program::sizes.
+#pragma once
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "ir/base/dtype.h"
+
+namespace gannet {
+
+using SizeId = int32_t;
+
+// A tensor operand as the primitive sees it: extents in the primitive's logical order (N, C, spatial... for
+// convolutions; batch..., rows, columns for products) and strides in elements, so that a transposed or
+// channels-last operand needs no copy.
+struct TensorLayout {
+  DType dtype = DType::kF32;
+  std::vector<SizeId> extents;
+  std::vector<SizeId> strides;
+};
+
+enum class EpilogueKind : uint8_t {
+  kRelu, kLeakyRelu, kElu, kTanh, kSigmoid, kGeluErf, kGeluTanh, kSwish, kHardSwish, kHardSigmoid, kClip, kLinear,
+  kAbs, kSqrt, kSquare, kExp, kSoftplus,
+  kAdd, kMul, kMax, kMin,  // with a further operand
+};
+
+// One function applied to each element of a result before it is stored, in order.
+struct EpilogueStep {
+  EpilogueKind kind = EpilogueKind::kRelu;
+  float alpha = 0;  // slope, lower bound, factor: as the kind says
+  float beta = 0;
+  int32_t operand = -1;   // of kAdd, kMul, kMax, kMin: which of the step's inputs
+  TensorLayout layout;    // of that operand; extent 1 where it is broadcast
+};
+
+// y = epilogue(conv(x, w) + bias). Inputs of the step: x, w, then the bias where there is one, then operands of the
+// epilogue. For `transposed` (deconvolution) w is [in, out / groups, kernel...], else [out, in / groups, kernel...].
+struct ConvolutionRecipe {
+  TensorLayout x, w, y;
+  bool transposed = false;
+  bool has_bias = false;
+  int64_t groups = 1;
+  std::vector<int64_t> strides, dilations;     // per spatial axis
+  std::vector<SizeId> pads_begin, pads_end;
+  bool constant_weights = false;               // w may be repacked once and kept
+  std::vector<EpilogueStep> epilogue;
+};
+
+// y = epilogue(alpha * x w + bias), batch extents broadcast. Inputs: x, w, bias where there is one, epilogue operands.
+struct MatmulRecipe {
+  TensorLayout x, w, y;
+  bool has_bias = false;
+  TensorLayout bias;
+  float alpha = 1;
+  bool constant_weights = false;
+  std::vector<EpilogueStep> epilogue;
+};
+
+enum class PoolingKind : uint8_t { kMax, kAverageWithPadding, kAverageWithoutPadding };
+
+struct PoolingRecipe {
+  PoolingKind kind = PoolingKind::kMax;
+  TensorLayout x, y;
+  std::vector<int64_t> kernel, strides, dilations;
+  std::vector<SizeId> pads_begin, pads_end;
+};
+
+enum class RecurrentKind : uint8_t { kRnn, kGru, kLstm };
+
+// ONNX's LSTM, GRU (both linear_before_reset forms) and RNN with default activations. Inputs of the step: x, w, r, then
+// b, initial_h, initial_c where given; outputs: y, y_h, y_c where wanted, -1 in the step where not.
+struct RecurrentRecipe {
+  RecurrentKind kind = RecurrentKind::kLstm;
+  DType dtype = DType::kF32;
+  SizeId steps = 0, batch = 0, input_size = 0;
+  int64_t hidden_size = 0;
+  bool reversed = false, bidirectional = false, batch_first = false, linear_before_reset = false;
+  bool has_bias = false, has_initial_h = false, has_initial_c = false;
+  bool tanh = true;  // of an RNN: else relu
+  bool constant_weights = false;
+};
+
+using Recipe = std::variant<ConvolutionRecipe, MatmulRecipe, PoolingRecipe, RecurrentRecipe>;
+
+}  // namespace gannet

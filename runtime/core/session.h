@@ -1,0 +1,55 @@
+// A Program being run: its own memory, states and random numbers. Sessions that share a Program may run at the same
+// time; one session runs one thing at a time.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "ir/base/datum.h"
+#include "ir/base/limits.h"
+#include "runtime/core/primitive.h"
+#include "runtime/core/program.h"
+#include "runtime/threads/threads.h"
+
+namespace gannet {
+
+struct StepTime {
+  int32_t step = 0;
+  int64_t start_ns = 0;
+  int64_t duration_ns = 0;
+  int threads = 1;
+};
+
+struct SessionOptions {
+  int threads = 0;  // 0: available_cores()
+  uint64_t seed = 0;
+  Limits limits;
+  std::shared_ptr<PrimitiveLibrary> primitives;  // null: a program with primitive steps is refused
+};
+
+struct SessionMemory {
+  int64_t arena_bytes = 0;        // of the last run
+  int64_t lower_bound_bytes = 0;  // most bytes of arena buffers alive at any step
+};
+
+class Session {
+ public:
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Program> program, SessionOptions options);
+  virtual ~Session() = default;
+
+  // Runs on `inputs`, in the order of Program::inputs. Errors name the input or the step.
+  virtual Result<std::vector<Datum>> run(std::span<const Datum> inputs) = 0;
+  // As run; outputs go to `outputs`, which must be tensors of the right type and extents that nothing else shares
+  // (InvalidInput otherwise). A second run with inputs of the same extents allocates nothing.
+  virtual Status run_into(std::span<const Datum> inputs, std::span<Datum> outputs) = 0;
+
+  virtual const Tensor& state(size_t index) const = 0;
+  virtual Status set_state(size_t index, Tensor value) = 0;
+  virtual SessionMemory memory() const = 0;
+  // Called after each run with the time of each step, in order; null: no clocks are read.
+  virtual void set_profiler(std::function<void(std::span<const StepTime>)> profiler) = 0;
+};
+
+}  // namespace gannet
