@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ir/base/dtype.h"
+#include "ir/epilogue.h"
 
 namespace gannet {
 
@@ -19,12 +20,6 @@ struct TensorLayout {
   DType dtype = DType::kF32;
   std::vector<SizeId> extents;
   std::vector<SizeId> strides;
-};
-
-enum class EpilogueKind : uint8_t {
-  kRelu, kLeakyRelu, kElu, kTanh, kSigmoid, kGeluErf, kGeluTanh, kSwish, kHardSwish, kHardSigmoid, kClip, kLinear,
-  kAbs, kSqrt, kSquare, kExp, kSoftplus,
-  kAdd, kMul, kMax, kMin,  // with a further operand
 };
 
 // One function applied to each element of a result before it is stored, in order.
