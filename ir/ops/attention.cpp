@@ -66,7 +66,8 @@ Result<Heads> heads_of(const Shape& shape, const Attributes& attrs, std::string_
   if (shape.size() != 3)
     return invalid_model(fmt::format("{} must have rank 3 or 4, got {}", role, shape.size()));
   int64_t heads = TRY(head_count(attrs, attr));
-  return Heads{shape[0], heads, shape[1], TRY(head_size(shape[2], heads, role))};
+  Dim size = TRY(head_size(shape[2], heads, role));
+  return Heads{shape[0], heads, shape[1], size};
 }
 
 // Extents from the shapes of Q, K, V and, where there is one, of the past key.
