@@ -2,6 +2,7 @@
 // takes becomes an Eval step, so nothing is unsupported for want of a kernel.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -27,7 +28,7 @@ class Backend {
   virtual std::string_view name() const = 0;
   // Appends the steps that compute `node`, or leaves `builder` as it was.
   virtual Result<Lowering> lower(const Node& node, ProgramBuilder& builder) = 0;
-  // Called once after the last node: compiles what was asked for and hands it to the builder.
+  // Called once after the last node of the graph: compiles what was asked for and hands it to the builder.
   virtual Status finish(ProgramBuilder& builder) = 0;
 };
 
@@ -49,11 +50,17 @@ struct CompileOptions {
 };
 
 struct CompiledProgram {
-  std::shared_ptr<const Program> program;
+  std::shared_ptr<Program> program;
   std::vector<Placement> placements;
 };
 
+// Backends in order of preference. Called once for the graph and once for each subgraph that runs as a program of
+// its own.
+using BackendFactory = std::function<std::vector<std::unique_ptr<Backend>>()>;
+
 // Lowers a graph on which the passes have run. Its nodes stay as they are; tensors are shared.
+Result<CompiledProgram> lower_to_program(const Graph& graph, const BackendFactory& backends);
+// With the backends that `options` ask for (compile.cpp).
 Result<CompiledProgram> lower_to_program(const Graph& graph, const CompileOptions& options);
 
 std::unique_ptr<Backend> make_llvm_backend(const CompileOptions& options);
