@@ -25,9 +25,10 @@ class Primitive {
 class PrimitiveLibrary {
  public:
   virtual ~PrimitiveLibrary() = default;
-  // The primitive for `recipe` at these sizes (the Program's evaluated table) on `threads` threads. `pointers` has the
-  // addresses of constant inputs and null elsewhere; what is packed from them is kept and shared, for as long as
-  // the primitive lives. Primitives are kept in a bounded cache.
+  // The primitive for `recipe` at these sizes (the Program's evaluated table) on `threads` threads. `constants` has the
+  // addresses of constant inputs and null elsewhere; what is packed from them is kept and shared for as long as the
+  // primitives live, so constants must outlive the library: one library serves the sessions of one Program. Primitives
+  // are kept in a bounded cache. Unsupported where the library has no such primitive.
   virtual Result<std::shared_ptr<const Primitive>> prepare(const Recipe& recipe, std::span<const int64_t> sizes, int threads,
                                                            std::span<const void* const> constants) = 0;
 };

@@ -82,4 +82,12 @@ void Threads::run(int64_t n, int workers, Work work, const void* body) const {
   }
 }
 
+LibraryThreads::LibraryThreads(int count) : before_(omp_get_max_threads()) {
+  if (count != before_) omp_set_num_threads(count);
+}
+
+LibraryThreads::~LibraryThreads() {
+  if (omp_get_max_threads() != before_) omp_set_num_threads(before_);
+}
+
 }  // namespace gannet

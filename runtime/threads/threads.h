@@ -32,4 +32,16 @@ class Threads {
   int count_ = 1;
 };
 
+// While it lives, a library with OpenMP that this thread calls runs on `count` threads.
+class LibraryThreads {
+ public:
+  explicit LibraryThreads(int count);
+  ~LibraryThreads();
+  LibraryThreads(const LibraryThreads&) = delete;
+  LibraryThreads& operator=(const LibraryThreads&) = delete;
+
+ private:
+  int before_ = 1;
+};
+
 }  // namespace gannet

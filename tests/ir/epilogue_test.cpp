@@ -76,8 +76,9 @@ TEST(Epilogue, factors_are_kept) {
   EXPECT_EQ(clip[0].kind, kClip);
   EXPECT_FLOAT_EQ(clip[0].alpha, -1);
   EXPECT_FLOAT_EQ(clip[0].beta, 6);
-  EXPECT_EQ(terms_of("Clip", {}, {0})[0].kind, kClip);
-  EXPECT_TRUE(std::isinf(terms_of("Clip", {}, {0})[0].beta));
+  EXPECT_EQ(terms_of("Clip", {}, {0})[0].kind, kRelu);
+  EXPECT_EQ(terms_of("Clip", {}, {-2})[0].kind, kClip);
+  EXPECT_TRUE(std::isinf(terms_of("Clip", {}, {-2})[0].beta));
   const std::vector<EpilogueTerm> scaled = terms_of("Mul", {}, {0.125f});
   ASSERT_EQ(scaled.size(), 1u);
   EXPECT_EQ(scaled[0].kind, kLinear);

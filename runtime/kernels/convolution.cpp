@@ -1,0 +1,155 @@
+// Convolutions in both directions. Channels-last operands are used as they stand; in other layouts, and for transposed
+// convolutions, the library's own layouts are several times as fast as what it has for those, also with the copies.
+#include <algorithm>
+
+#include "runtime/kernels/prepare.h"
+#include "runtime/threads/threads.h"
+
+namespace gannet {
+namespace {
+
+using onednn::Argument;
+using onednn::MemoryDesc;
+
+bool is_channels_last(const Layout& layout) { return layout.strides[1] == 1; }
+
+// Weights as the library sees them, [groups,] out, in, kernel...
+Layout library_weights(const Layout& w, const ConvolutionRecipe& recipe) {
+  Layout result = w;
+  const int64_t groups = recipe.groups;
+  if (groups == 1) {
+    if (recipe.transposed) std::swap(result.extents[0], result.extents[1]), std::swap(result.strides[0], result.strides[1]);
+    return result;
+  }
+  const int64_t first = w.extents[0] / groups;
+  result.extents[0] = first;
+  if (recipe.transposed) std::swap(result.extents[0], result.extents[1]), std::swap(result.strides[0], result.strides[1]);
+  result.extents.insert(result.extents.begin(), groups);
+  result.strides.insert(result.strides.begin(), first * w.strides[0]);
+  return result;
+}
+
+// What a convolution is made of, with numbers.
+struct Parts {
+  Layout x, w, y;
+  std::vector<Layout> operands;  // of the epilogue, a layout a step
+  MemoryDesc x_memory, w_memory, y_memory, bias_memory;
+  onednn::ConvolutionSpec spec;
+};
+
+Result<Parts> parts_of(const ConvolutionRecipe& recipe, std::span<const int64_t> sizes) {
+  Parts parts;
+  parts.x = layout_at(recipe.x, sizes);
+  parts.y = layout_at(recipe.y, sizes);
+  parts.w = library_weights(layout_at(recipe.w, sizes), recipe);
+  for (const EpilogueStep& step : recipe.epilogue) parts.operands.push_back(layout_at(step.layout, sizes));
+  return parts;
+}
+
+Status complete(Parts& parts, const ConvolutionRecipe& recipe, std::span<const int64_t> sizes) {
+  parts.x_memory = TRY(memory_of(parts.x));
+  parts.y_memory = TRY(memory_of(parts.y));
+  parts.w_memory = TRY(memory_of(parts.w));
+  onednn::ConvolutionSpec& spec = parts.spec;
+  spec.transposed = recipe.transposed;
+  spec.strides = recipe.strides;
+  spec.dilations = recipe.dilations;
+  spec.pads_begin = values_at(recipe.pads_begin, sizes);
+  spec.w = onednn::any_layout(parts.w_memory);
+  if (recipe.has_bias) {
+    parts.bias_memory = TRY(memory_of({recipe.y.dtype, {parts.y.extents[1]}, {1}}));
+    spec.bias = parts.bias_memory;
+  }
+  for (size_t d = 0; d < recipe.strides.size(); ++d) {
+    const int64_t x = parts.x.extents[d + 2], y = parts.y.extents[d + 2];
+    const int64_t small = recipe.transposed ? x : y, large = recipe.transposed ? y : x;
+    const int64_t span = (parts.w.extents[parts.w.rank() - recipe.strides.size() + d] - 1) * recipe.dilations[d] + 1;
+    const int64_t needed = (small - 1) * recipe.strides[d] + span - large - spec.pads_begin[d];
+    // What a window does not reach needs no padding; what the result holds beyond all windows does.
+    spec.pads_end.push_back(recipe.transposed ? needed : std::max<int64_t>(needed, 0));
+  }
+  for (size_t i = 0; i < recipe.epilogue.size(); ++i) {
+    const EpilogueStep& step = recipe.epilogue[i];
+    onednn::PostOp op{step.kind, step.alpha, step.beta, {}};
+    if (step.operand >= 0) op.operand = TRY(memory_of(parts.operands[i]));
+    spec.post_ops.push_back(op);
+  }
+  return {};
+}
+
+// The fastest form that the library has: with operands as they stand, or in layouts that it chooses.
+Result<onednn::Made> best_form(Parts& parts) {
+  const bool full_operand =
+      std::ranges::any_of(parts.operands, [&](const Layout& o) { return o.rank() > 0 && o.elements() > parts.y.extents[1]; });
+  const bool as_given_first = !parts.spec.transposed && is_channels_last(parts.x) && is_channels_last(parts.y);
+  std::optional<onednn::Made> fallback;
+  Error error;
+  for (const bool as_given : {as_given_first, !as_given_first}) {
+    if (!as_given && full_operand) continue;
+    parts.spec.x = as_given ? parts.x_memory : onednn::any_layout(parts.x_memory);
+    parts.spec.y = as_given ? parts.y_memory : onednn::any_layout(parts.y_memory);
+    Result<onednn::Made> made = onednn::make_convolution(parts.spec);
+    if (!made.ok()) {
+      error = made.error();
+      continue;
+    }
+    if (!made->is_reference()) return std::move(*made);
+    if (!fallback) fallback = std::move(*made);
+  }
+  if (fallback) return std::move(*fallback);
+  return error;
+}
+
+double flops_of(const Parts& parts) {
+  const double pixels = static_cast<double>(parts.spec.transposed ? parts.x.elements() : parts.y.elements());
+  const auto channels = static_cast<double>(parts.spec.transposed ? parts.x.extents[1] : parts.y.extents[1]);
+  return 2 * pixels / channels * static_cast<double>(parts.w.elements());
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRecipe& recipe, const Preparation& p) {
+  Parts parts = TRY(parts_of(recipe, p.sizes));
+  const size_t output = input_count(recipe);
+  if (parts.y.elements() == 0) return make_nothing();
+  if (parts.x.elements() == 0 || parts.w.elements() == 0) {
+    std::optional<Layout> bias;
+    if (recipe.has_bias) {
+      bias = Layout{recipe.y.dtype, std::vector<int64_t>(parts.y.rank(), 1), std::vector<int64_t>(parts.y.rank(), 1)};
+      bias->extents[1] = parts.y.extents[1];
+    }
+    return make_fill(parts.y, bias, recipe.epilogue, parts.operands, output);
+  }
+  TRY(complete(parts, recipe, p.sizes));
+  const double bytes = 4.0 * static_cast<double>(parts.x.elements() + parts.y.elements());
+  const int threads = p.threads_for(flops_of(parts), bytes);
+  const LibraryThreads library_threads(threads);
+  const onednn::Made made = TRY(best_form(parts));
+
+  auto sequence = std::make_shared<CallSequence>(threads);
+  const Place x{Place::kPointer, 0}, w{Place::kPointer, 1}, y{Place::kPointer, static_cast<int64_t>(output)};
+  const Place x_used = TRY(sequence->converted(x, parts.x_memory, made.x));
+  Place w_used;
+  if (recipe.constant_weights && p.constants.size() > 1 && p.constants[1]) {
+    w_used = sequence->keep(TRY(p.packed.pack(p.constants[1], parts.w_memory, made.w)));
+  } else {
+    w_used = TRY(sequence->converted(w, parts.w_memory, made.w));
+  }
+  const bool in_place = made.y == parts.y_memory;
+  const Place y_used = in_place ? y : sequence->reserve(made.y);
+  std::vector<CallSequence::Operand> operands = {{onednn::argument_id(Argument::kX), made.x, x_used},
+                                                 {onednn::argument_id(Argument::kW), made.w, w_used},
+                                                 {onednn::argument_id(Argument::kY), made.y, y_used},
+                                                 {onednn::argument_id(Argument::kScratch), made.scratch, sequence->reserve(made.scratch)}};
+  if (recipe.has_bias) operands.push_back({onednn::argument_id(Argument::kBias), parts.bias_memory, {Place::kPointer, 2}});
+  const std::vector<size_t> positions = onednn::post_op_positions(parts.spec.post_ops);
+  for (size_t i = 0; i < recipe.epilogue.size(); ++i) {
+    if (recipe.epilogue[i].operand < 0) continue;
+    operands.push_back({onednn::post_op_argument(positions[i]), parts.spec.post_ops[i].operand, {Place::kPointer, recipe.epilogue[i].operand}});
+  }
+  sequence->add(made.primitive, std::move(operands));
+  if (!in_place) TRY(sequence->copy(y_used, made.y, y, parts.y_memory));
+  return std::shared_ptr<const Primitive>(std::move(sequence));
+}
+
+}  // namespace gannet

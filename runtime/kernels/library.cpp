@@ -1,0 +1,130 @@
+// The cache of prepared primitives.
+#include <bit>
+#include <list>
+#include <unordered_map>
+
+#include "runtime/kernels/prepare.h"
+
+namespace gannet {
+namespace {
+
+// Everything that a primitive depends on, as bytes: equal keys, equal primitives.
+class Key {
+ public:
+  explicit Key(std::span<const int64_t> sizes) : sizes_(sizes) {}
+
+  Key& number(int64_t value) {
+    text_.append(reinterpret_cast<const char*>(&value), sizeof value);
+    return *this;
+  }
+  Key& size(SizeId id) { return number(sizes_[static_cast<size_t>(id)]); }
+  Key& numbers(std::span<const int64_t> values) {
+    number(static_cast<int64_t>(values.size()));
+    for (int64_t value : values) number(value);
+    return *this;
+  }
+  Key& sizes(std::span<const SizeId> ids) {
+    number(static_cast<int64_t>(ids.size()));
+    for (SizeId id : ids) size(id);
+    return *this;
+  }
+  Key& layout(const TensorLayout& layout) { return number(static_cast<int64_t>(layout.dtype)).sizes(layout.extents).sizes(layout.strides); }
+  Key& epilogue(const std::vector<EpilogueStep>& steps) {
+    number(static_cast<int64_t>(steps.size()));
+    for (const EpilogueStep& step : steps) {
+      number(static_cast<int64_t>(step.kind)).number(std::bit_cast<int32_t>(step.alpha)).number(std::bit_cast<int32_t>(step.beta));
+      number(step.operand).layout(step.layout);
+    }
+    return *this;
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::span<const int64_t> sizes_;
+  std::string text_;
+};
+
+void add(Key& key, const ConvolutionRecipe& r) {
+  key.layout(r.x).layout(r.w).layout(r.y).number(r.transposed).number(r.has_bias).number(r.groups).numbers(r.strides).numbers(r.dilations);
+  key.sizes(r.pads_begin).sizes(r.pads_end).number(r.constant_weights).epilogue(r.epilogue);
+}
+
+void add(Key& key, const MatmulRecipe& r) {
+  key.layout(r.x).layout(r.w).layout(r.y).number(r.has_bias).layout(r.bias).number(std::bit_cast<int32_t>(r.alpha));
+  key.number(r.constant_weights).epilogue(r.epilogue);
+}
+
+void add(Key& key, const PoolingRecipe& r) {
+  key.number(static_cast<int64_t>(r.kind)).layout(r.x).layout(r.y).numbers(r.kernel).numbers(r.strides).numbers(r.dilations);
+  key.sizes(r.pads_begin).sizes(r.pads_end);
+}
+
+void add(Key& key, const RecurrentRecipe& r) {
+  key.number(static_cast<int64_t>(r.kind)).number(static_cast<int64_t>(r.dtype)).size(r.steps).size(r.batch).size(r.input_size);
+  key.number(r.hidden_size);
+  for (bool flag : {r.reversed, r.bidirectional, r.batch_first, r.linear_before_reset, r.has_bias, r.has_initial_h, r.has_initial_c,
+                    r.tanh, r.constant_weights}) {
+    key.number(flag);
+  }
+}
+
+Result<std::shared_ptr<const Primitive>> prepare_recipe(const ConvolutionRecipe& r, const Preparation& p) { return prepare_convolution(r, p); }
+Result<std::shared_ptr<const Primitive>> prepare_recipe(const MatmulRecipe& r, const Preparation& p) { return prepare_matmul(r, p); }
+Result<std::shared_ptr<const Primitive>> prepare_recipe(const PoolingRecipe& r, const Preparation& p) { return prepare_pooling(r, p); }
+Result<std::shared_ptr<const Primitive>> prepare_recipe(const RecurrentRecipe& r, const Preparation& p) { return prepare_recurrent(r, p); }
+
+// Least recently used primitives go when there are more than `capacity`.
+class OnednnLibrary final : public PrimitiveLibrary {
+ public:
+  explicit OnednnLibrary(size_t capacity) : capacity_(capacity) {}
+
+  Result<std::shared_ptr<const Primitive>> prepare(const Recipe& recipe, std::span<const int64_t> sizes, int threads,
+                                                   std::span<const void* const> constants) override {
+    Key writer(sizes);
+    writer.number(static_cast<int64_t>(recipe.index())).number(threads);
+    std::visit([&](const auto& r) { add(writer, r); }, recipe);
+    for (const void* constant : constants) writer.number(static_cast<int64_t>(reinterpret_cast<intptr_t>(constant)));
+    const std::string key = writer.take();
+    if (std::shared_ptr<const Primitive> known = find(key)) return known;
+    const Preparation preparation{sizes, threads, constants, packed_};
+    std::shared_ptr<const Primitive> made = TRY(std::visit([&](const auto& r) { return prepare_recipe(r, preparation); }, recipe));
+    insert(key, made);
+    return made;
+  }
+
+ private:
+  using Entry = std::pair<std::string, std::shared_ptr<const Primitive>>;
+
+  std::shared_ptr<const Primitive> find(const std::string& key) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = positions_.find(key);
+    if (found == positions_.end()) return nullptr;
+    entries_.splice(entries_.begin(), entries_, found->second);
+    return found->second->second;
+  }
+
+  void insert(const std::string& key, std::shared_ptr<const Primitive> primitive) {
+    const std::scoped_lock lock(mutex_);
+    if (positions_.contains(key)) return;
+    entries_.emplace_front(key, std::move(primitive));
+    positions_[key] = entries_.begin();
+    while (entries_.size() > capacity_) {
+      positions_.erase(entries_.back().first);
+      entries_.pop_back();
+    }
+  }
+
+  const size_t capacity_;
+  PackedConstants packed_;
+  std::mutex mutex_;
+  std::list<Entry> entries_;
+  std::unordered_map<std::string, std::list<Entry>::iterator> positions_;
+};
+
+}  // namespace
+
+std::shared_ptr<PrimitiveLibrary> make_onednn_library(int64_t capacity) {
+  return std::make_shared<OnednnLibrary>(static_cast<size_t>(capacity));
+}
+
+}  // namespace gannet

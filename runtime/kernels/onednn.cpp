@@ -1,0 +1,303 @@
+#include "runtime/kernels/onednn.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <new>
+
+#include "ir/base/check.h"
+
+namespace gannet::onednn {
+namespace {
+
+using dnnl::algorithm;
+
+const dnnl::engine& cpu() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+// `build` with the library's exceptions as errors.
+template <class Build>
+auto guarded(const char* what, const Build& build) -> Result<decltype(build())> {
+  try {
+    return build();
+  } catch (const dnnl::error& error) {
+    return unsupported(fmt::format("oneDNN has no {} of this form: {}", what, error.what()));
+  } catch (const std::bad_alloc&) {
+    return invalid_input(fmt::format("no memory for a {} of oneDNN", what));
+  }
+}
+
+struct Eltwise {
+  algorithm function;
+  float alpha, beta;
+};
+
+// The library's functions for one kind, in order; none for kinds with an operand.
+std::vector<Eltwise> eltwise_of(const PostOp& op) {
+  using enum EpilogueKind;
+  switch (op.kind) {
+    case kRelu: return {{algorithm::eltwise_relu, 0, 0}};
+    case kLeakyRelu: return {{algorithm::eltwise_relu, op.alpha, 0}};
+    case kElu: return {{algorithm::eltwise_elu, op.alpha, 0}};
+    case kTanh: return {{algorithm::eltwise_tanh, 0, 0}};
+    case kSigmoid: return {{algorithm::eltwise_logistic, 0, 0}};
+    case kGeluErf: return {{algorithm::eltwise_gelu_erf, 0, 0}};
+    case kGeluTanh: return {{algorithm::eltwise_gelu_tanh, 0, 0}};
+    case kSwish: return {{algorithm::eltwise_swish, op.alpha, 0}};
+    case kHardSwish: return {{algorithm::eltwise_hardswish, 0, 0}};
+    case kHardSigmoid: return {{algorithm::eltwise_linear, op.alpha, op.beta}, {algorithm::eltwise_clip, 0, 1}};
+    case kClip: return {{algorithm::eltwise_clip, op.alpha, op.beta}};
+    case kLinear: return {{algorithm::eltwise_linear, op.alpha, op.beta}};
+    case kAbs: return {{algorithm::eltwise_abs, 0, 0}};
+    case kSqrt: return {{algorithm::eltwise_sqrt, 0, 0}};
+    case kSquare: return {{algorithm::eltwise_square, 0, 0}};
+    case kExp: return {{algorithm::eltwise_exp, 0, 0}};
+    case kSoftplus: return {{algorithm::eltwise_soft_relu, 0, 0}};
+    case kAdd: case kMul: case kMax: case kMin: return {};
+  }
+  return {};
+}
+
+algorithm binary_of(EpilogueKind kind) {
+  switch (kind) {
+    case EpilogueKind::kMul: return algorithm::binary_mul;
+    case EpilogueKind::kMax: return algorithm::binary_max;
+    case EpilogueKind::kMin: return algorithm::binary_min;
+    default: return algorithm::binary_add;
+  }
+}
+
+dnnl::primitive_attr attributes(const std::vector<PostOp>& post_ops) {
+  dnnl::post_ops ops;
+  for (const PostOp& op : post_ops) {
+    const std::vector<Eltwise> functions = eltwise_of(op);
+    for (const Eltwise& e : functions) ops.append_eltwise(1.0f, e.function, e.alpha, e.beta);
+    if (functions.empty()) ops.append_binary(binary_of(op.kind), op.operand);
+  }
+  dnnl::primitive_attr attr;
+  attr.set_post_ops(ops);
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attr;
+}
+
+std::vector<int64_t> less_one(std::vector<int64_t> values) {
+  for (int64_t& value : values) --value;
+  return values;
+}
+
+template <class Primitive, class Desc>
+Made finish(const Desc& desc) {
+  return {Primitive(desc), desc.src_desc(), MemoryDesc(), desc.dst_desc(), desc.scratchpad_desc(), desc.impl_info_str()};
+}
+
+template <class Primitive>
+Made convolution_made(const ConvolutionSpec& s, algorithm function) {
+  const dnnl::primitive_attr attr = attributes(s.post_ops);
+  const std::vector<int64_t> dilations = less_one(s.dilations);
+  const auto kind = dnnl::prop_kind::forward_inference;
+  const typename Primitive::desc desc =
+      s.bias ? typename Primitive::desc(kind, function, s.x, s.w, *s.bias, s.y, s.strides, dilations, s.pads_begin, s.pads_end)
+             : typename Primitive::desc(kind, function, s.x, s.w, s.y, s.strides, dilations, s.pads_begin, s.pads_end);
+  const typename Primitive::primitive_desc primitive(desc, attr, cpu());
+  Made made = finish<Primitive>(primitive);
+  made.w = primitive.weights_desc();
+  return made;
+}
+
+}  // namespace
+
+Result<MemoryDesc> dense_layout(DType dtype, const std::vector<int64_t>& extents, const std::vector<int64_t>& strides) {
+  if (dtype != DType::kF32 && dtype != DType::kBF16) return unsupported(fmt::format("oneDNN has no kernels for {}", name_of(dtype)));
+  const auto type = dtype == DType::kF32 ? dnnl::memory::data_type::f32 : dnnl::memory::data_type::bf16;
+  return guarded("layout", [&] { return MemoryDesc(extents, type, strides); });
+}
+
+MemoryDesc any_layout(const MemoryDesc& like) {
+  return MemoryDesc(like.dims(), like.data_type(), dnnl::memory::format_tag::any);
+}
+
+int64_t bytes_of(const MemoryDesc& desc) { return static_cast<int64_t>(desc.get_size()); }
+
+std::string identity_of(const MemoryDesc& desc) {
+  const dnnl_memory_desc_t& d = desc.data;
+  std::string text = fmt::format("{}:{}:", static_cast<int>(d.data_type), d.offset0);
+  for (int i = 0; i < d.ndims; ++i) text += fmt::format("{}/{}/{},", d.dims[i], d.padded_dims[i], d.format_desc.blocking.strides[i]);
+  for (int i = 0; i < d.format_desc.blocking.inner_nblks; ++i) {
+    text += fmt::format("{}x{},", d.format_desc.blocking.inner_idxs[i], d.format_desc.blocking.inner_blks[i]);
+  }
+  return text + fmt::format("{}", static_cast<int>(d.format_kind));
+}
+
+Result<Made> make_convolution(const ConvolutionSpec& spec) {
+  return guarded("convolution", [&] {
+    return spec.transposed ? convolution_made<dnnl::deconvolution_forward>(spec, algorithm::deconvolution_direct)
+                           : convolution_made<dnnl::convolution_forward>(spec, algorithm::convolution_direct);
+  });
+}
+
+Result<Made> make_matmul(const MatmulSpec& spec) {
+  return guarded("matrix product", [&] {
+    const dnnl::primitive_attr attr = attributes(spec.post_ops);
+    const dnnl::matmul::desc desc = spec.bias ? dnnl::matmul::desc(spec.x, spec.w, *spec.bias, spec.y) : dnnl::matmul::desc(spec.x, spec.w, spec.y);
+    const dnnl::matmul::primitive_desc primitive(desc, attr, cpu());
+    Made made = finish<dnnl::matmul>(primitive);
+    made.w = primitive.weights_desc();
+    return made;
+  });
+}
+
+Result<Made> make_pooling(const PoolingSpec& spec) {
+  return guarded("pooling", [&] {
+    const algorithm function = spec.kind == PoolingKind::kMax                  ? algorithm::pooling_max
+                               : spec.kind == PoolingKind::kAverageWithPadding ? algorithm::pooling_avg_include_padding
+                                                                               : algorithm::pooling_avg_exclude_padding;
+    const auto kind = dnnl::prop_kind::forward_inference;
+    const dnnl::primitive_attr attr = attributes({});
+    const std::vector<int64_t> dilations = less_one(spec.dilations);
+    if (std::ranges::all_of(dilations, [](int64_t d) { return d == 0; })) {
+      const dnnl::pooling_forward::desc desc(kind, function, spec.x, spec.y, spec.strides, spec.kernel, spec.pads_begin, spec.pads_end);
+      return finish<dnnl::pooling_forward>(dnnl::pooling_forward::primitive_desc(desc, attr, cpu()));
+    }
+    const dnnl::pooling_v2_forward::desc desc(kind, function, spec.x, spec.y, spec.strides, spec.kernel, dilations, spec.pads_begin,
+                                              spec.pads_end);
+    return finish<dnnl::pooling_v2_forward>(dnnl::pooling_v2_forward::primitive_desc(desc, attr, cpu()));
+  });
+}
+
+Result<Made> make_reorder(const MemoryDesc& from, const MemoryDesc& to) {
+  return guarded("copy", [&] {
+    const dnnl::reorder::primitive_desc desc(cpu(), from, cpu(), to, attributes({}));
+    return Made{dnnl::reorder(desc), from, MemoryDesc(), to, desc.scratchpad_desc(), desc.impl_info_str()};
+  });
+}
+
+namespace {
+
+template <class Primitive>
+MadeRecurrent recurrent_made(const typename Primitive::desc& desc) {
+  const typename Primitive::primitive_desc primitive(desc, attributes({}), cpu());
+  MadeRecurrent made;
+  made.primitive = Primitive(primitive);
+  made.w = primitive.weights_layer_desc();
+  made.r = primitive.weights_iter_desc();
+  made.scratch = primitive.scratchpad_desc();
+  return made;
+}
+
+}  // namespace
+
+Result<MadeRecurrent> make_recurrent(const RecurrentSpec& s) {
+  using tag = dnnl::memory::format_tag;
+  const auto f32 = dnnl::memory::data_type::f32;
+  const auto kind = dnnl::prop_kind::forward_inference;
+  const int64_t directions = s.bidirectional ? 2 : 1;
+  const int64_t gates = s.kind == RecurrentKind::kLstm ? 4 : s.kind == RecurrentKind::kGru ? 3 : 1;
+  const auto direction = s.bidirectional ? dnnl::rnn_direction::bidirectional_concat
+                         : s.reversed    ? dnnl::rnn_direction::unidirectional_right2left
+                                         : dnnl::rnn_direction::unidirectional_left2right;
+  return guarded("recurrent layer", [&] {
+    const MemoryDesc x({s.steps, s.batch, s.input}, f32, tag::tnc), y({s.steps, s.batch, directions * s.hidden}, f32, tag::tnc);
+    const MemoryDesc state({1, directions, s.batch, s.hidden}, f32, tag::ldnc);
+    const dnnl::memory::dims w_dims{1, directions, s.input, gates, s.hidden}, r_dims{1, directions, s.hidden, gates, s.hidden};
+    const MemoryDesc w(w_dims, f32, tag::any), r(r_dims, f32, tag::any);
+    const int64_t bias_gates = s.kind == RecurrentKind::kGru && s.linear_before_reset ? 4 : gates;
+    const MemoryDesc bias({1, directions, bias_gates, s.hidden}, f32, tag::ldgo);
+    MadeRecurrent made;
+    if (s.kind == RecurrentKind::kLstm) {
+      made = recurrent_made<dnnl::lstm_forward>({kind, direction, x, state, state, w, r, bias, y, state, state});
+    } else if (s.kind == RecurrentKind::kRnn) {
+      const auto function = s.tanh ? algorithm::eltwise_tanh : algorithm::eltwise_relu;
+      made = recurrent_made<dnnl::vanilla_rnn_forward>({kind, function, direction, x, state, w, r, bias, y, state});
+    } else if (s.linear_before_reset) {
+      made = recurrent_made<dnnl::lbr_gru_forward>({kind, direction, x, state, w, r, bias, y, state});
+    } else {
+      made = recurrent_made<dnnl::gru_forward>({kind, direction, x, state, w, r, bias, y, state});
+    }
+    made.x = x;
+    made.y = y;
+    made.state = made.cell_state = state;
+    made.bias = bias;
+    made.plain_w = MemoryDesc(w_dims, f32, tag::ldigo);
+    made.plain_r = MemoryDesc(r_dims, f32, tag::ldigo);
+    return made;
+  });
+}
+
+int argument_id(Argument argument) {
+  switch (argument) {
+    case Argument::kX: return DNNL_ARG_SRC;
+    case Argument::kW: return DNNL_ARG_WEIGHTS;
+    case Argument::kBias: return DNNL_ARG_BIAS;
+    case Argument::kY: return DNNL_ARG_DST;
+    case Argument::kScratch: return DNNL_ARG_SCRATCHPAD;
+    case Argument::kFrom: return DNNL_ARG_FROM;
+    case Argument::kTo: return DNNL_ARG_TO;
+    case Argument::kInitialState: return DNNL_ARG_SRC_ITER;
+    case Argument::kInitialCell: return DNNL_ARG_SRC_ITER_C;
+    case Argument::kRecurrence: return DNNL_ARG_WEIGHTS_ITER;
+    case Argument::kLastState: return DNNL_ARG_DST_ITER;
+    case Argument::kLastCell: return DNNL_ARG_DST_ITER_C;
+  }
+  return 0;
+}
+
+int post_op_argument(size_t index) { return DNNL_ARG_ATTR_MULTIPLE_POST_OP(static_cast<int>(index)) | DNNL_ARG_SRC_1; }
+
+std::vector<size_t> post_op_positions(const std::vector<PostOp>& ops) {
+  std::vector<size_t> positions;
+  size_t next = 0;
+  for (const PostOp& op : ops) {
+    positions.push_back(next);
+    next += std::max<size_t>(1, eltwise_of(op).size());
+  }
+  return positions;
+}
+
+// Memory objects whose addresses are set for each run, and a stream to run on.
+struct Call::Operands {
+  dnnl::stream stream{cpu()};
+  std::vector<dnnl::memory> memories;
+  std::vector<dnnl_exec_arg_t> arguments;
+};
+
+Call::Shared::~Shared() = default;
+
+Call::Call(dnnl::primitive primitive, std::vector<std::pair<int, MemoryDesc>> arguments) : shared_(std::make_shared<Shared>()) {
+  shared_->primitive = std::move(primitive);
+  shared_->arguments = std::move(arguments);
+}
+
+Status Call::run(std::span<void* const> addresses) const {
+  CHECK(shared_ && addresses.size() == shared_->arguments.size(), "{} addresses for {} operands", addresses.size(),
+        shared_ ? shared_->arguments.size() : 0);
+  std::unique_ptr<Operands> operands;
+  {
+    const std::scoped_lock lock(shared_->mutex);
+    if (!shared_->free.empty()) {
+      operands = std::move(shared_->free.back());
+      shared_->free.pop_back();
+    }
+  }
+  TRY(guarded("run", [&] {
+    if (!operands) {
+      operands = std::make_unique<Operands>();
+      for (const auto& [id, desc] : shared_->arguments) {
+        operands->memories.emplace_back(desc, cpu(), static_cast<void*>(DNNL_MEMORY_NONE));
+        operands->arguments.push_back({id, operands->memories.back().get()});
+      }
+    }
+    for (size_t i = 0; i < addresses.size(); ++i) operands->memories[i].set_data_handle(addresses[i]);
+    const dnnl_status_t status = dnnl_primitive_execute(shared_->primitive.get(), operands->stream.get(),
+                                                        static_cast<int>(operands->arguments.size()), operands->arguments.data());
+    if (status != dnnl_success) throw dnnl::error(status, "execution failed");
+    operands->stream.wait();
+    return true;
+  }));
+  const std::scoped_lock lock(shared_->mutex);
+  shared_->free.push_back(std::move(operands));
+  return {};
+}
+
+}  // namespace gannet::onednn

@@ -1,0 +1,118 @@
+// oneDNN behind functions that do not differ between its major versions: everything that builds operation descriptors
+// and attributes is in onednn.cpp, so another version is another such file. Exceptions of the library end there.
+//
+// Weights, and the operands of transposed convolutions, may have a layout of the library's choice (any_layout): what it
+// chose is in the Made that comes back.
+#pragma once
+
+#include <dnnl.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ir/base/dtype.h"
+#include "ir/base/error.h"
+#include "runtime/core/recipe.h"
+
+namespace gannet::onednn {
+
+using MemoryDesc = dnnl::memory::desc;
+
+// An error for dtypes that the library has no kernels for.
+Result<MemoryDesc> dense_layout(DType dtype, const std::vector<int64_t>& extents, const std::vector<int64_t>& strides);
+MemoryDesc any_layout(const MemoryDesc& like);
+int64_t bytes_of(const MemoryDesc& desc);
+// The same for equal layouts, for keys of caches.
+std::string identity_of(const MemoryDesc& desc);
+
+struct PostOp {
+  EpilogueKind kind = EpilogueKind::kRelu;
+  float alpha = 0;
+  float beta = 0;
+  MemoryDesc operand;  // of kAdd, kMul, kMax, kMin
+};
+
+// A primitive and the layouts that it takes.
+struct Made {
+  dnnl::primitive primitive;
+  MemoryDesc x, w, y, scratch;
+  std::string implementation;  // "brgconv:avx512_core"
+  bool is_reference() const { return implementation.starts_with("ref"); }
+};
+
+struct ConvolutionSpec {
+  MemoryDesc x, w, y;
+  std::optional<MemoryDesc> bias;
+  bool transposed = false;
+  std::vector<int64_t> strides, dilations, pads_begin, pads_end;
+  std::vector<PostOp> post_ops;
+};
+// Weights are [groups,] out, in, kernel... for both directions.
+Result<Made> make_convolution(const ConvolutionSpec& spec);
+
+struct MatmulSpec {
+  MemoryDesc x, w, y;
+  std::optional<MemoryDesc> bias;
+  std::vector<PostOp> post_ops;
+};
+Result<Made> make_matmul(const MatmulSpec& spec);
+
+struct PoolingSpec {
+  PoolingKind kind = PoolingKind::kMax;
+  MemoryDesc x, y;
+  std::vector<int64_t> kernel, strides, dilations, pads_begin, pads_end;
+};
+Result<Made> make_pooling(const PoolingSpec& spec);
+
+// Copies x to y in another layout.
+Result<Made> make_reorder(const MemoryDesc& from, const MemoryDesc& to);
+
+// A layer of a recurrent net in the library's own gate order: i, f, c, o for an LSTM; u, r, o for a GRU. x is [steps,
+// batch, input], y [steps, batch, directions * hidden], states [1, directions, batch, hidden], weights [1, directions,
+// input or hidden, gates, hidden], bias [1, directions, gates (4 for a GRU with linear_before_reset), hidden].
+struct RecurrentSpec {
+  RecurrentKind kind = RecurrentKind::kLstm;
+  int64_t steps = 0, batch = 0, input = 0, hidden = 0;
+  bool reversed = false, bidirectional = false, linear_before_reset = false, tanh = true;
+};
+struct MadeRecurrent {
+  dnnl::primitive primitive;
+  MemoryDesc x, state, cell_state, w, r, bias, y, scratch;
+  MemoryDesc plain_w, plain_r;  // the layouts above, dense
+};
+Result<MadeRecurrent> make_recurrent(const RecurrentSpec& spec);
+
+// Which operand of a primitive an address is for.
+enum class Argument { kX, kW, kBias, kY, kScratch, kFrom, kTo, kInitialState, kInitialCell, kRecurrence, kLastState, kLastCell };
+int argument_id(Argument argument);
+int post_op_argument(size_t index);
+// At which of the library's own post-ops each of `ops` starts: some kinds take two.
+std::vector<size_t> post_op_positions(const std::vector<PostOp>& ops);
+
+// A primitive with its operands' layouts, to be run on addresses. Safe to run from several threads at once.
+class Call {
+ public:
+  Call() = default;
+  Call(dnnl::primitive primitive, std::vector<std::pair<int, MemoryDesc>> arguments);
+  // `addresses` in the order of the arguments.
+  Status run(std::span<void* const> addresses) const;
+
+ private:
+  struct Operands;
+  struct Shared {
+    ~Shared();
+    dnnl::primitive primitive;
+    std::vector<std::pair<int, MemoryDesc>> arguments;
+    std::mutex mutex;
+    std::vector<std::unique_ptr<Operands>> free;
+  };
+  std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace gannet::onednn
