@@ -4,62 +4,13 @@
 
 #include "ir/eval.h"
 #include "ir/infer.h"
+#include "ir/signature.h"
 
 namespace gannet {
 
 namespace {
 
-// Binds every plain symbol of `shape` to the extent it stands for here.
-Status bind_shape(const std::string& input, const Shape& shape, const std::vector<int64_t>& extents, SymbolValues& symbols) {
-  if (shape.size() != extents.size()) {
-    return invalid_input(fmt::format("input '{}' has rank {}, the model takes {}", input, extents.size(),
-                                     to_string(std::span<const Dim>(shape))));
-  }
-  for (size_t i = 0; i < shape.size(); ++i) {
-    std::optional<std::string> symbol = shape[i].symbol_name();
-    if (symbol) {
-      auto [entry, is_new] = symbols.try_emplace(*symbol, extents[i]);
-      if (is_new || entry->second == extents[i]) continue;
-      return invalid_input(fmt::format("input '{}' dimension {} is {}, but '{}' is already {}", input, i, extents[i],
-                                       *symbol, entry->second));
-    }
-    if (shape[i].is_constant() && shape[i].constant() != extents[i]) {
-      return invalid_input(fmt::format("input '{}' dimension {} is {}, the model takes {}", input, i, extents[i],
-                                       to_string(std::span<const Dim>(shape))));
-    }
-  }
-  return {};
-}
-
-Status check_expressions(const Graph& graph, std::span<const Datum> inputs, const SymbolValues& symbols) {
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const Value& input = *graph.inputs()[i];
-    if (!inputs[i].is_tensor() || !input.type.shape) continue;
-    for (size_t axis = 0; axis < input.type.shape->size(); ++axis) {
-      Result<int64_t> expected = (*input.type.shape)[axis].evaluate(symbols);
-      int64_t given = inputs[i].tensor().extent(static_cast<int64_t>(axis));
-      if (expected.ok() && *expected != given) {
-        return invalid_input(fmt::format("input '{}' dimension {} is {}, must be {} = {}", input.name, axis, given,
-                                         (*input.type.shape)[axis].to_string(), *expected));
-      }
-    }
-  }
-  return {};
-}
-
-Status check_input(const Value& input, const Datum& given) {
-  if (!given.present()) return invalid_input(fmt::format("input '{}' is not given", input.name));
-  bool is_tensor = input.type.is_tensor();
-  if (is_tensor != given.is_tensor()) {
-    return invalid_input(fmt::format("input '{}' is {}, the model takes {}", input.name, to_string(given.type()), to_string(input.type)));
-  }
-  DType wanted = input.type.dtype;
-  if (is_tensor && wanted != DType::kUndefined && wanted != given.tensor().dtype()) {
-    return invalid_input(fmt::format("input '{}' holds {}, the model takes {}", input.name,
-                                     name_of(given.tensor().dtype()), name_of(wanted)));
-  }
-  return {};
-}
+NamedType signature_of(const Value& input) { return {input.name, input.type}; }
 
 Status check_states(const Graph& graph, std::span<const Tensor> states) {
   if (states.empty()) return {};
@@ -206,13 +157,8 @@ class Run : public EvalServices {
 
 Result<SymbolValues> bind_symbols(const Graph& graph, std::span<const Datum> inputs) {
   SymbolValues symbols;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const Value& input = *graph.inputs()[i];
-    if (inputs[i].is_tensor() && input.type.shape) {
-      TRY(bind_shape(input.name, *input.type.shape, inputs[i].tensor().extents(), symbols));
-    }
-  }
-  TRY(check_expressions(graph, inputs, symbols));
+  for (size_t i = 0; i < inputs.size(); ++i) TRY(bind_input(signature_of(*graph.inputs()[i]), inputs[i], symbols));
+  for (size_t i = 0; i < inputs.size(); ++i) TRY(check_extents(signature_of(*graph.inputs()[i]), inputs[i], symbols));
   return symbols;
 }
 
@@ -221,7 +167,7 @@ Result<EvaluateResult> evaluate(const Graph& graph, std::vector<Datum> inputs, c
   if (inputs.size() != graph.inputs().size()) {
     return invalid_input(fmt::format("{} inputs are given, the model takes {}", inputs.size(), graph.inputs().size()));
   }
-  for (size_t i = 0; i < inputs.size(); ++i) TRY(check_input(*graph.inputs()[i], inputs[i]));
+  for (size_t i = 0; i < inputs.size(); ++i) TRY(check_input(signature_of(*graph.inputs()[i]), inputs[i]));
   TRY(check_states(graph, states));
   SymbolValues symbols = TRY(bind_symbols(graph, inputs));
   Run run(options, std::move(symbols));

@@ -1,0 +1,49 @@
+// A warm run allocates nothing: the program's own operator new counts.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "tests/backend/program_fixture.h"
+
+namespace {
+std::atomic<long> allocations = 0;
+}
+
+void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace gannet {
+namespace {
+
+TEST(Allocation, AWarmRunAllocatesNothing) {
+  const auto graph = test::graph_of(R"(graph "g"(%x: f32[n, 4]) {
+  %two: f32[] = Constant() {value = f32[] {2}}
+  %a = Mul(%x, %two)
+  %b = Mul(%a, %two)
+  %c = Concat(%b, %a) {axis = 0}
+  %d = Mul(%c, %two)
+  return %d, %b
+})");
+  const auto session = test::session_of(test::lowered(*graph, true));
+  const std::vector<Datum> inputs = {test::floats({3, 4})}, more = {test::floats({5, 4})};
+  std::vector<Datum> outputs(2);
+  ASSERT_TRUE(session->run_into(inputs, outputs).ok());
+  long before = allocations;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(session->run_into(inputs, outputs).ok());
+  EXPECT_EQ(allocations, before);
+  std::vector<Datum> others(2);
+  ASSERT_TRUE(session->run_into(more, others).ok());
+  before = allocations;
+  ASSERT_TRUE(session->run_into(more, others).ok());
+  EXPECT_EQ(allocations, before);
+}
+
+}  // namespace
+}  // namespace gannet
