@@ -10,8 +10,14 @@ namespace {
 using Pipeline = std::pair<std::string_view, std::string_view>;
 
 constexpr Pipeline kPipelines[] = {
-    {"import", "eliminate_dead_nodes"},
-    {"inference", "eliminate_dead_nodes"},
+    {"import", "canonicalize,eliminate_dead_nodes"},
+    {"inference",
+     "eliminate_dead_nodes,"
+     "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
+     "decompose,"
+     "fold_batch_normalization,"
+     "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
+     "eliminate_dead_nodes"},
 };
 
 }  // namespace

@@ -92,7 +92,7 @@ class Rewriter {
     graph_.erase(node);
     if (!added) return;
     graph_.rename(replacement, value_name);
-    replacement->producer()->name = node_name;
+    if (replacement->producer()->name.empty()) replacement->producer()->name = node_name;
   }
 
   void drop_added(Position before, Position position) {
