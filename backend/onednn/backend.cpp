@@ -1,0 +1,68 @@
+// Nodes that oneDNN computes become recipes of its primitives.
+#include <array>
+
+#include "backend/backend.h"
+#include "backend/onednn/contraction.h"
+#include "ir/op.h"
+
+namespace gannet {
+namespace {
+
+using onednn::Contraction;
+using onednn::Refusal;
+using LowerContraction = Refusal (*)(const Node&, Contraction&, ProgramBuilder&);
+
+struct Row {
+  std::string_view op;
+  LowerContraction lower;
+};
+
+constexpr Row kRows[] = {{"Conv", onednn::lower_convolution}, {"ConvTranspose", onednn::lower_convolution},
+                         {"MatMul", onednn::lower_matmul},    {"Gemm", onednn::lower_matmul},
+                         {"MaxPool", onednn::lower_pooling},  {"AveragePool", onednn::lower_pooling}};
+constexpr std::string_view kRecurrentOps[] = {"LSTM", "GRU", "RNN"};
+constexpr std::string_view kFusedKinds[] = {"convolution", "matmul", "pooling"};
+
+LowerContraction lowering_of(std::string_view op) {
+  for (const Row& row : kRows) {
+    if (row.op == op) return row.lower;
+  }
+  return nullptr;
+}
+
+template <size_t N>
+bool contains(const std::string_view (&names)[N], std::string_view name) {
+  for (std::string_view candidate : names) {
+    if (candidate == name) return true;
+  }
+  return false;
+}
+
+class OnednnBackend final : public Backend {
+ public:
+  std::string_view name() const override { return "onednn"; }
+
+  Result<Lowering> lower(const Node& node, ProgramBuilder& builder) override {
+    const std::string_view op = node.op().name;
+    const bool fused = op == "Fused" && contains(kFusedKinds, node.attrs.text("kind"));
+    Refusal reason;
+    if (contains(kRecurrentOps, op)) {
+      reason = onednn::lower_recurrent(node, builder);
+    } else if (!fused && !lowering_of(op)) {
+      reason = "no primitive";
+    } else {
+      Contraction contraction;
+      reason = contraction.read(node);
+      if (reason.empty()) reason = lowering_of(contraction.core().op().name)(node, contraction, builder);
+    }
+    return Lowering{reason.empty(), reason};
+  }
+
+  Status finish(ProgramBuilder&) override { return {}; }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_onednn_backend(const CompileOptions&) { return std::make_unique<OnednnBackend>(); }
+
+}  // namespace gannet

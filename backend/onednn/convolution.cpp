@@ -1,0 +1,156 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "backend/onednn/contraction.h"
+#include "ir/infer.h"
+#include "ir/op.h"
+#include "ir/ops/convolution.h"
+
+namespace gannet::onednn {
+namespace {
+
+bool is_same(AutoPad mode) { return mode == AutoPad::kSameUpper || mode == AutoPad::kSameLower; }
+
+// What SAME leaves to the beginning of an axis out of `total`; the odd element goes to the end for SAME_UPPER.
+Dim same_begin(AutoPad mode, const Dim& total) {
+  const Dim half = floordiv(total, 2);
+  return mode == AutoPad::kSameUpper ? half : total - half;
+}
+
+struct Pads {
+  std::vector<Dim> begin, end;
+};
+
+Pads pads_of(const Window& window, const View& x, const View& y) {
+  Pads pads;
+  for (size_t d = 0; d < window.rank(); ++d) {
+    if (!is_same(window.auto_pad)) {
+      pads.begin.push_back(window.pads_begin[d]);
+      pads.end.push_back(window.pads_end[d]);
+      continue;
+    }
+    const Dim total = max(Dim(0), (y.extents[d + 2] - 1) * window.strides[d] + (window.span(d) - x.extents[d + 2]));
+    pads.begin.push_back(same_begin(window.auto_pad, total));
+    pads.end.push_back(total - pads.begin.back());
+  }
+  return pads;
+}
+
+// ONNX's rule for ConvTranspose: explicit pads, or what output_shape or SAME leave over, split. Only SAME_UPPER puts
+// the odd element at the end.
+Pads transposed_pads(const Node& core, const Window& window, const View& x, const View& y) {
+  const std::vector<int64_t>& padding = core.attrs.integers("output_padding");
+  const bool explicit_pads = core.attrs.integers("output_shape").empty() && !is_same(window.auto_pad);
+  Pads pads;
+  for (size_t d = 0; d < window.rank(); ++d) {
+    const Dim full = (x.extents[d + 2] - 1) * window.strides[d] + ((padding.empty() ? 0 : padding[d]) + window.span(d));
+    const Dim total = max(Dim(0), full - y.extents[d + 2]);
+    pads.begin.push_back(explicit_pads ? Dim(window.pads_begin[d]) : same_begin(window.auto_pad, total));
+    pads.end.push_back(total - pads.begin.back());
+  }
+  return pads;
+}
+
+// True for an operand with one element a channel.
+bool is_bias(const View& view) {
+  for (size_t d = 0; d < view.extents.size(); ++d) {
+    if (d != 1 && !view.extents[d].is_constant(1)) return false;
+  }
+  return true;
+}
+
+// What the library cannot take.
+Refusal obstacle(const Contraction& contraction, const View& x, const View& w) {
+  const size_t rank = x.extents.size();
+  if (x.dtype != DType::kF32 || w.dtype != DType::kF32) return std::string(name_of(x.dtype == DType::kF32 ? w.dtype : x.dtype));
+  if (rank < 3 || rank > 5) return fmt::format("{} spatial dimensions", rank - 2);
+  if (w.extents.size() != rank) return fmt::format("weights of rank {} for an input of rank {}", w.extents.size(), rank);
+  if (!is_static(w.extents)) return "weights of symbolic extents";
+  if (element_count(w.extents).is_constant(0)) return "weights without elements";
+  const int64_t groups = contraction.core().attrs.integer("group");
+  if (w.extents[0].constant() % groups != 0) return fmt::format("group {} does not divide {} channels", groups, w.extents[0].constant());
+  return "";
+}
+
+}  // namespace
+
+Refusal lower_convolution(const Node& node, Contraction& contraction, ProgramBuilder& builder) {
+  const Node& core = contraction.core();
+  const std::optional<View> x = contraction.operand(0), w = contraction.operand(1);
+  std::optional<View> bias = contraction.operand(2);
+  if (!x || !w || (core.input(2) && !bias)) return "an operand that is neither given nor a Transpose";
+  if (Refusal reason = obstacle(contraction, *x, *w); !reason.empty()) return reason;
+  const View& y = contraction.result();
+  const Result<std::optional<Window>> window = convolution_window(core.attrs, w->extents);
+  if (!window.ok() || !*window) return "a window that is not known";
+
+  ConvolutionRecipe recipe;
+  recipe.transposed = core.op().name == "ConvTranspose";
+  recipe.groups = core.attrs.integer("group");
+  recipe.strides = (*window)->strides;
+  recipe.dilations = (*window)->dilations;
+  recipe.constant_weights = w->is_constant();
+  std::vector<EpilogueOperand>& epilogue = contraction.epilogue();
+  if (!bias && !epilogue.empty() && epilogue[0].step.kind == EpilogueKind::kAdd && is_bias(*epilogue[0].view) &&
+      epilogue[0].view->extents[1] == y.extents[1]) {
+    bias = epilogue[0].view;
+    epilogue.erase(epilogue.begin());
+  }
+  if (recipe.transposed) {
+    for (const EpilogueOperand& operand : epilogue) {
+      if (operand.view && !is_bias(*operand.view)) return "a whole tensor in the epilogue of a transposed convolution";
+    }
+  }
+  const Pads pads = recipe.transposed ? transposed_pads(core, **window, *x, y) : pads_of(**window, *x, y);
+  recipe.has_bias = bias.has_value();
+  const Dim in_channels = recipe.transposed ? w->extents[0] : w->extents[1] * recipe.groups;
+  builder.check(x->extents[1], in_channels, false, describe(node) + "input channels");
+  recipe.x = layout_of(*x, builder);
+  recipe.w = layout_of(*w, builder);
+  recipe.y = layout_of(y, builder);
+  recipe.pads_begin = builder.sizes(pads.begin);
+  recipe.pads_end = builder.sizes(pads.end);
+  std::vector<ValueId> inputs{value_of(*x, builder), value_of(*w, builder)};
+  if (bias) inputs.push_back(value_of(*bias, builder));
+  StepParts parts = finish_epilogue(std::move(inputs), epilogue, builder);
+  recipe.epilogue = std::move(parts.epilogue);
+  add_primitive_step(node, contraction.description(), std::move(parts.inputs), {builder.value(node.output())}, std::move(recipe), builder);
+  return "";
+}
+
+Refusal lower_pooling(const Node& node, Contraction& contraction, ProgramBuilder& builder) {
+  const Node& core = contraction.core();
+  if (!contraction.epilogue().empty()) return "an epilogue after a pooling";
+  if (core.output(1)) return "the indices are wanted";
+  const std::optional<View> x = contraction.operand(0);
+  if (!x) return "an operand that is neither given nor a Transpose";
+  if (x->dtype != DType::kF32) return std::string(name_of(x->dtype));
+  const size_t rank = x->extents.size();
+  if (rank < 3 || rank > 5) return fmt::format("{} spatial dimensions", rank - 2);
+  const Result<Window> window = read_window(core.attrs, core.attrs.integers("kernel_shape"));
+  if (!window.ok()) return window.error().message;
+  const View& y = contraction.result();
+
+  PoolingRecipe recipe;
+  const bool average = core.op().name == "AveragePool";
+  const bool with_padding = average && core.attrs.integer("count_include_pad") != 0;
+  recipe.kind = !average ? PoolingKind::kMax : with_padding ? PoolingKind::kAverageWithPadding : PoolingKind::kAverageWithoutPadding;
+  if (with_padding && window->ceil_mode) return "ceil_mode that counts padding";
+  for (size_t d = 0; d < window->rank(); ++d) {
+    if (std::max(window->pads_begin[d], window->pads_end[d]) >= window->kernel[d]) return "padding as wide as the kernel";
+    if (window->dilations[d] != 1 && average) return "an average with dilations";
+  }
+  const Pads pads = pads_of(*window, *x, y);
+  recipe.x = layout_of(*x, builder);
+  recipe.y = layout_of(y, builder);
+  recipe.kernel = window->kernel;
+  recipe.strides = window->strides;
+  recipe.dilations = window->dilations;
+  recipe.pads_begin = builder.sizes(pads.begin);
+  recipe.pads_end = builder.sizes(pads.end);
+  add_primitive_step(node, contraction.description(), {value_of(*x, builder)}, {builder.value(node.output())}, std::move(recipe), builder);
+  return "";
+}
+
+}  // namespace gannet::onednn
