@@ -1,10 +1,15 @@
-# gannet_library(<name> SOURCES <glob>... [LINK <target>...] [HIDDEN <target>...])
-# A static library of the files that match, looked for again at each build so that a new file needs no edit here. What
-# it links HIDDEN, its users do not see. Where nothing matches, an interface library of the same name.
+# gannet_library(<name> [FLAT] SOURCES <glob>... [LINK <target>...] [HIDDEN <target>...])
+# A static library of the files that match, in subfolders too unless FLAT, looked for again at each build so that a new
+# file needs no edit here. What it links HIDDEN, its users do not see. Where nothing matches, an interface library of
+# the same name.
 function(gannet_library name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK;HIDDEN")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "FLAT" "" "SOURCES;LINK;HIDDEN")
   list(TRANSFORM arg_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${arg_SOURCES})
+  if(arg_FLAT)
+    file(GLOB sources CONFIGURE_DEPENDS ${arg_SOURCES})
+  else()
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${arg_SOURCES})
+  endif()
   if(sources)
     add_library(${name} STATIC ${sources})
     set(scope PUBLIC)
