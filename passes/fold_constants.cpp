@@ -1,5 +1,6 @@
 // Nodes whose operands are all known are computed now, by the op's own eval. Integers that inference knows, as of Shape,
-// become constants or a Dims leaf. What would not pay is left: results much larger than their operands, and long work.
+// become constants or a Dims leaf. What would not pay is left: results much larger than their operands (but for
+// ConstantOfShape, by which small files hold weights), and long work.
 // Weights lose their identity by this, so it is for inference.
 #include <algorithm>
 
@@ -12,9 +13,10 @@ namespace gannet {
 
 namespace {
 
-constexpr int64_t kSmallBytes = 1 << 14;            // always worth folding
-constexpr int64_t kMostBytes = int64_t{1} << 31;    // of one result
-constexpr int64_t kMostFlops = int64_t{1} << 32;    // a second or two of reference evaluation
+constexpr int64_t kSmallBytes = 1 << 14;          // always worth folding
+constexpr int64_t kMostGrowth = 8;                // results over operands, as of f32 from 4-bit integers
+constexpr int64_t kMostBytes = int64_t{1} << 30;  // that one run may add to a graph
+constexpr int64_t kMostFlops = int64_t{1} << 32;  // a second or two of reference evaluation
 
 // Single nodes without subgraphs and without symbols.
 class ConstantServices : public EvalServices {
@@ -41,27 +43,32 @@ std::optional<int64_t> bytes_of(const Type& type) {
   return *elements * size;
 }
 
-bool is_worth_it(const Node& node) {
-  if (node.inputs().empty() || node.op().random) return false;
-  bool has_graph = false;
-  for_each_subgraph(node, [&](Graph&) { has_graph = true; });
-  if (has_graph) return false;
+bool has_subgraph(const Node& node) {
+  bool found = false;
+  for_each_subgraph(node, [&](Graph&) { found = true; });
+  return found;
+}
+
+// Bytes that the results of a node take if it is worth computing now; nothing if it is not.
+std::optional<int64_t> bytes_worth_folding(const Node& node) {
+  if (node.inputs().empty() || node.op().random || has_subgraph(node)) return std::nullopt;
   int64_t given = 0, made = 0;
   for (const Value* operand : node.inputs()) {
     if (!operand) continue;
     const Tensor* constant = operand->constant();
-    if (!constant) return false;
+    if (!constant) return std::nullopt;
     given += constant->bytes();
   }
   for (const Value* output : node.outputs()) {
     if (!output) continue;
     const std::optional<int64_t> bytes = bytes_of(output->type);
-    if (!bytes) return false;
+    if (!bytes) return std::nullopt;
     made += *bytes;
   }
-  if (made > kSmallBytes && made / 2 > given) return false;
+  const bool small = made <= kSmallBytes || made / kMostGrowth <= given || node.op().name == "ConstantOfShape";
   const std::optional<Dim> flops = flops_of(node);
-  return flops && flops->is_constant() && flops->constant() <= kMostFlops;
+  const bool quick = flops && flops->is_constant() && flops->constant() <= kMostFlops;
+  return small && quick ? std::optional(made) : std::nullopt;
 }
 
 void put(Graph& graph, Value* old, Value* known) {
@@ -73,8 +80,9 @@ void put(Graph& graph, Value* old, Value* known) {
   graph.rename(known, name);
 }
 
-bool evaluate_node(Graph& graph, Node* node) {
-  if (!is_worth_it(*node)) return false;
+bool evaluate_node(Graph& graph, Node* node, int64_t& budget) {
+  const std::optional<int64_t> bytes = bytes_worth_folding(*node);
+  if (!bytes || *bytes > budget) return false;
   std::vector<Datum> operands;
   for (const Value* operand : node->inputs()) operands.push_back(operand ? Datum(*operand->constant()) : Datum());
   ConstantServices services;
@@ -89,6 +97,7 @@ bool evaluate_node(Graph& graph, Node* node) {
     if (Value* output = node->output(i)) put(graph, output, graph.add_constant((*results)[i].tensor(), "", node));
   }
   graph.erase(node);
+  budget -= *bytes;
   return true;
 }
 
@@ -134,7 +143,8 @@ Result<bool> fold_constants(Graph& graph, PassContext&) {
     if (!is_leaf(*node)) nodes.push_back(node.get());
   }
   bool changed = false;
-  for (Node* node : nodes) changed |= state_contents(graph, node, bound) || evaluate_node(graph, node);
+  int64_t budget = kMostBytes;
+  for (Node* node : nodes) changed |= state_contents(graph, node, bound) || evaluate_node(graph, node, budget);
   if (changed) erase_dead_nodes(graph);
   return changed;
 }
