@@ -9,14 +9,20 @@ namespace {
 
 using Pipeline = std::pair<std::string_view, std::string_view>;
 
+// Recognition comes before factors disappear in weights, and layouts come when all constants are folded.
 constexpr Pipeline kPipelines[] = {
     {"import", "canonicalize,eliminate_dead_nodes"},
     {"inference",
      "eliminate_dead_nodes,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
      "decompose,"
+     "recognize_gelu,recognize_swish,recognize_hard_swish,recognize_mish,recognize_softmax,"
+     "recognize_layer_normalization,recognize_rms_normalization,recognize_group_normalization,"
      "fold_batch_normalization,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
+     "channels_last,move_transposes,"
+     "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
+     "fuse_contractions,fuse_regions,"
      "eliminate_dead_nodes"},
 };
 
