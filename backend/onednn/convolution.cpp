@@ -67,7 +67,6 @@ Refusal obstacle(const Contraction& contraction, const View& x, const View& w) {
   if (rank < 3 || rank > 5) return fmt::format("{} spatial dimensions", rank - 2);
   if (w.extents.size() != rank) return fmt::format("weights of rank {} for an input of rank {}", w.extents.size(), rank);
   if (!is_static(w.extents)) return "weights of symbolic extents";
-  if (element_count(w.extents).is_constant(0)) return "weights without elements";
   const int64_t groups = contraction.core().attrs.integer("group");
   if (w.extents[0].constant() % groups != 0) return fmt::format("group {} does not divide {} channels", groups, w.extents[0].constant());
   return "";

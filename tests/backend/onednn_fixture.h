@@ -1,0 +1,30 @@
+// Graphs whose contractions oneDNN computes, against the reference evaluator.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/base/tensor.h"
+
+namespace gannet::test {
+
+// f32 in (-1, 1), the same for the same seed.
+Tensor uniform(std::vector<int64_t> extents, uint64_t seed);
+
+struct OnednnCase {
+  // All nodes must become one primitive by fuse_contractions alone or, in a graph whose operands and results are
+  // channels-last and that has Transposes, by that after channels_last and move_transposes.
+  bool one_step = false;
+  double tolerance = 2e-5;  // of the largest magnitude of a result
+};
+
+// Runs the graph on `inputs`: as it is and after passes that fuse, with all inputs but the first as constants and not, on one
+// and two threads (same bits) and twice. Every contraction must have become a primitive.
+void expect_onednn(std::string_view text, const std::vector<Tensor>& inputs, const OnednnCase& options = {});
+// Several inputs of other extents through one session.
+void expect_onednn_over_shapes(std::string_view text, const std::vector<std::vector<Tensor>>& runs);
+// Why the backend does not take the node named `op` of the graph.
+std::string refusal_of(std::string_view text, std::string_view op);
+
+}  // namespace gannet::test

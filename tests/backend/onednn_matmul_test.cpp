@@ -1,0 +1,115 @@
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/backend/onednn_fixture.h"
+
+namespace gannet::test {
+namespace {
+
+std::string product(const std::string& x, const std::string& w) {
+  return fmt::format("graph \"main\"(%x: f32[{}], %w: f32[{}]) {{\n  %y = MatMul(%x, %w)\n  return %y as \"y\"\n}}", x, w);
+}
+
+void expect_product(std::vector<int64_t> x, std::vector<int64_t> w) {
+  expect_onednn(product(fmt::format("{}", fmt::join(x, ", ")), fmt::format("{}", fmt::join(w, ", "))), {uniform(x, 1), uniform(w, 2)});
+}
+
+TEST(OnednnMatmul, shapes) {
+  expect_product({3, 5}, {5, 7});
+  expect_product({1, 768}, {768, 96});
+  expect_product({64, 300}, {300, 17});
+  expect_product({5}, {5, 7});
+  expect_product({3, 5}, {5});
+  expect_product({5}, {5});
+  expect_product({1, 1}, {1, 1});
+}
+
+TEST(OnednnMatmul, batches) {
+  expect_product({4, 3, 5}, {5, 7});
+  expect_product({4, 3, 5}, {4, 5, 7});
+  expect_product({2, 3, 4, 5}, {5, 7});
+  expect_product({2, 3, 4, 5}, {3, 5, 7});
+  expect_product({2, 1, 4, 5}, {3, 5, 7});
+  expect_product({3, 4, 5}, {2, 1, 5, 7});
+  expect_product({4, 5}, {3, 5, 7});
+  expect_product({5}, {3, 5, 7});
+  expect_product({3, 4, 5}, {5});
+}
+
+TEST(OnednnMatmul, nothing_to_multiply) {
+  expect_product({0, 5}, {5, 7});
+  expect_product({3, 0}, {0, 7});
+  expect_product({3, 5}, {5, 0});
+  expect_product({0, 3, 5}, {0, 5, 7});
+}
+
+TEST(OnednnMatmul, gemm) {
+  for (const std::string attrs : {"", " {alpha = 0.5}", " {beta = 0.0}"}) {
+    for (const std::string c : {"7", "1, 7", "3, 7", "3, 1", "1"}) {
+      std::vector<int64_t> extents;
+      for (char digit : c) {
+        if (digit >= '0' && digit <= '9') extents.push_back(digit - '0');
+      }
+      expect_onednn("graph \"main\"(%x: f32[3, 5], %w: f32[5, 7], %c: f32[" + c + "]) {\n  %y = Gemm(%x, %w, %c)" + attrs +
+                        "\n  return %y as \"y\"\n}",
+                    {uniform({3, 5}, 1), uniform({5, 7}, 2), uniform(extents, 3)});
+    }
+  }
+  expect_onednn(R"(graph "main"(%x: f32[5, 3], %w: f32[7, 5], %c: f32[7]) {
+    %y = Gemm(%x, %w, %c) {transA = 1, transB = 1, alpha = 2.0}
+    return %y as "y"
+  })", {uniform({5, 3}, 1), uniform({7, 5}, 2), uniform({7}, 3)});
+}
+
+TEST(OnednnMatmul, epilogues) {
+  for (const std::string op : {"Relu(%s)", "Gelu(%s)", "Gelu(%s) {approximate = \"tanh\"}", "Tanh(%s)", "Swish(%s)", "Mul(%s, %b)",
+                               "Add(%r, %s)", "HardSigmoid(%s)"}) {
+    expect_onednn("graph \"main\"(%x: f32[2, 9, 24], %w: f32[24, 33], %b: f32[33], %r: f32[2, 9, 33]) {\n  %p = MatMul(%x, %w)\n"
+                  "  %s = Add(%b, %p)\n  %y = " + op + "\n  return %y as \"y\"\n}",
+                  {uniform({2, 9, 24}, 1), uniform({24, 33}, 2), uniform({33}, 3), uniform({2, 9, 33}, 4)}, {.one_step = true});
+  }
+}
+
+TEST(OnednnMatmul, attention) {
+  const std::string text = R"(graph "main"(%q: f32[b, s, 3, 8], %k: f32[b, s, 3, 8], %v: f32[b, s, 3, 8], %m: f32[b, 1, 1, s]) {
+    %qt = Transpose(%q) {perm = [0, 2, 1, 3]}
+    %kt = Transpose(%k) {perm = [0, 2, 3, 1]}
+    %vt = Transpose(%v) {perm = [0, 2, 1, 3]}
+    %scores = MatMul(%qt, %kt)
+    %f = Constant() {value = f32[] {0.125}}
+    %scaled = Mul(%scores, %f)
+    %masked = Add(%scaled, %m)
+    %p = Softmax(%masked)
+    %h = MatMul(%p, %vt)
+    %y = Transpose(%h) {perm = [0, 2, 1, 3]}
+    return %y as "y"
+  })";
+  std::vector<std::vector<Tensor>> runs;
+  for (const auto& [b, s] : std::vector<std::pair<int64_t, int64_t>>{{2, 5}, {1, 1}, {1, 17}, {0, 4}, {3, 0}, {2, 5}}) {
+    runs.push_back({uniform({b, s, 3, 8}, 1), uniform({b, s, 3, 8}, 2), uniform({b, s, 3, 8}, 3), uniform({b, 1, 1, s}, 4)});
+  }
+  expect_onednn_over_shapes(text, runs);
+}
+
+TEST(OnednnMatmul, symbolic_rows) {
+  const std::string text = R"(graph "main"(%x: f32[b, s, 24], %w: f32[24, 33], %bias: f32[33], %w2: f32[33, 24]) {
+    %p = MatMul(%x, %w)
+    %a = Add(%p, %bias)
+    %g = Gelu(%a)
+    %d = MatMul(%g, %w2)
+    %y = Add(%d, %x)
+    return %y as "y"
+  })";
+  std::vector<std::vector<Tensor>> runs;
+  for (const auto& [b, s] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {2, 7}, {4, 32}, {0, 3}, {1, 1}}) {
+    runs.push_back({uniform({b, s, 24}, 1), uniform({24, 33}, 2), uniform({33}, 3), uniform({33, 24}, 4)});
+  }
+  expect_onednn_over_shapes(text, runs);
+}
+
+TEST(OnednnMatmul, refusals) {
+  EXPECT_EQ(refusal_of(product("n, 3, 4", "m, 4, 5"), "MatMul").substr(0, 21), "onednn: batch extent ");
+}
+
+}  // namespace
+}  // namespace gannet::test
