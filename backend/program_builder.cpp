@@ -34,7 +34,7 @@ ProgramBuilder::ProgramBuilder(std::string name, std::span<const std::string> ou
 void ProgramBuilder::add_input(const std::string& name, const Value* value) {
   const ValueId id = add_value(name, value->type);
   values_[value] = id;
-  program_.inputs.push_back({name, value->type, id});
+  program_.inputs.push_back({.name = name, .type = value->type, .value = id});
   if (!value->type.shape) return;
   for (const Dim& dim : *value->type.shape) {
     if (const std::optional<std::string> symbol = dim.symbol_name()) known_[*symbol] = 0;

@@ -108,6 +108,7 @@ struct ProgramInput {
   std::string name;
   Type type;
   ValueId value = kNone;
+  int64_t index_bound = 2;  // integers made up for it stay below: rows of the tables that it indexes
 };
 
 struct ProgramOutput {

@@ -9,6 +9,7 @@
 
 #include "ir/base/file.h"
 #include "tools/driver/command.h"
+#include "tools/driver/compile.h"
 #include "tools/driver/conformance.h"
 
 namespace gannet {
@@ -20,6 +21,7 @@ struct CheckArguments {
   CheckOptions options;
   std::vector<std::string> limits;
   std::string json;
+  std::string backend = "compiled";
 };
 
 std::string_view outcome_name(CaseOutcome outcome) {
@@ -39,6 +41,7 @@ Status write_json(const std::string& path, const std::vector<CaseResult>& result
 // True when no case failed.
 Result<bool> check(CheckArguments& arguments) {
   arguments.options.limits = default_limits();
+  arguments.options.reference = arguments.backend == "reference";
   for (const std::string& limit : arguments.limits) TRY(set_limit(arguments.options.limits, limit));
   std::vector<std::string> cases = TRY(find_cases(arguments.paths));
   std::vector<CaseResult> results = run_cases(cases, arguments.options);
@@ -74,6 +77,7 @@ CLI::App* add_check_command(CLI::App& app, std::function<int()>& run) {
   command->add_option("--jobs", arguments->options.jobs, "cases at a time")->capture_default_str()->check(CLI::Range(1, 1024));
   command->add_option("--timeout", arguments->options.seconds_per_case, "seconds a case may take")->capture_default_str()->check(finite_number(true));
   command->add_option("--json", arguments->json, "write all results to FILE")->type_name("FILE");
+  add_backend_argument(*command, arguments->backend);
   add_limit_argument(*command, arguments->limits);
   return command;
 }

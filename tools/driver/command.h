@@ -1,32 +1,15 @@
-// What every subcommand of `gannet` has in common: how it reports errors, and the flags about the model.
+// What every subcommand of `gannet` has in common: the flags that say which model and how to read it.
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <functional>
-#include <map>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "frontend/import.h"
-#include "ir/base/error.h"
+#include "tools/deploy/arguments.h"
 
 namespace gannet {
 
-inline constexpr int kSuccess = 0;
-inline constexpr int kFailure = 1;
-
-// Prints "error: ..." on standard error and gives the exit status of a failed command. What a file may have put into
-// the message cannot steer the terminal: control characters but for line ends stand as \xNN.
-int report(const Error& error);
-// A name from a file on one line: every control character stands as \xNN.
-std::string printable(std::string_view text);
-
-// Adds a subcommand whose work is `body`; parsing the command line sets `run` to it. `example` closes the help text.
-CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description, const std::string& example,
-                      std::function<int()>& run, std::function<Status()> body);
-
-// The flags that say which model and how to read it.
 struct ModelArguments {
   std::string path;
   std::vector<std::string> shapes;  // NAME=1x3x224x224
@@ -37,30 +20,8 @@ struct ModelArguments {
 // Adds MODEL, --shape, --batch and --limit.
 void add_model_arguments(CLI::App& command, ModelArguments& arguments);
 Result<Limits> limits_of(const ModelArguments& arguments);
-// The limits where no flag says otherwise: those of Limits, but no more tensors than this machine's memory holds.
-Limits default_limits();
-// Adds --limit. `limits` takes NAME=VALUE.
-void add_limit_argument(CLI::App& command, std::vector<std::string>& limits);
-// Adds --seed, an integer of 0 to 2^64-1.
-CLI::Option* add_seed(CLI::App& command, uint64_t& seed, const std::string& meaning);
-// Takes finite numbers of at least 0; more than 0 with `positive`.
-CLI::Validator finite_number(bool positive);
 // Imports the model as the flags say. With `apply_shapes`, --shape replaces the shapes of inputs; its extents may be
 // symbols ("batchx3x224x224").
 Result<ImportedModel> load_model(const ModelArguments& arguments, bool apply_shapes = true);
-
-// "NAME=VALUE" in two; an error where there is no '='.
-Result<std::pair<std::string, std::string>> split_assignment(const std::string& text, std::string_view flag);
-// "1x3x224x224" or "batchx3x8": extents separated by 'x' or ','. A symbol is a name of letters, digits and '_' that
-// holds no 'x' (write "max_len,3" with commas where one does).
-Result<Shape> parse_extents(const std::string& text);
-// The --shape arguments by input name.
-Result<std::map<std::string, Shape>> parse_shapes(const std::vector<std::string>& assignments);
-// An error where a file at `path` could not be written, for telling before long work rather than after it.
-Status check_output_path(const std::string& path);
-
-// Human-readable amounts: "1.2 MiB", "3.4 GFLOP", "12 345".
-std::string bytes_text(int64_t bytes);
-std::string flops_text(double flops);
 
 }  // namespace gannet

@@ -1,80 +1,15 @@
 #include "tools/driver/command_line.h"
 
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <new>
 
-#include "ir/base/nearest.h"
+#include "tools/deploy/program.h"
 #include "tools/driver/check_command.h"
-#include "tools/driver/command.h"
 #include "tools/driver/inspect_command.h"
 #include "tools/driver/new_command.h"
 #include "tools/driver/run_command.h"
 #include "tools/driver/tune_command.h"
 
 namespace gannet {
-
-namespace {
-
-// The innermost subcommand that the command line has reached.
-const CLI::App& innermost(const CLI::App& app) {
-  std::vector<CLI::App*> chosen = const_cast<CLI::App&>(app).get_subcommands();
-  return chosen.empty() ? app : innermost(*chosen.back());
-}
-
-// "gannet new mlp": what to type to reach a subcommand.
-std::string words_to(const CLI::App& command) {
-  const CLI::App* parent = const_cast<CLI::App&>(command).get_parent();
-  return parent ? words_to(*parent) + " " + command.get_name() : command.get_name();
-}
-
-std::vector<std::string> known_words(const CLI::App& command, bool flags) {
-  std::vector<std::string> words;
-  if (flags) {
-    for (const CLI::Option* option : command.get_options()) {
-      for (const std::string& name : option->get_lnames()) words.push_back("--" + name);
-    }
-  } else {
-    for (const CLI::App* child : command.get_subcommands({})) words.push_back(child->get_name());
-  }
-  return words;
-}
-
-// What CLI11 could not place, with the nearest word that it could have.
-std::string unknown_argument(const CLI::App& app) {
-  const CLI::App& command = innermost(app);
-  std::vector<std::string> extras = app.remaining(true);
-  auto first_flag = std::find_if(extras.begin(), extras.end(), [](const std::string& extra) { return extra.rfind('-', 0) == 0; });
-  std::string word = first_flag != extras.end() ? *first_flag : extras.empty() ? "" : extras[0];
-  std::string name = word.substr(0, word.find('='));
-  bool flag = name.rfind('-', 0) == 0;
-  std::vector<std::string> words = known_words(command, flag);
-  std::vector<std::string_view> views(words.begin(), words.end());
-  std::string hint = nearest(name, views);
-  std::string where = words_to(command);
-  return fmt::format("{}: unknown {} '{}'{}", where, flag ? "flag" : "argument", word,
-                     hint.empty() ? fmt::format("; see {} --help", where) : fmt::format("; did you mean {}?", hint));
-}
-
-int explain(const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
-  const CLI::App& command = innermost(app);
-  std::string where = words_to(command);
-  auto is = [&](CLI::ExitCodes code) { return error.get_exit_code() == static_cast<int>(code); };
-  bool no_command = !command.get_subcommands({}).empty() && is(CLI::ExitCodes::RequiredError);
-  if (is(CLI::ExitCodes::ExtrasError) || (no_command && !app.remaining(true).empty())) {
-    return report(invalid_input(unknown_argument(app)));
-  }
-  if (no_command) {
-    fmt::print(stderr, "{}", command.help());
-    return kFailure;
-  }
-  return report(invalid_input(fmt::format("{}: {}; see {} --help", where, error.what(), where)));
-}
-
-}  // namespace
 
 int run_command_line(int argc, char** argv) {
   CLI::App app("Compiles, runs and fine-tunes ONNX models on the CPU.", "gannet");
@@ -86,16 +21,7 @@ int run_command_line(int argc, char** argv) {
   add_check_command(app, run);
   add_tune_command(app, run);
   add_new_command(app, run);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return explain(app, error);
-  }
-  try {
-    return run ? run() : kFailure;
-  } catch (const std::bad_alloc&) {
-    return report(invalid_input("memory is exhausted"));
-  }
+  return parse_and_run(app, run, argc, argv);
 }
 
 }  // namespace gannet

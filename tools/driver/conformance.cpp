@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -17,6 +18,7 @@
 #include "frontend/pb_file.h"
 #include "ir/base/file.h"
 #include "ir/evaluate.h"
+#include "tools/driver/compile.h"
 
 namespace gannet {
 
@@ -78,8 +80,25 @@ int64_t count_files(const fs::path& folder, const std::string& prefix) {
   return count;
 }
 
+// Runs a model on inputs.
+using Runner = std::function<Result<std::vector<Datum>>(std::vector<Datum>)>;
+
+Result<Runner> make_runner(Graph& graph, const Limits& limits, bool reference) {
+  if (reference) {
+    return Runner([&graph, limits](std::vector<Datum> inputs) -> Result<std::vector<Datum>> {
+      EvaluateOptions options;
+      options.limits = limits;
+      return TRY(evaluate(graph, std::move(inputs), options)).outputs;
+    });
+  }
+  const CompiledModel compiled = TRY(compile_graph(graph, CompileOptions()));
+  std::shared_ptr<Session> session = TRY(make_session(compiled.program, 1, 0, limits));
+  return Runner([session](std::vector<Datum> inputs) { return session->run(inputs); });
+}
+
 // Runs one data set; the text is why it does not pass, empty when it does.
-Result<std::string> run_data_set(const Graph& graph, const fs::path& folder, const Tolerance& tolerance, const Limits& limits) {
+Result<std::string> run_data_set(const Graph& graph, const Runner& runner, const fs::path& folder, const Tolerance& tolerance,
+                                 const Limits& limits) {
   int64_t given = count_files(folder, "input");
   int64_t wanted = static_cast<int64_t>(graph.inputs().size());
   if (given != wanted) return fmt::format("{}: {} input files, the model takes {}", folder.filename().string(), given, wanted);
@@ -88,16 +107,14 @@ Result<std::string> run_data_set(const Graph& graph, const fs::path& folder, con
     const Type& type = graph.inputs()[static_cast<size_t>(i)]->type;
     inputs.push_back(TRY(read_pb((folder / fmt::format("input_{}.pb", i)).string(), &type, limits)));
   }
-  EvaluateOptions options;
-  options.limits = limits;
-  EvaluateResult result = TRY(evaluate(graph, std::move(inputs), options));
-  for (size_t i = 0; i < result.outputs.size(); ++i) {
+  const std::vector<Datum> outputs = TRY(runner(std::move(inputs)));
+  for (size_t i = 0; i < outputs.size(); ++i) {
     fs::path file = folder / fmt::format("output_{}.pb", i);
     std::error_code failure;
     if (!fs::exists(file, failure)) return fmt::format("{}: output_{}.pb is missing", folder.filename().string(), i);
-    Type type = result.outputs[i].type();
+    Type type = outputs[i].type();
     Datum expected = TRY(read_pb(file.string(), &type, limits));
-    std::optional<std::string> reason = difference(result.outputs[i], expected, tolerance);
+    std::optional<std::string> reason = difference(outputs[i], expected, tolerance);
     if (reason) return fmt::format("{}: output {} ('{}'): {}", folder.filename().string(), i, graph.outputs[i].name, *reason);
   }
   return std::string();
@@ -122,7 +139,7 @@ struct Child {
 
 // The child reports "<outcome letter><reason>" through the pipe; silence means that it did not live to say anything.
 void run_in_child(const std::string& folder, const CheckOptions& options, int pipe) {
-  CaseResult result = run_case(folder, options.tolerance, options.limits);
+  CaseResult result = run_case(folder, options.tolerance, options.limits, options.reference);
   std::string message(1, "PFS"[static_cast<int>(result.outcome)]);
   message += result.reason;
   const char* at = message.data();
@@ -208,7 +225,7 @@ Result<std::vector<std::string>> find_cases(const std::vector<std::string>& path
   return cases;
 }
 
-CaseResult run_case(const std::string& folder, Tolerance tolerance, const Limits& limits) {
+CaseResult run_case(const std::string& folder, Tolerance tolerance, const Limits& limits, bool reference) {
   Clock::time_point start = Clock::now();
   CaseResult result;
   result.path = folder;
@@ -220,8 +237,10 @@ CaseResult run_case(const std::string& folder, Tolerance tolerance, const Limits
   options.limits = limits;
   Result<ImportedModel> model = import_model((fs::path(folder) / "model.onnx").string(), options);
   if (!model.ok()) return finish(result, CaseOutcome::kFailed, model.error().message, start);
+  const Result<Runner> runner = make_runner(*model->graph, limits, reference);
+  if (!runner.ok()) return finish(result, CaseOutcome::kFailed, runner.error().message, start);
   for (const fs::path& set : sets) {
-    Result<std::string> reason = run_data_set(*model->graph, set, tolerance, limits);
+    Result<std::string> reason = run_data_set(*model->graph, *runner, set, tolerance, limits);
     if (!reason.ok()) return finish(result, CaseOutcome::kFailed, reason.error().message, start);
     if (!reason->empty()) return finish(result, CaseOutcome::kFailed, *reason, start);
   }

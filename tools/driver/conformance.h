@@ -25,12 +25,14 @@ struct CaseResult {
 Result<std::vector<std::string>> find_cases(const std::vector<std::string>& paths);
 
 // Imports and runs one case in this process, and compares all its data sets. A tolerance.json in the folder replaces
-// the fields of `tolerance` that it names. A case without data is skipped.
-CaseResult run_case(const std::string& folder, Tolerance tolerance, const Limits& limits);
+// the fields of `tolerance` that it names. A case without data is skipped. With `reference`, the reference evaluator
+// runs it.
+CaseResult run_case(const std::string& folder, Tolerance tolerance, const Limits& limits, bool reference = false);
 
 struct CheckOptions {
   Tolerance tolerance;
   Limits limits;
+  bool reference = false;  // the reference evaluator instead of compiled programs
   int64_t jobs = 1;
   double seconds_per_case = 120;
 };

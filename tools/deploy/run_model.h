@@ -1,0 +1,40 @@
+// One inference from the command line: its flags, its inputs, and its results on the screen and in files. What runs the
+// model is the caller's.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tools/deploy/model_inputs.h"
+
+namespace gannet {
+
+struct RunArguments {
+  InputArguments inputs;
+  std::string output_folder;
+  std::string format = "npy";
+  int threads = 0;
+  int64_t top = 0;
+  std::string labels;
+  std::vector<std::string> label_names;
+  std::string resize = "stretch";
+  std::string layout;
+  std::string size;
+  bool bgr = false;
+  // Writes ONNX's .pb files; empty where that is not possible.
+  std::function<Status(const std::string& path, const Datum& datum, const std::string& name)> write_pb;
+};
+
+// Adds --input, --output, --seed, --threads, --top, --labels and the flags of pictures.
+void add_run_arguments(CLI::App& command, RunArguments& arguments);
+// Reads what the flags name; `shapes` are the --shape arguments.
+Status settle_run_arguments(RunArguments& arguments, const std::vector<std::string>& shapes);
+// The inputs, one line printed for each.
+Result<std::vector<Datum>> announced_inputs(std::span<const InputSpec> specs, const RunArguments& arguments);
+// Prints every output and writes them where asked for.
+Status report_outputs(std::span<const std::string> names, std::span<const Datum> outputs, const RunArguments& arguments);
+
+}  // namespace gannet

@@ -1,0 +1,34 @@
+#include "tools/driver/compile.h"
+
+#include "tools/driver/model_inputs.h"
+
+namespace gannet {
+
+Result<CompiledModel> compile_graph(Graph& graph, const CompileOptions& options) {
+  const std::vector<InputSpec> specs = input_specs(graph);
+  PassContext context(options.target);
+  TRY(run_passes(graph, find_pipeline("inference"), context));
+  CompiledProgram compiled = TRY(lower_to_program(graph, options));
+  for (size_t i = 0; i < specs.size(); ++i) compiled.program->inputs[i].index_bound = specs[i].index_bound;
+  return CompiledModel{std::move(compiled.program), std::move(compiled.placements), context.remarks()};
+}
+
+Result<std::unique_ptr<Session>> make_session(std::shared_ptr<const Program> program, int threads, uint64_t seed, const Limits& limits) {
+  SessionOptions options;
+  options.threads = threads;
+  options.seed = seed;
+  options.limits = limits;
+  options.primitives = make_onednn_library();
+  return Session::create(std::move(program), std::move(options));
+}
+
+void add_backend_argument(CLI::App& command, std::string& backend) {
+  command.add_option("--backend", backend, "compiled, or reference: each op's definition, slow")
+      ->check(CLI::IsMember({"compiled", "reference"}))->capture_default_str();
+}
+
+void add_compile_arguments(CLI::App& command, CompileOptions& options) {
+  command.add_flag("!--no-cache", options.cache, "compile everything anew");
+}
+
+}  // namespace gannet

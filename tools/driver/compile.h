@@ -1,0 +1,34 @@
+// From an imported model to a program that runs: the passes, then the backends.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "frontend/import.h"
+#include "passes/pass.h"
+#include "runtime/core/session.h"
+
+namespace gannet {
+
+struct CompiledModel {
+  std::shared_ptr<const Program> program;
+  std::vector<Placement> placements;
+  std::vector<Remark> remarks;
+};
+
+// Runs the pipeline "inference" over `graph` and lowers it. Random integers of inputs keep the bounds that follow from
+// the graph as it was.
+Result<CompiledModel> compile_graph(Graph& graph, const CompileOptions& options);
+
+// A session of the program with the library of primitives of this build.
+Result<std::unique_ptr<Session>> make_session(std::shared_ptr<const Program> program, int threads, uint64_t seed, const Limits& limits);
+
+// Adds --backend: "compiled" or "reference".
+void add_backend_argument(CLI::App& command, std::string& backend);
+// Adds --no-cache.
+void add_compile_arguments(CLI::App& command, CompileOptions& options);
+
+}  // namespace gannet
