@@ -5,6 +5,7 @@
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "passes/pass.h"
+#include "passes/rewrite.h"
 
 namespace gannet {
 
@@ -15,6 +16,19 @@ constexpr std::string_view kKept[] = {"MeanVarianceNormalization"};
 
 bool is_composite(const Node& node) {
   return node.op().decompose && std::ranges::find(kKept, node.op().name) == std::end(kKept);
+}
+
+// Parts may name extents in Dims leaves, which know only what the graph's inputs bind.
+Status check_symbols(const Node& node, const std::set<std::string>& bound) {
+  std::vector<std::string> names;
+  for (const Value* operand : node.inputs()) {
+    if (!operand || !operand->type.shape) continue;
+    for (const Dim& dim : *operand->type.shape) dim.collect_symbols(names);
+  }
+  for (const std::string& name : names) {
+    if (!bound.contains(name)) return unsupported(fmt::format("extent '{}' is known only while the graph runs", name));
+  }
+  return {};
 }
 
 // Builds the parts in a graph of their own first, so that a failure leaves no trace.
@@ -41,7 +55,8 @@ Status try_apart(const Node& node) {
   return {};
 }
 
-Status take_apart(Graph& graph, Node* node) {
+Status take_apart(Graph& graph, Node* node, const std::set<std::string>& bound) {
+  TRY(check_symbols(*node, bound));
   TRY(try_apart(*node));
   GraphBuilder b(graph, node, node->name);
   DecomposeContext context(b, node->attrs, {node->inputs().begin(), node->inputs().end()}, node->outputs().size());
@@ -63,13 +78,14 @@ Status take_apart(Graph& graph, Node* node) {
 }  // namespace
 
 Result<bool> decompose(Graph& graph, PassContext& context) {
+  const std::set<std::string> bound = symbols_of_inputs(graph);
   std::vector<Node*> composite;
   for (const auto& node : graph.nodes()) {
     if (is_composite(*node)) composite.push_back(node.get());
   }
   bool changed = false;
   for (Node* node : composite) {
-    const Status status = take_apart(graph, node);
+    const Status status = take_apart(graph, node, bound);
     if (status.ok()) changed = true;
     else context.remark(*node, status.error().message);
   }

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "ir/contraction.h"
+#include "ir/ops/attention.h"
 #include "ir/ops/element_copy.h"
 #include "ir/ops/float_compute.h"
 #include "ir/ops/operand_checks.h"
@@ -384,7 +385,7 @@ constinit const StructuredOp ops::Attention = {.inputs = {3, 7},
                                                .attrs = kAttentionAttrs,
                                                .infer = infer_attention,
                                                .eval = eval_attention,
-                                               .vjp = missing_gradient,
+                                               .decompose = decompose_attention,
                                                .flops = attention_flops};
 
 }  // namespace gannet
