@@ -1,6 +1,9 @@
-// Matrix products. The library's primitive sums in the same order for any number of threads, which its sgemm does not
-// for a single row; it is as fast or faster, and takes an epilogue.
+// Matrix products. With AVX-512 the library's primitive (brgemm) sums in the same order for any number of threads, which
+// its sgemm does not for a single row; it is as fast or faster, and takes an epilogue. Its other kernels order sums by
+// the number of threads.
 #include <algorithm>
+#include <array>
+#include <atomic>
 
 #include "runtime/kernels/prepare.h"
 #include "runtime/threads/threads.h"
@@ -86,59 +89,168 @@ bool is_row(const Layout& layout) {
 struct Term {
   onednn::PostOp op;
   int32_t pointer = -1;
+  Layout layout;
 };
+
+// A product cut along one axis into pieces that follow from its shape alone, each computed on one thread: for forms
+// whose sums the library orders by the number of threads.
+class PiecewiseProduct final : public Primitive {
+ public:
+  struct Operand {
+    int32_t pointer = 0;
+    int64_t step = 0;  // bytes from piece to piece
+  };
+  PiecewiseProduct(onednn::Call whole, onednn::Call last, int64_t pieces, int threads, int64_t scratch, std::vector<Operand> operands)
+      : whole_(std::move(whole)), last_(std::move(last)), pieces_(pieces), threads_(threads), scratch_(scratch), operands_(std::move(operands)) {}
+
+  int64_t scratch_bytes() const override { return scratch_ * threads_; }
+
+  Status run(void* const* pointers, void* scratch, Threads& threads) const override {
+    std::atomic<bool> failed = false;
+    threads.parallel_for(pieces_, threads_, [&](int64_t begin, int64_t end, int thread) {
+      const LibraryThreads one(1);
+      std::array<void*, kMostOperands> addresses;
+      for (int64_t piece = begin; piece < end; ++piece) {
+        size_t n = 0;
+        for (const Operand& operand : operands_) addresses[n++] = static_cast<char*>(pointers[operand.pointer]) + piece * operand.step;
+        addresses[n++] = static_cast<char*>(scratch) + thread * scratch_;
+        if (!(piece + 1 == pieces_ ? last_ : whole_).run({addresses.data(), n}).ok()) failed = true;
+      }
+    });
+    if (failed) return unsupported("a matrix product of oneDNN failed");
+    return {};
+  }
+
+ private:
+  onednn::Call whole_, last_;
+  int64_t pieces_;
+  int threads_;
+  int64_t scratch_;
+  std::vector<Operand> operands_;
+};
+
+// Everything that making a product takes; `pointers` are those of the step.
+struct Request {
+  Product product;
+  std::vector<Term> terms;
+  bool bias_joins = false;  // the bias is the library's, not a term
+  int64_t output = 0;
+};
+
+Result<onednn::MatmulSpec> spec_of(const Request& r, bool packs) {
+  onednn::MatmulSpec spec;
+  spec.x = TRY(memory_of(r.product.x));
+  spec.w = TRY(memory_of(r.product.w));
+  if (packs) spec.w = onednn::any_layout(spec.w);
+  spec.y = TRY(memory_of(r.product.y));
+  if (r.bias_joins) spec.bias = TRY(memory_of(*r.product.bias));
+  for (const Term& term : r.terms) {
+    spec.post_ops.push_back(term.op);
+    if (term.pointer >= 0) spec.post_ops.back().operand = TRY(memory_of(term.layout));
+  }
+  return spec;
+}
+
+// The call on pieces of `extent` along `axis`, operands in the order of piece_operands.
+Result<onednn::Call> piece_call(Request r, size_t axis, int64_t extent, int64_t& scratch) {
+  const size_t rank = r.product.rank();
+  auto cut = [&](Layout& layout) {
+    if (layout.extents[axis] != 1) layout.extents[axis] = extent;
+  };
+  if (axis != rank - 1) cut(r.product.x);
+  if (axis != rank - 2) cut(r.product.w);
+  cut(r.product.y);
+  if (r.product.bias) cut(*r.product.bias);
+  for (Term& term : r.terms) {
+    if (term.pointer >= 0) cut(term.layout);
+  }
+  const onednn::MatmulSpec spec = TRY(spec_of(r, false));
+  const onednn::Made made = TRY(onednn::make_matmul(spec));
+  std::vector<std::pair<int, MemoryDesc>> arguments = {{onednn::argument_id(Argument::kX), spec.x},
+                                                       {onednn::argument_id(Argument::kW), spec.w},
+                                                       {onednn::argument_id(Argument::kY), spec.y}};
+  if (spec.bias) arguments.emplace_back(onednn::argument_id(Argument::kBias), *spec.bias);
+  const std::vector<size_t> positions = onednn::post_op_positions(spec.post_ops);
+  for (size_t i = 0; i < r.terms.size(); ++i) {
+    if (r.terms[i].pointer >= 0) arguments.emplace_back(onednn::post_op_argument(positions[i]), spec.post_ops[i].operand);
+  }
+  arguments.emplace_back(onednn::argument_id(Argument::kScratch), made.scratch);
+  scratch = std::max(scratch, (onednn::bytes_of(made.scratch) + 63) / 64 * 64);
+  return onednn::Call(made.primitive, std::move(arguments));
+}
+
+// Pieces along the first axis of a batch, else along rows or columns, whichever are more; at least 16 of them.
+Result<std::shared_ptr<const Primitive>> piecewise(const Request& r, int threads) {
+  constexpr int64_t kPieces = 8, kLeast = 16;
+  const LibraryThreads one(1);
+  const size_t rank = r.product.rank();
+  const std::vector<int64_t>& extents = r.product.y.extents;
+  const size_t axis = rank > 2 && extents[0] > 1 ? 0 : extents[rank - 2] >= extents[rank - 1] ? rank - 2 : rank - 1;
+  const int64_t least = axis + 2 < rank ? 1 : kLeast;
+  const int64_t extent = (std::max((extents[axis] + kPieces - 1) / kPieces, int64_t{1}) + least - 1) / least * least;
+  const int64_t pieces = (extents[axis] + extent - 1) / extent;
+  int64_t scratch = 0;
+  onednn::Call whole = TRY(piece_call(r, axis, std::min(extent, extents[axis]), scratch));
+  onednn::Call last = TRY(piece_call(r, axis, extents[axis] - (pieces - 1) * extent, scratch));
+  std::vector<PiecewiseProduct::Operand> operands;
+  auto add = [&](int64_t pointer, const Layout& layout, bool moves) {
+    const bool stays = !moves || layout.extents[axis] == 1;
+    operands.push_back({static_cast<int32_t>(pointer), stays ? 0 : extent * layout.strides[axis] * element_size(layout.dtype)});
+  };
+  add(0, r.product.x, axis != rank - 1);
+  add(1, r.product.w, axis != rank - 2);
+  add(r.output, r.product.y, true);
+  if (r.bias_joins) add(2, *r.product.bias, true);
+  for (const Term& term : r.terms) {
+    if (term.pointer >= 0) add(term.pointer, term.layout, true);
+  }
+  return std::shared_ptr<const Primitive>(
+      std::make_shared<PiecewiseProduct>(std::move(whole), std::move(last), pieces, threads, scratch, std::move(operands)));
+}
 
 }  // namespace
 
 Result<std::shared_ptr<const Primitive>> prepare_matmul(const MatmulRecipe& recipe, const Preparation& p) {
-  Product product = product_of(recipe, p.sizes);
-  const size_t output = input_count(recipe);
+  Request r{product_of(recipe, p.sizes), {}, false, static_cast<int64_t>(input_count(recipe))};
+  Product& product = r.product;
   if (product.y.elements() == 0) return make_nothing();
-  if (product.x.elements() == 0) return make_fill(product.y, product.bias, recipe.epilogue, product.operands, output);
+  if (product.x.elements() == 0) {
+    return make_fill(product.y, product.bias, recipe.epilogue, product.operands, static_cast<size_t>(r.output));
+  }
   const double flops = 2.0 * static_cast<double>(product.y.elements()) * static_cast<double>(product.x.extents.back());
   for (size_t a = product.rank() - 2; a-- > 0;) join_axes(product, a);
   for (Layout* layout : {&product.x, &product.w, &product.y}) settle(*layout);
   if (product.bias) settle(*product.bias);
 
-  onednn::MatmulSpec spec;
-  spec.x = TRY(memory_of(product.x));
-  const MemoryDesc w_memory = TRY(memory_of(product.w));
-  const bool packs = recipe.constant_weights && p.constants.size() > 1 && p.constants[1];
-  spec.w = packs ? onednn::any_layout(w_memory) : w_memory;
-  spec.y = TRY(memory_of(product.y));
-  std::vector<Term> terms;
-  if (recipe.alpha != 1) terms.push_back({{EpilogueKind::kLinear, recipe.alpha, 0, {}}, -1});
-  if (product.bias && (recipe.alpha != 1 || !is_row(*product.bias))) {
-    terms.push_back({{EpilogueKind::kAdd, 0, 0, TRY(memory_of(*product.bias))}, 2});
-  } else if (product.bias) {
-    spec.bias = TRY(memory_of(*product.bias));
-  }
+  if (recipe.alpha != 1) r.terms.push_back({{EpilogueKind::kLinear, recipe.alpha, 0, {}}, -1, {}});
+  r.bias_joins = product.bias && recipe.alpha == 1 && is_row(*product.bias);
+  if (product.bias && !r.bias_joins) r.terms.push_back({{EpilogueKind::kAdd, 0, 0, {}}, 2, *product.bias});
   for (size_t i = 0; i < recipe.epilogue.size(); ++i) {
     const EpilogueStep& step = recipe.epilogue[i];
-    Term term{{step.kind, step.alpha, step.beta, {}}, step.operand};
-    if (step.operand >= 0) {
-      settle(product.operands[i]);
-      term.op.operand = TRY(memory_of(product.operands[i]));
-    }
-    terms.push_back(term);
+    if (step.operand >= 0) settle(product.operands[i]);
+    r.terms.push_back({{step.kind, step.alpha, step.beta, {}}, step.operand, product.operands[i]});
   }
-  for (const Term& term : terms) spec.post_ops.push_back(term.op);
 
   const double bytes = 4.0 * static_cast<double>(product.x.elements() + product.w.elements() + product.y.elements());
   const int threads = p.threads_for(flops, bytes);
   const LibraryThreads library_threads(threads);
+  const bool packs = recipe.constant_weights && p.constants.size() > 1 && p.constants[1];
+  const onednn::MatmulSpec spec = TRY(spec_of(r, packs));
   const onednn::Made made = TRY(onednn::make_matmul(spec));
+  if (!made.implementation.starts_with("brg")) return piecewise(r, threads);
+  const MemoryDesc w_memory = TRY(memory_of(product.w));
   auto sequence = std::make_shared<CallSequence>(threads);
   const Place w = packs ? sequence->keep(TRY(p.packed.pack(p.constants[1], w_memory, made.w))) : Place{Place::kPointer, 1};
   std::vector<CallSequence::Operand> operands = {
       {onednn::argument_id(Argument::kX), made.x, {Place::kPointer, 0}},
       {onednn::argument_id(Argument::kW), made.w, w},
-      {onednn::argument_id(Argument::kY), made.y, {Place::kPointer, static_cast<int64_t>(output)}},
+      {onednn::argument_id(Argument::kY), made.y, {Place::kPointer, r.output}},
       {onednn::argument_id(Argument::kScratch), made.scratch, sequence->reserve(made.scratch)}};
   if (spec.bias) operands.push_back({onednn::argument_id(Argument::kBias), *spec.bias, {Place::kPointer, 2}});
   const std::vector<size_t> positions = onednn::post_op_positions(spec.post_ops);
-  for (size_t i = 0; i < terms.size(); ++i) {
-    if (terms[i].pointer >= 0) operands.push_back({onednn::post_op_argument(positions[i]), terms[i].op.operand, {Place::kPointer, terms[i].pointer}});
+  for (size_t i = 0; i < r.terms.size(); ++i) {
+    if (r.terms[i].pointer < 0) continue;
+    operands.push_back({onednn::post_op_argument(positions[i]), spec.post_ops[i].operand, {Place::kPointer, r.terms[i].pointer}});
   }
   sequence->add(made.primitive, std::move(operands));
   return std::shared_ptr<const Primitive>(std::move(sequence));

@@ -74,6 +74,7 @@ Result<std::shared_ptr<const void>> PackedConstants::pack(const void* constant, 
   void* const addresses[] = {const_cast<void*>(constant), memory.get(), scratch.get()};
   TRY(call.run(addresses));
   entry = memory;
+  std::erase_if(packed_, [](const auto& known) { return known.second.expired(); });
   return std::shared_ptr<const void>(memory);
 }
 

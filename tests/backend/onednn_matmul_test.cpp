@@ -24,6 +24,14 @@ TEST(OnednnMatmul, shapes) {
   expect_product({1, 1}, {1, 1});
 }
 
+TEST(OnednnMatmul, shapes_whose_sums_could_depend_on_threads) {
+  expect_product({16, 2048}, {2048, 17});
+  expect_product({1, 4096}, {4096, 16});
+  expect_product({200, 133}, {133, 119});
+  expect_product({8, 33, 130}, {8, 130, 44});
+  expect_product({200, 700}, {700, 3});
+}
+
 TEST(OnednnMatmul, batches) {
   expect_product({4, 3, 5}, {5, 7});
   expect_product({4, 3, 5}, {4, 5, 7});
