@@ -1,0 +1,16 @@
+// Nodes that only move elements, as windows on their operand.
+#pragma once
+
+#include "backend/llvm/region_builder.h"
+
+namespace gannet {
+
+// Reshape, Squeeze, Unsqueeze, Flatten, Identity: the elements stay where they are.
+bool is_reshape(const Node& node);
+// Transpose, Slice, Split, Expand.
+bool is_movement(const Node& node);
+// Output `output` of such a node (or reshape) as a window on the memory of operand 0, which `source` describes.
+// Unsupported where bounds are not known or the elements are not evenly apart.
+Result<View> view_of_output(const Node& node, size_t output, const View& source);
+
+}  // namespace gannet
