@@ -201,7 +201,7 @@ Value* drop_expand(Rewrite& r) {
   if (!r.type().shape) return nullptr;
   for (size_t i = 0; i < r.node->inputs().size(); ++i) {
     Node* expand = producer_of(r.operand(i), "Expand");
-    if (!expand || !expand->input(0)->type.shape) continue;
+    if (!expand || !expand->input(0)->type.shape || !expand->input(1)->contents) continue;
     Shape shape;
     bool known = true;
     for (size_t k = 0; known && k < r.node->inputs().size(); ++k) {

@@ -20,9 +20,12 @@ bool states_shape(const Value* shape_operand, const Shape& shape) {
   return leaf && shape_operand->contents && *shape_operand->contents == shape;
 }
 
+// False where the result's type is what the model declares and its operands decide only in the run, which then checks.
+bool is_decided(const Rewrite& r) { return !r.operand(1) || r.operand(1)->contents; }
+
 // Any change of shape is a Reshape of what was not reshaped before, to a shape that is stated outright.
 Value* reshape(Rewrite& r) {
-  if (!r.type().is_tensor() || !r.type().shape) return nullptr;
+  if (!r.type().is_tensor() || !r.type().shape || !is_decided(r)) return nullptr;
   const Shape& shape = *r.type().shape;
   Value* source = r.operand(0);
   while (source->producer() && source->producer()->op().name == "Reshape") source = source->producer()->input(0);
@@ -35,6 +38,7 @@ Value* reshape(Rewrite& r) {
 }
 
 Value* expand(Rewrite& r) {
+  if (!is_decided(r)) return nullptr;
   if (Value* same = same_type(r)) return same;
   if (!r.type().shape) return nullptr;
   const Shape& shape = *r.type().shape;
@@ -104,7 +108,7 @@ Value* slice(Rewrite& r) {
     const std::optional<std::vector<int64_t>> steps = constant_ints(r.operand(4));
     if (!steps || std::ranges::any_of(*steps, [](int64_t step) { return step != 1; })) return nullptr;
   }
-  return same_type(r);
+  return is_decided(r) && r.operand(2)->contents ? same_type(r) : nullptr;
 }
 
 Value* pad(Rewrite& r) {
