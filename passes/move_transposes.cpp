@@ -458,6 +458,26 @@ Result<bool> move_by(Graph& graph, const Permutation& p) {
   return !chosen.empty();
 }
 
+// Transposes that move no element become Reshapes, which cost nothing.
+Result<bool> reshape_idle(Graph& graph) {
+  std::vector<Node*> idle;
+  for (const auto& node : graph.nodes()) {
+    const auto p = is_transpose(node.get()) ? permutation_of(*node) : std::nullopt;
+    if (p && node->input(0)->type.shape && moves_nothing(*node->input(0)->type.shape, *p)) idle.push_back(node.get());
+  }
+  for (Node* node : idle) {
+    GraphBuilder b(graph, node);
+    Value* reshaped = b.op("Reshape", {node->input(0), b.dims(*node->output()->type.shape)}, {{"allowzero", int64_t{1}}});
+    TRY(b.status());
+    const std::string name = node->output()->name;
+    reshaped->producer()->name = node->name;
+    graph.replace_uses(node->output(), reshaped);
+    graph.erase(node);
+    graph.rename(reshaped, name);
+  }
+  return !idle.empty();
+}
+
 // Says of each Transpose that is left and not beside a contraction what holds it.
 void explain_rest(const Graph& graph, PassContext& context) {
   for (const auto& node : graph.nodes()) {
@@ -485,6 +505,7 @@ Result<bool> move_transposes(Graph& graph, PassContext& context) {
     if (moved) merge_neighbours(graph);
     changed |= moved;
   }
+  changed |= TRY(reshape_idle(graph));
   explain_rest(graph, context);
   return changed;
 }
