@@ -15,7 +15,7 @@ float original_coordinate(const ResizeAxis& axis, std::string_view transformatio
   const float x = static_cast<float>(o), input = static_cast<float>(axis.input), output = scaled_extent(axis);
   if (transformation == "asymmetric") return x / axis.scale;
   if (transformation == "align_corners") return output == 1 ? 0 : x * (input - 1) / (output - 1);
-  if (transformation == "pytorch_half_pixel" && output <= 1) return 0;
+  if (transformation == "pytorch_half_pixel" && axis.output <= 1) return 0;
   if (transformation == "tf_half_pixel_for_nn") return (x + 0.5f) / axis.scale;
   if (transformation == "tf_crop_and_resize") {
     const float span = (axis.roi_end - axis.roi_start) * (input - 1);

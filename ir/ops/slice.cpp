@@ -23,11 +23,12 @@ struct AxisSlice {
 
 uint64_t magnitude(int64_t step) { return step < 0 ? uint64_t{0} - static_cast<uint64_t>(step) : static_cast<uint64_t>(step); }
 
-// Python's rule for start:end:step on an axis of `extent`; step is not 0.
+// ONNX's rule for start:end:step on an axis of `extent`; step is not 0. It is Python's but for a start before the
+// axis with a negative step, which ONNX takes as the first element and Python as nothing.
 AxisSlice slice_axis(int64_t extent, int64_t start, int64_t end, int64_t step) {
   const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? extent : extent - 1;
   const auto clamped = [&](int64_t bound) { return std::clamp(bound < 0 ? bound + extent : bound, low, high); };
-  const int64_t first = clamped(start), last = clamped(end);
+  const int64_t first = std::max(clamped(start), std::min<int64_t>(0, high)), last = clamped(end);
   const int64_t span = step > 0 ? last - first : first - last;
   if (span <= 0) return {first, step, 0};
   return {first, step, static_cast<int64_t>(static_cast<uint64_t>(span - 1) / magnitude(step)) + 1};

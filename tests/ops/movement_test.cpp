@@ -106,13 +106,14 @@ TEST(Movement, TransposeMovesStringsToo) {
   EXPECT_THAT(error_of("Transpose", {x}, {{"perm", std::vector<int64_t>{0, 0}}}), HasSubstr("no permutation of 2"));
 }
 
-TEST(Movement, SliceFollowsPython) {
+TEST(Movement, SliceFollowsPythonButForAStartBeforeTheAxis) {
   Tensor x = iota({5});
   EXPECT_THAT(ints_of("Slice", {x, list({1}), list({kLargest})}), ElementsAre(1, 2, 3, 4));
   EXPECT_THAT(ints_of("Slice", {x, list({kLargest}), list({kSmallest}), list({0}), list({-2})}), ElementsAre(4, 2, 0));
   EXPECT_THAT(ints_of("Slice", {x, list({-3}), list({-1})}), ElementsAre(2, 3));
   EXPECT_THAT(ints_of("Slice", {x, list({0}), list({5}), list({-1}), list({kLargest})}), ElementsAre(0));
   EXPECT_THAT(ints_of("Slice", {x, list({4}), list({-6}), list({0}), list({kSmallest})}), ElementsAre(4));
+  EXPECT_THAT(ints_of("Slice", {x, list({-9}), list({kSmallest}), list({0}), list({-2})}), ElementsAre(0));
   EXPECT_THAT(ints_of("Slice", {x, list({3}), list({2})}), IsEmpty());
   EXPECT_THAT(error_of("Slice", {x, list({0}), list({5}), list({0}), list({0})}), HasSubstr("step is 0"));
   EXPECT_THAT(error_of("Slice", {x, list({0, 1}), list({5})}), HasSubstr("ends has 1 elements, starts has 2"));
