@@ -1,6 +1,6 @@
 // One form for what can be said in several ways, so that later passes and backends see few forms:
-// what does nothing is gone, chains are merged, shapes are stated where they are known, constants stand on the right, and
-// shorthand layers (Gemm, global pooling, variadic Sum) are spelled out.
+// what does nothing is gone, chains are merged, shapes are stated where they are known, constants stand on
+// the right, and shorthand layers (Gemm, global pooling, variadic Sum) are spelled out.
 #include "passes/canonicalize_rules.h"
 #include "passes/pass.h"
 

@@ -11,7 +11,8 @@ namespace {
 
 bool is_float_node(const Rewrite& r) { return r.type().is_tensor() && is_float(r.type().dtype); }
 
-// The operand itself where the other is this constant; the driver drops it when broadcasting gives another type.
+// The operand itself where the other is this constant; the driver drops it when broadcasting gives another
+// type.
 Value* without_right(Rewrite& r, double neutral) {
   const std::optional<double> right = constant_number(r.operand(1));
   return right == neutral ? r.operand(0) : nullptr;
@@ -48,7 +49,8 @@ Value* subtract_constant(Rewrite& r) {
       for (T& element : negated.mutable_data<T>()) element = T(-static_cast<float>(element));
       return true;
     } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
-      for (T& element : negated.mutable_data<T>()) element = static_cast<T>(uint64_t{0} - static_cast<uint64_t>(element));
+      for (T& element : negated.mutable_data<T>())
+        element = static_cast<T>(uint64_t{0} - static_cast<uint64_t>(element));
       return true;
     } else {
       return false;
@@ -66,14 +68,16 @@ Value* subtract_negated(Rewrite& r) {
 Value* divide_by_power_of_two(Rewrite& r) {
   constexpr int64_t kMostElements = 1 << 16;
   const Tensor* constant = r.operand(1)->constant();
-  if (!is_float_node(r) || !constant || is_constant(r.operand(0)) || constant->elements() > kMostElements) return nullptr;
+  if (!is_float_node(r) || !constant || is_constant(r.operand(0)) || constant->elements() > kMostElements)
+    return nullptr;
   if (constant->elements() == 0) return nullptr;
   Tensor inverse = Tensor::zeros(DType::kF64, constant->extents());
   auto values = inverse.mutable_data<double>();
   for (int64_t i = 0; i < constant->elements(); ++i) {
     int exponent = 0;
     const double value = constant->double_at(i);
-    const bool exact = std::isfinite(value) && std::abs(std::frexp(value, &exponent)) == 0.5 && std::abs(exponent) < 14;
+    const bool exact =
+        std::isfinite(value) && std::abs(std::frexp(value, &exponent)) == 0.5 && std::abs(exponent) < 14;
     if (!exact) return nullptr;
     values[static_cast<size_t>(i)] = 1 / value;
   }
@@ -186,11 +190,14 @@ Value* clip(Rewrite& r) {
   if (!is_float_node(r) || !outer) return nullptr;
   const Node* before = r.operand(0)->producer();
   if (const std::optional<ClipRange> inner = range_of(before)) {
-    const ClipRange both{std::clamp(inner->low, outer->low, outer->high), std::clamp(inner->high, outer->low, outer->high)};
+    const ClipRange both{std::clamp(inner->low, outer->low, outer->high),
+                         std::clamp(inner->high, outer->low, outer->high)};
     return clip_to(r, before->input(0), both);
   }
-  const bool is_relu = outer->low == 0 && std::isinf(outer->high), is_nothing = std::isinf(outer->low) && std::isinf(outer->high);
-  const bool has_idle_bound = (r.operand(1) && std::isinf(outer->low)) || (r.operand(2) && std::isinf(outer->high));
+  const bool is_relu = outer->low == 0 && std::isinf(outer->high),
+             is_nothing = std::isinf(outer->low) && std::isinf(outer->high);
+  const bool has_idle_bound =
+      (r.operand(1) && std::isinf(outer->low)) || (r.operand(2) && std::isinf(outer->high));
   if (r.node->op().name == "Relu" || !(is_relu || is_nothing || has_idle_bound)) return nullptr;
   return clip_to(r, r.operand(0), *outer);
 }
@@ -207,7 +214,8 @@ Value* drop_expand(Rewrite& r) {
     for (size_t k = 0; known && k < r.node->inputs().size(); ++k) {
       const Value* operand = k == i ? expand->input(0) : r.operand(k);
       if (!operand) continue;
-      Result<Shape> wider = operand->type.shape ? broadcast_shapes(shape, *operand->type.shape) : Result<Shape>(invalid_model(""));
+      Result<Shape> wider = operand->type.shape ? broadcast_shapes(shape, *operand->type.shape)
+                                                : Result<Shape>(invalid_model(""));
       known = wider.ok();
       if (known) shape = std::move(*wider);
     }
@@ -219,18 +227,49 @@ Value* drop_expand(Rewrite& r) {
 }
 
 constexpr RewriteRow kRules[] = {
-    {"Add", constant_to_the_right}, {"Mul", constant_to_the_right}, {"Max", constant_to_the_right},
-    {"Min", constant_to_the_right}, {"And", constant_to_the_right}, {"Or", constant_to_the_right},
-    {"Xor", constant_to_the_right}, {"Equal", constant_to_the_right}, {"BitwiseAnd", constant_to_the_right},
-    {"BitwiseOr", constant_to_the_right}, {"BitwiseXor", constant_to_the_right},
-    {"Add", add_zero}, {"Sub", add_zero}, {"Mul", times_one}, {"Div", times_one}, {"And", times_one}, {"Or", add_zero},
-    {"Xor", add_zero}, {"BitwiseOr", add_zero}, {"BitwiseXor", add_zero},
-    {"Add", add_negated}, {"Sub", subtract_negated}, {"Sub", subtract_constant},
-    {"Div", divide_by_power_of_two}, {"Div", one_over}, {"Mul", merge_scalars}, {"Add", merge_scalars}, {"Pow", power},
-    {"Neg", applied_twice}, {"Not", applied_twice}, {"BitwiseNot", applied_twice},
-    {"Abs", idempotent}, {"Floor", idempotent}, {"Ceil", idempotent}, {"Round", idempotent}, {"Sign", idempotent},
-    {"Sum", sum_by_pairs}, {"Max", max_by_pairs}, {"Min", min_by_pairs},
-    {"Max", clip_from}, {"Min", clip_from}, {"Clip", clip}, {"Relu", clip},
+    {"Add", constant_to_the_right},
+    {"Mul", constant_to_the_right},
+    {"Max", constant_to_the_right},
+    {"Min", constant_to_the_right},
+    {"And", constant_to_the_right},
+    {"Or", constant_to_the_right},
+    {"Xor", constant_to_the_right},
+    {"Equal", constant_to_the_right},
+    {"BitwiseAnd", constant_to_the_right},
+    {"BitwiseOr", constant_to_the_right},
+    {"BitwiseXor", constant_to_the_right},
+    {"Add", add_zero},
+    {"Sub", add_zero},
+    {"Mul", times_one},
+    {"Div", times_one},
+    {"And", times_one},
+    {"Or", add_zero},
+    {"Xor", add_zero},
+    {"BitwiseOr", add_zero},
+    {"BitwiseXor", add_zero},
+    {"Add", add_negated},
+    {"Sub", subtract_negated},
+    {"Sub", subtract_constant},
+    {"Div", divide_by_power_of_two},
+    {"Div", one_over},
+    {"Mul", merge_scalars},
+    {"Add", merge_scalars},
+    {"Pow", power},
+    {"Neg", applied_twice},
+    {"Not", applied_twice},
+    {"BitwiseNot", applied_twice},
+    {"Abs", idempotent},
+    {"Floor", idempotent},
+    {"Ceil", idempotent},
+    {"Round", idempotent},
+    {"Sign", idempotent},
+    {"Sum", sum_by_pairs},
+    {"Max", max_by_pairs},
+    {"Min", min_by_pairs},
+    {"Max", clip_from},
+    {"Min", clip_from},
+    {"Clip", clip},
+    {"Relu", clip},
     {"", drop_expand},
 };
 

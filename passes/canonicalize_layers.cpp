@@ -47,7 +47,10 @@ Value* gemm(Rewrite& r) {
 }
 
 constexpr RewriteRow kRules[] = {
-    {"Dropout", dropout}, {"GlobalAveragePool", global_average}, {"GlobalMaxPool", global_max}, {"Gemm", gemm},
+    {"Dropout", dropout},
+    {"GlobalAveragePool", global_average},
+    {"GlobalMaxPool", global_max},
+    {"Gemm", gemm},
 };
 
 }  // namespace

@@ -12,7 +12,9 @@ namespace {
 Value* operand_itself(Rewrite& r) { return r.operand(0); }
 
 // The operand where the result has its type; for ops that can only do something by changing the type.
-Value* same_type(Rewrite& r) { return r.operand(0)->type == r.type() && r.type().shape ? r.operand(0) : nullptr; }
+Value* same_type(Rewrite& r) {
+  return r.operand(0)->type == r.type() && r.type().shape ? r.operand(0) : nullptr;
+}
 
 bool states_shape(const Value* shape_operand, const Shape& shape) {
   const Node* producer = shape_operand->producer();
@@ -20,7 +22,8 @@ bool states_shape(const Value* shape_operand, const Shape& shape) {
   return leaf && shape_operand->contents && *shape_operand->contents == shape;
 }
 
-// False where the result's type is what the model declares and its operands decide only in the run, which then checks.
+// False where the result's type is what the model declares and its operands decide only in the run, which
+// then checks.
 bool is_decided(const Rewrite& r) { return !r.operand(1) || r.operand(1)->contents; }
 
 // Any change of shape is a Reshape of what was not reshaped before, to a shape that is stated outright.
@@ -28,10 +31,13 @@ Value* reshape(Rewrite& r) {
   if (!r.type().is_tensor() || !r.type().shape || !is_decided(r)) return nullptr;
   const Shape& shape = *r.type().shape;
   Value* source = r.operand(0);
-  while (source->producer() && source->producer()->op().name == "Reshape") source = source->producer()->input(0);
+  while (source->producer() && source->producer()->op().name == "Reshape")
+    source = source->producer()->input(0);
   const bool is_reshape = r.node->op().name == "Reshape";
   if (source->type == r.type()) return source;
-  if (is_reshape && source == r.operand(0) && r.node->attrs.integer("allowzero") != 0 && states_shape(r.operand(1), shape)) return nullptr;
+  if (is_reshape && source == r.operand(0) && r.node->attrs.integer("allowzero") != 0 &&
+      states_shape(r.operand(1), shape))
+    return nullptr;
   if (!r.can_state(shape)) return nullptr;
   if (shape.size() > 1024) return nullptr;
   return r.b.op("Reshape", {source, r.b.dims(shape)}, {{"allowzero", int64_t{1}}});
@@ -89,7 +95,9 @@ Value* cast(Rewrite& r) {
   if (from == DType::kUndefined) return nullptr;
   if (from == to) return r.operand(0);
   Node* inner = producer_of(r.operand(0), "Cast");
-  if (!inner || inner->input(0)->type.dtype == DType::kUndefined || !is_lossless(inner->input(0)->type.dtype, from)) return nullptr;
+  if (!inner || inner->input(0)->type.dtype == DType::kUndefined ||
+      !is_lossless(inner->input(0)->type.dtype, from))
+    return nullptr;
   if (inner->input(0)->type.dtype == to) return inner->input(0);
   return r.b.op("Cast", {inner->input(0)}, r.node->attrs);
 }
@@ -140,8 +148,10 @@ Value* concat(Rewrite& r) {
     const bool flat = inner && has_one_use(part) && axis_of(*inner, rank) == axis;
     const bool empty = part->type.shape && (*part->type.shape)[static_cast<size_t>(axis)].is_constant(0);
     changed |= flat || empty;
-    if (flat) parts.insert(parts.end(), inner->inputs().begin(), inner->inputs().end());
-    else if (!empty) parts.push_back(part);
+    if (flat)
+      parts.insert(parts.end(), inner->inputs().begin(), inner->inputs().end());
+    else if (!empty)
+      parts.push_back(part);
   }
   return changed && !parts.empty() ? r.b.concat(std::move(parts), axis) : nullptr;
 }
@@ -159,7 +169,8 @@ Value* front_axis(Rewrite& r) {
 Value* reduction_axes(Rewrite& r) {
   if (!r.operand(0)->type.shape) return nullptr;
   const int64_t rank = r.operand(0)->type.rank();
-  std::optional<std::vector<int64_t>> axes = r.operand(1) ? constant_ints(r.operand(1)) : std::vector<int64_t>();
+  std::optional<std::vector<int64_t>> axes =
+      r.operand(1) ? constant_ints(r.operand(1)) : std::vector<int64_t>();
   if (!axes) return nullptr;
   const std::vector<int64_t> given = *axes;
   const bool noop = r.node->attrs.integer("noop_with_empty_axes") != 0;
@@ -179,23 +190,54 @@ Value* reduction_axes(Rewrite& r) {
 // Over no axes these give what they got.
 Value* reduction_over_nothing(Rewrite& r) {
   const bool noop = r.node->attrs.integer("noop_with_empty_axes") != 0;
-  const std::optional<std::vector<int64_t>> axes = r.operand(1) ? constant_ints(r.operand(1)) : std::vector<int64_t>();
+  const std::optional<std::vector<int64_t>> axes =
+      r.operand(1) ? constant_ints(r.operand(1)) : std::vector<int64_t>();
   return noop && axes && axes->empty() ? r.operand(0) : nullptr;
 }
 
 constexpr RewriteRow kRules[] = {
-    {"Identity", operand_itself}, {"SumTo", same_type},
-    {"Reshape", reshape}, {"Flatten", reshape}, {"Squeeze", reshape}, {"Unsqueeze", reshape},
-    {"Expand", expand}, {"Transpose", transpose}, {"Cast", cast}, {"CastLike", cast_like},
-    {"Slice", slice}, {"Pad", pad}, {"Tile", tile}, {"Concat", concat}, {"Split", same_type},
-    {"Concat", front_axis}, {"Split", front_axis}, {"Gather", front_axis}, {"GatherElements", front_axis},
-    {"Softmax", front_axis}, {"LogSoftmax", front_axis}, {"Hardmax", front_axis}, {"LpNormalization", front_axis},
-    {"LayerNormalization", front_axis}, {"RMSNormalization", front_axis}, {"ArgMax", front_axis}, {"ArgMin", front_axis},
-    {"ReduceSum", reduction_over_nothing}, {"ReduceMean", reduction_over_nothing}, {"ReduceMax", reduction_over_nothing},
-    {"ReduceMin", reduction_over_nothing}, {"ReduceProd", reduction_over_nothing},
-    {"ReduceSum", reduction_axes}, {"ReduceMean", reduction_axes}, {"ReduceMax", reduction_axes}, {"ReduceMin", reduction_axes},
-    {"ReduceProd", reduction_axes}, {"ReduceL1", reduction_axes}, {"ReduceL2", reduction_axes}, {"ReduceLogSum", reduction_axes},
-    {"ReduceLogSumExp", reduction_axes}, {"ReduceSumSquare", reduction_axes},
+    {"Identity", operand_itself},
+    {"SumTo", same_type},
+    {"Reshape", reshape},
+    {"Flatten", reshape},
+    {"Squeeze", reshape},
+    {"Unsqueeze", reshape},
+    {"Expand", expand},
+    {"Transpose", transpose},
+    {"Cast", cast},
+    {"CastLike", cast_like},
+    {"Slice", slice},
+    {"Pad", pad},
+    {"Tile", tile},
+    {"Concat", concat},
+    {"Split", same_type},
+    {"Concat", front_axis},
+    {"Split", front_axis},
+    {"Gather", front_axis},
+    {"GatherElements", front_axis},
+    {"Softmax", front_axis},
+    {"LogSoftmax", front_axis},
+    {"Hardmax", front_axis},
+    {"LpNormalization", front_axis},
+    {"LayerNormalization", front_axis},
+    {"RMSNormalization", front_axis},
+    {"ArgMax", front_axis},
+    {"ArgMin", front_axis},
+    {"ReduceSum", reduction_over_nothing},
+    {"ReduceMean", reduction_over_nothing},
+    {"ReduceMax", reduction_over_nothing},
+    {"ReduceMin", reduction_over_nothing},
+    {"ReduceProd", reduction_over_nothing},
+    {"ReduceSum", reduction_axes},
+    {"ReduceMean", reduction_axes},
+    {"ReduceMax", reduction_axes},
+    {"ReduceMin", reduction_axes},
+    {"ReduceProd", reduction_axes},
+    {"ReduceL1", reduction_axes},
+    {"ReduceL2", reduction_axes},
+    {"ReduceLogSum", reduction_axes},
+    {"ReduceLogSumExp", reduction_axes},
+    {"ReduceSumSquare", reduction_axes},
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Ops that are defined by a composition and that no backend takes whole are replaced by their parts. A node whose parts
-// cannot be built for its operands stays as it is.
+// Ops that are defined by a composition and that no backend takes whole are replaced by their parts. A node
+// whose parts cannot be built for its operands stays as it is.
 #include <algorithm>
 
 #include "ir/builder.h"
@@ -26,7 +26,8 @@ Status check_symbols(const Node& node, const std::set<std::string>& bound) {
     for (const Dim& dim : *operand->type.shape) dim.collect_symbols(names);
   }
   for (const std::string& name : names) {
-    if (!bound.contains(name)) return unsupported(fmt::format("extent '{}' is known only while the graph runs", name));
+    if (!bound.contains(name))
+      return unsupported(fmt::format("extent '{}' is known only while the graph runs", name));
   }
   return {};
 }
@@ -37,8 +38,10 @@ Status try_apart(const Node& node) {
   std::vector<Value*> operands;
   for (const Value* operand : node.inputs()) {
     Value* copy = nullptr;
-    if (operand && operand->constant()) copy = scratch.add_constant(*operand->constant());
-    else if (operand) copy = scratch.add_input("", operand->type);
+    if (operand && operand->constant())
+      copy = scratch.add_constant(*operand->constant());
+    else if (operand)
+      copy = scratch.add_input("", operand->type);
     if (copy) copy->contents = operand->contents;
     operands.push_back(copy);
   }
@@ -59,7 +62,8 @@ Status take_apart(Graph& graph, Node* node, const std::set<std::string>& bound) 
   TRY(check_symbols(*node, bound));
   TRY(try_apart(*node));
   GraphBuilder b(graph, node, node->name);
-  DecomposeContext context(b, node->attrs, {node->inputs().begin(), node->inputs().end()}, node->outputs().size());
+  DecomposeContext context(b, node->attrs, {node->inputs().begin(), node->inputs().end()},
+                           node->outputs().size());
   TRY(node->op().decompose(context));
   TRY(Status(b.status()));
   for (size_t i = 0; i < node->outputs().size(); ++i) {
@@ -69,7 +73,8 @@ Status take_apart(Graph& graph, Node* node, const std::set<std::string>& bound) 
     const std::string name = output->name;
     graph.replace_uses(output, part);
     graph.rename(output, name + ".whole");
-    if (part->producer() && std::ranges::find(node->inputs(), part) == node->inputs().end()) graph.rename(part, name);
+    if (part->producer() && std::ranges::find(node->inputs(), part) == node->inputs().end())
+      graph.rename(part, name);
   }
   graph.erase(node);
   return {};
@@ -86,8 +91,10 @@ Result<bool> decompose(Graph& graph, PassContext& context) {
   bool changed = false;
   for (Node* node : composite) {
     const Status status = take_apart(graph, node, bound);
-    if (status.ok()) changed = true;
-    else context.remark(*node, status.error().message);
+    if (status.ok())
+      changed = true;
+    else
+      context.remark(*node, status.error().message);
   }
   return changed;
 }

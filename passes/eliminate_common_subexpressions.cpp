@@ -1,6 +1,6 @@
-// Nodes that compute the same from the same operands become one. Random ops and nodes with subgraphs stay apart, and so
-// do weights that only happen to hold the same numbers: floating point constants from different places of the user's
-// file, unless they are single numbers of rank 0.
+// Nodes that compute the same from the same operands become one. Random ops and nodes with subgraphs stay
+// apart, and so do weights that only happen to hold the same numbers: floating point constants from different
+// places of the user's file, unless they are single numbers of rank 0.
 #include <algorithm>
 #include <functional>
 #include <unordered_map>
@@ -12,7 +12,8 @@ namespace gannet {
 
 namespace {
 
-constexpr int64_t kComparedBytes = 1 << 12;  // larger constants are the same only where they share their memory
+constexpr int64_t kComparedBytes =
+    1 << 12;  // larger constants are the same only where they share their memory
 
 size_t mixed(size_t hash, size_t more) { return (hash ^ more) * 0x9E3779B97F4A7C15u + (hash >> 29); }
 
@@ -20,7 +21,8 @@ size_t hash_of(const Tensor& tensor) {
   size_t hash = static_cast<size_t>(tensor.elements()) * 31 + static_cast<size_t>(tensor.dtype());
   if (tensor.dtype() == DType::kString) return hash;
   if (tensor.bytes() > kComparedBytes) return mixed(hash, std::hash<const void*>()(tensor.raw()));
-  return mixed(hash, std::hash<std::string_view>()({static_cast<const char*>(tensor.raw()), static_cast<size_t>(tensor.bytes())}));
+  return mixed(hash, std::hash<std::string_view>()(
+                         {static_cast<const char*>(tensor.raw()), static_cast<size_t>(tensor.bytes())}));
 }
 
 size_t hash_of(const Attr& attr) {
@@ -36,7 +38,8 @@ size_t hash_of(const Attr& attr) {
   return hash;
 }
 
-// Buckets only: nodes of one bucket are compared in the order of the graph, so addresses do not decide anything.
+// Buckets only: nodes of one bucket are compared in the order of the graph, so addresses do not decide
+// anything.
 size_t hash_of(const Node& node) {
   size_t hash = std::hash<const void*>()(&node.op());
   for (const Value* operand : node.inputs()) hash = mixed(hash, std::hash<const void*>()(operand));
@@ -61,8 +64,11 @@ bool same_constant(const Value& a, const Value& b) {
 }
 
 bool same_node(const Node& a, const Node& b) {
-  if (&a.op() != &b.op() || !std::ranges::equal(a.inputs(), b.inputs()) || a.outputs().size() != b.outputs().size()) return false;
-  if (a.output() && b.output() && a.output()->constant() && b.output()->constant()) return same_constant(*a.output(), *b.output());
+  if (&a.op() != &b.op() || !std::ranges::equal(a.inputs(), b.inputs()) ||
+      a.outputs().size() != b.outputs().size())
+    return false;
+  if (a.output() && b.output() && a.output()->constant() && b.output()->constant())
+    return same_constant(*a.output(), *b.output());
   for (size_t i = 0; i < a.outputs().size(); ++i) {
     if (!a.output(i) != !b.output(i)) return false;
     if (a.output(i) && a.output(i)->type != b.output(i)->type) return false;
@@ -80,7 +86,8 @@ Result<bool> eliminate_common_subexpressions(Graph& graph, PassContext&) {
   for (Node* node : order) {
     if (!may_merge(*node)) continue;
     std::vector<Node*>& bucket = seen[hash_of(*node)];
-    const auto found = std::ranges::find_if(bucket, [&](const Node* other) { return same_node(*other, *node); });
+    const auto found =
+        std::ranges::find_if(bucket, [&](const Node* other) { return same_node(*other, *node); });
     if (found == bucket.end()) {
       bucket.push_back(node);
       continue;

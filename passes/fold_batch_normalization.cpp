@@ -1,8 +1,9 @@
-// Batch normalization in its inference form is a factor and a summand for each channel; those beside a convolution or a
-// product with constant weights go into its weights and bias. New weights are computed in f64 and rounded once.
+// Batch normalization in its inference form is a factor and a summand for each channel; those beside a
+// convolution or a product with constant weights go into its weights and bias. New weights are computed in
+// f64 and rounded once.
 //
-// This changes weights for good, so it belongs to inference pipelines only: a training graph keeps its weights as State,
-// which no rule here touches.
+// This changes weights for good, so it belongs to inference pipelines only: a training graph keeps its
+// weights as State, which no rule here touches.
 #include <cmath>
 
 #include "ir/op.h"
@@ -15,7 +16,8 @@ namespace {
 
 using Numbers = std::vector<double>;
 
-// Weights of a contraction as [rows, columns, rest], and which channel an element of row and column belongs to.
+// Weights of a contraction as [rows, columns, rest], and which channel an element of row and column belongs
+// to.
 struct Layout {
   int64_t rows = 1, columns = 1, rest = 1;
   int64_t out_channels = 0, in_channels = 0;
@@ -40,7 +42,8 @@ struct Layout {
 std::optional<Layout> layout_of(const Node* node) {
   if (!node || !node->output() || !node->output()->type.shape || !node->input(1)) return std::nullopt;
   const Tensor* weights = node->input(1)->constant();
-  const bool fits = weights && is_float(weights->dtype()) && weights->rank() >= 2 && weights->elements() > 0 && node->input(0)->type.shape;
+  const bool fits = weights && is_float(weights->dtype()) && weights->rank() >= 2 &&
+                    weights->elements() > 0 && node->input(0)->type.shape;
   if (!fits || (node->input(2) && !is_constant(node->input(2)))) return std::nullopt;
   const std::string_view op = node->op().name;
   Layout layout;
@@ -66,14 +69,16 @@ std::optional<Layout> layout_of(const Node* node) {
 // The numbers of a constant that varies along one axis of a tensor of rank `rank` at most.
 std::optional<Numbers> along(const Value* value, size_t rank, size_t axis, int64_t count) {
   const Tensor* constant = value ? value->constant() : nullptr;
-  if (!constant || !is_float(constant->dtype()) || static_cast<size_t>(constant->rank()) > rank) return std::nullopt;
+  if (!constant || !is_float(constant->dtype()) || static_cast<size_t>(constant->rank()) > rank)
+    return std::nullopt;
   if (constant->elements() != 1) {
     if (constant->elements() != count) return std::nullopt;
     const size_t missing = rank - constant->extents().size();
     if (axis < missing || constant->extents()[axis - missing] != count) return std::nullopt;
   }
   Numbers numbers(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) numbers[static_cast<size_t>(i)] = constant->double_at(constant->elements() == 1 ? 0 : i);
+  for (int64_t i = 0; i < count; ++i)
+    numbers[static_cast<size_t>(i)] = constant->double_at(constant->elements() == 1 ? 0 : i);
   return numbers;
 }
 
@@ -81,20 +86,26 @@ std::optional<Numbers> along(const Value* value, size_t rank, size_t axis, int64
 template <class Visit>
 void visit_floats(DType dtype, Visit visit) {
   visit_dtype(dtype, [&]<class T>(Tag<T> tag) {
-    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) visit(tag);
+    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, Half> ||
+                  std::is_same_v<T, BFloat16>)
+      visit(tag);
   });
 }
 
 template <class T>
 double wide(T value) {
-  if constexpr (std::is_floating_point_v<T>) return static_cast<double>(value);
-  else return static_cast<double>(static_cast<float>(value));
+  if constexpr (std::is_floating_point_v<T>)
+    return static_cast<double>(value);
+  else
+    return static_cast<double>(static_cast<float>(value));
 }
 
 template <class T>
 T narrow(double value) {
-  if constexpr (std::is_floating_point_v<T>) return static_cast<T>(value);
-  else return T(double_to_float_odd(value));
+  if constexpr (std::is_floating_point_v<T>)
+    return static_cast<T>(value);
+  else
+    return T(double_to_float_odd(value));
 }
 
 // Weights times a factor for each channel, of the result or of the operand.
@@ -141,12 +152,14 @@ Tensor tensor_of(const Numbers& numbers, DType dtype, std::vector<int64_t> exten
 
 Numbers bias_of(const Node& node, const Layout& layout) {
   Numbers bias(static_cast<size_t>(layout.out_channels), 0.0);
-  for (size_t i = 0; node.input(2) && i < bias.size(); ++i) bias[i] = node.input(2)->constant()->double_at(static_cast<int64_t>(i));
+  for (size_t i = 0; node.input(2) && i < bias.size(); ++i)
+    bias[i] = node.input(2)->constant()->double_at(static_cast<int64_t>(i));
   return bias;
 }
 
 // `node` on another operand with other weights; without `bias` it has none.
-Value* remade(Rewrite& r, const Node& node, Value* operand, Value* weights, const std::optional<Numbers>& bias) {
+Value* remade(Rewrite& r, const Node& node, Value* operand, Value* weights,
+              const std::optional<Numbers>& bias) {
   std::vector<Value*> operands = {operand, weights};
   const DType dtype = weights->type.dtype;
   if (bias) operands.push_back(r.b.constant(tensor_of(*bias, dtype, {static_cast<int64_t>(bias->size())})));
@@ -157,7 +170,8 @@ Value* remade(Rewrite& r, const Node& node, Value* operand, Value* weights, cons
 
 // x * s + t with s = scale / sqrt(variance + epsilon), t = bias - mean * s.
 Value* batch_normalization(Rewrite& r) {
-  if (r.node->attrs.integer("training_mode") != 0 || !r.operand(0)->type.shape || !is_float(r.type().dtype)) return nullptr;
+  if (r.node->attrs.integer("training_mode") != 0 || !r.operand(0)->type.shape || !is_float(r.type().dtype))
+    return nullptr;
   const size_t rank = r.operand(0)->type.shape->size();
   Shape shape(rank > 1 ? rank - 1 : 1, Dim(1));
   const double epsilon = r.node->attrs.number("epsilon");
@@ -175,7 +189,8 @@ Value* batch_normalization(Rewrite& r) {
       summands.push_back(number(2, k) - number(3, k) * factors.back());
     }
     shape[0] = channels;
-    Value* product = r.b.mul(r.operand(0), r.b.constant(tensor_of(factors, r.type().dtype, static_extents(shape))));
+    Value* product =
+        r.b.mul(r.operand(0), r.b.constant(tensor_of(factors, r.type().dtype, static_extents(shape))));
     return r.b.add(product, r.b.constant(tensor_of(summands, r.type().dtype, static_extents(shape))));
   }
   for (size_t i = 1; i < 5; ++i) {
@@ -212,7 +227,9 @@ Value* scale_after(Rewrite& r) {
   const Node& node = *inner->producer();
   const size_t rank = node.output()->type.shape->size();
   if (rank == 0 || layout->channel_axis(rank) >= rank) return nullptr;
-  const auto numbers = [&](const Value* value) { return along(value, rank, layout->channel_axis(rank), layout->out_channels); };
+  const auto numbers = [&](const Value* value) {
+    return along(value, rank, layout->channel_axis(rank), layout->out_channels);
+  };
   std::optional<Numbers> factors = numbers(r.operand(1)), summands;
   if (sum) summands = numbers(sum->input(1));
   if (!factors || (sum && !summands)) return nullptr;
@@ -243,7 +260,8 @@ Value* add_after(Rewrite& r) {
 
 Value* merge_summands(Rewrite& r) {
   Node* inner = producer_of(r.operand(0), "Add");
-  if (!inner || !has_one_use(r.operand(0)) || !is_constant(r.operand(1)) || !is_constant(inner->input(1))) return nullptr;
+  if (!inner || !has_one_use(r.operand(0)) || !is_constant(r.operand(1)) || !is_constant(inner->input(1)))
+    return nullptr;
   if (!layout_of(inner->input(0)->producer())) return nullptr;
   const Tensor &a = *inner->input(1)->constant(), &b = *r.operand(1)->constant();
   if (a.extents() != b.extents() || !is_float(a.dtype())) return nullptr;
@@ -262,38 +280,49 @@ bool is_unpadded(const Node& conv) {
   return true;
 }
 
-// A factor or summand for each channel of a contraction's operand. Zeros of the padding stay zeros under a factor, but
-// not under a summand.
+// A factor or summand for each channel of a contraction's operand. Zeros of the padding stay zeros under a
+// factor, but not under a summand.
 Value* affine_before(Rewrite& r) {
   Value* x = r.operand(0);
   const Node* affine = x->producer();
   const std::string_view op = affine ? affine->op().name : std::string_view();
   const std::optional<Layout> layout = layout_of(r.node);
-  if (!layout || (op != "Mul" && op != "Add" && op != "Div") || !has_one_use(x) || !x->type.shape) return nullptr;
+  if (!layout || (op != "Mul" && op != "Add" && op != "Div") || !has_one_use(x) || !x->type.shape)
+    return nullptr;
   if (affine->input(0)->type != x->type) return nullptr;
   const size_t rank = x->type.shape->size();
-  std::optional<Numbers> numbers = along(affine->input(1), rank, layout->channel_axis(rank), layout->in_channels);
+  std::optional<Numbers> numbers =
+      along(affine->input(1), rank, layout->channel_axis(rank), layout->in_channels);
   if (!numbers) return nullptr;
   const Tensor& weights = *r.operand(1)->constant();
   std::optional<Numbers> bias;
   if (r.operand(2)) bias = bias_of(*r.node, *layout);
   if (op != "Add") {
     if (op == "Div") numbers = inverted(std::move(*numbers));
-    return remade(r, *r.node, affine->input(0), r.b.constant(scaled(weights, *layout, *numbers, false)), bias);
+    return remade(r, *r.node, affine->input(0), r.b.constant(scaled(weights, *layout, *numbers, false)),
+                  bias);
   }
   if (layout->kind == Layout::Kind::kMatMul) {
     if (weights.rank() != 2) return nullptr;
     Value* product = remade(r, *r.node, affine->input(0), r.operand(1), std::nullopt);
-    return r.b.add(product, r.b.constant(tensor_of(passed_through(weights, *layout, *numbers), r.type().dtype, {layout->out_channels})));
+    return r.b.add(product, r.b.constant(tensor_of(passed_through(weights, *layout, *numbers), r.type().dtype,
+                                                   {layout->out_channels})));
   }
   if (layout->kind != Layout::Kind::kConv || !is_unpadded(*r.node)) return nullptr;
-  const Numbers shifted = combined(bias_of(*r.node, *layout), passed_through(weights, *layout, *numbers), false);
+  const Numbers shifted =
+      combined(bias_of(*r.node, *layout), passed_through(weights, *layout, *numbers), false);
   return remade(r, *r.node, affine->input(0), r.operand(1), shifted);
 }
 
 constexpr RewriteRow kRules[] = {
-    {"BatchNormalization", batch_normalization}, {"Mul", scale_after}, {"Div", scale_after}, {"Add", add_after},
-    {"Add", merge_summands}, {"Conv", affine_before}, {"ConvTranspose", affine_before}, {"MatMul", affine_before},
+    {"BatchNormalization", batch_normalization},
+    {"Mul", scale_after},
+    {"Div", scale_after},
+    {"Add", add_after},
+    {"Add", merge_summands},
+    {"Conv", affine_before},
+    {"ConvTranspose", affine_before},
+    {"MatMul", affine_before},
 };
 
 }  // namespace

@@ -1,7 +1,7 @@
-// Nodes whose operands are all known are computed now, by the op's own eval. Integers that inference knows, as of Shape,
-// become constants or a Dims leaf. What would not pay is left: results much larger than their operands (but for
-// ConstantOfShape, by which small files hold weights), and long work.
-// Weights lose their identity by this, so it is for inference.
+// Nodes whose operands are all known are computed now, by the op's own eval. Integers that inference knows,
+// as of Shape, become constants or a Dims leaf. What would not pay is left: results much larger than their
+// operands (but for ConstantOfShape, by which small files hold weights), and long work. Weights lose their
+// identity by this, so it is for inference.
 #include <algorithm>
 
 #include "ir/eval.h"
@@ -65,7 +65,8 @@ std::optional<int64_t> bytes_worth_folding(const Node& node) {
     if (!bytes) return std::nullopt;
     made += *bytes;
   }
-  const bool small = made <= kSmallBytes || made / kMostGrowth <= given || node.op().name == "ConstantOfShape";
+  const bool small =
+      made <= kSmallBytes || made / kMostGrowth <= given || node.op().name == "ConstantOfShape";
   const std::optional<Dim> flops = flops_of(node);
   const bool quick = flops && flops->is_constant() && flops->constant() <= kMostFlops;
   return small && quick ? std::optional(made) : std::nullopt;
@@ -84,9 +85,11 @@ bool evaluate_node(Graph& graph, Node* node, int64_t& budget) {
   const std::optional<int64_t> bytes = bytes_worth_folding(*node);
   if (!bytes || *bytes > budget) return false;
   std::vector<Datum> operands;
-  for (const Value* operand : node->inputs()) operands.push_back(operand ? Datum(*operand->constant()) : Datum());
+  for (const Value* operand : node->inputs())
+    operands.push_back(operand ? Datum(*operand->constant()) : Datum());
   ConstantServices services;
-  const Result<std::vector<Datum>> results = eval_op(node->op(), node->attrs, operands, node->outputs().size(), services);
+  const Result<std::vector<Datum>> results =
+      eval_op(node->op(), node->attrs, operands, node->outputs().size(), services);
   if (!results.ok()) return false;
   for (size_t i = 0; i < node->outputs().size(); ++i) {
     const Value* output = node->output(i);
@@ -94,26 +97,30 @@ bool evaluate_node(Graph& graph, Node* node, int64_t& budget) {
     if (!(*results)[i].is_tensor() || (*results)[i].type() != output->type) return false;
   }
   for (size_t i = 0; i < node->outputs().size(); ++i) {
-    if (Value* output = node->output(i)) put(graph, output, graph.add_constant((*results)[i].tensor(), "", node));
+    if (Value* output = node->output(i))
+      put(graph, output, graph.add_constant((*results)[i].tensor(), "", node));
   }
   graph.erase(node);
   budget -= *bytes;
   return true;
 }
 
-// Integers of a graph wrap around and dimensions do not: an expression that overflows for small extents already stays.
+// Integers of a graph wrap around and dimensions do not: an expression that overflows for small extents
+// already stays.
 bool can_state(std::span<const Dim> dims, const std::set<std::string>& bound) {
   constexpr int64_t kSmallExtent = 7;
   std::vector<std::string> names;
   for (const Dim& dim : dims) dim.collect_symbols(names);
   SymbolValues values;
   for (const std::string& name : names) values[name] = kSmallExtent;
-  return std::ranges::all_of(names, [&](const std::string& name) { return bound.contains(name); }) && evaluate(dims, values).ok();
+  return std::ranges::all_of(names, [&](const std::string& name) { return bound.contains(name); }) &&
+         evaluate(dims, values).ok();
 }
 
 // A list of integers that inference knows, as a leaf.
 bool state_contents(Graph& graph, Node* node, const std::set<std::string>& bound) {
-  if (node->outputs().size() != 1 || !node->output() || !node->output()->contents || node->op().random) return false;
+  if (node->outputs().size() != 1 || !node->output() || !node->output()->contents || node->op().random)
+    return false;
   Value* output = node->output();
   const std::vector<Dim>& dims = *output->contents;
   const bool is_scalar = output->type.rank() == 0;
@@ -125,7 +132,9 @@ bool state_contents(Graph& graph, Node* node, const std::set<std::string>& bound
     if (!list.ok()) return false;
     known = b.constant(is_scalar ? list->reshaped({}) : *list);
   } else if (output->type.dtype == DType::kI64) {
-    known = b.op("Dims", {}, is_scalar ? Attributes{{"dims", Shape(dims)}, {"scalar", int64_t{1}}} : Attributes{{"dims", Shape(dims)}});
+    known = b.op("Dims", {},
+                 is_scalar ? Attributes{{"dims", Shape(dims)}, {"scalar", int64_t{1}}}
+                           : Attributes{{"dims", Shape(dims)}});
   } else {
     return false;
   }
@@ -144,7 +153,8 @@ Result<bool> fold_constants(Graph& graph, PassContext&) {
   }
   bool changed = false;
   int64_t budget = kMostBytes;
-  for (Node* node : nodes) changed |= state_contents(graph, node, bound) || evaluate_node(graph, node, budget);
+  for (Node* node : nodes)
+    changed |= state_contents(graph, node, bound) || evaluate_node(graph, node, budget);
   if (changed) erase_dead_nodes(graph);
   return changed;
 }

@@ -17,10 +17,13 @@ constexpr size_t kMostRewritesPerNode = 50;
 
 class Rewriter {
  public:
-  Rewriter(Graph& graph, std::span<const RewriteRow> rules) : graph_(graph), bound_(symbols_of_inputs(graph)) {
+  Rewriter(Graph& graph, std::span<const RewriteRow> rules)
+      : graph_(graph), bound_(symbols_of_inputs(graph)) {
     for (const RewriteRow& row : rules) {
-      if (row.op.empty()) general_.push_back(row.rule);
-      else by_op_[row.op].push_back(row.rule);
+      if (row.op.empty())
+        general_.push_back(row.rule);
+      else
+        by_op_[row.op].push_back(row.rule);
     }
   }
 
@@ -64,7 +67,8 @@ class Rewriter {
     for (RewriteRule rule : rules) {
       Rewrite rewrite{graph_, node, GraphBuilder(graph_, node), bound_};
       Value* replacement = rule(rewrite);
-      if (replacement && rewrite.b.status().ok() && replacement->type == node->output()->type && replacement != node->output()) {
+      if (replacement && rewrite.b.status().ok() && replacement->type == node->output()->type &&
+          replacement != node->output()) {
         replace(node, replacement, before, position);
         return true;
       }
@@ -99,7 +103,8 @@ class Rewriter {
     while (position != graph_.nodes().begin()) {
       const Position last = std::prev(position);
       if (last == before) return;
-      const bool used = std::ranges::any_of((*last)->outputs(), [](const Value* output) { return output && !output->uses().empty(); });
+      const bool used = std::ranges::any_of(
+          (*last)->outputs(), [](const Value* output) { return output && !output->uses().empty(); });
       if (used) return;
       graph_.erase(last->get());
     }
@@ -138,7 +143,8 @@ std::optional<double> constant_number(const Value* value) {
   constexpr int64_t kMostElements = 4096;
   const Tensor* tensor = value ? value->constant() : nullptr;
   if (!tensor || tensor->elements() == 0 || tensor->elements() > kMostElements) return std::nullopt;
-  if (!is_float(tensor->dtype()) && !is_int(tensor->dtype()) && tensor->dtype() != DType::kBool) return std::nullopt;
+  if (!is_float(tensor->dtype()) && !is_int(tensor->dtype()) && tensor->dtype() != DType::kBool)
+    return std::nullopt;
   const double first = tensor->double_at(0);
   for (int64_t i = 1; i < tensor->elements(); ++i) {
     if (tensor->double_at(i) != first) return std::nullopt;
@@ -153,7 +159,9 @@ std::optional<double> single_number(const Value* value) {
 
 bool is_constant(const Value* value) { return value && value->constant(); }
 
-bool has_one_use(const Value* value) { return value->uses().size() == 1 && !(value->producer() && value->producer()->graph().is_result(value)); }
+bool has_one_use(const Value* value) {
+  return value->uses().size() == 1 && !(value->producer() && value->producer()->graph().is_result(value));
+}
 
 Node* producer_of(const Value* value, std::string_view op) {
   Node* node = value ? value->producer() : nullptr;

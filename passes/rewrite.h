@@ -1,6 +1,6 @@
-// Replacing one node at a time. A rule looks at a node and its operands and builds a replacement before the node; the
-// driver puts it in place, keeps names, and goes on until no rule applies. Rules never look at uses further down, so one
-// sweep in topological order is nearly all it takes.
+// Replacing one node at a time. A rule looks at a node and its operands and builds a replacement before the
+// node; the driver puts it in place, keeps names, and goes on until no rule applies. Rules never look at uses
+// further down, so one sweep in topological order is nearly all it takes.
 #pragma once
 
 #include <optional>
@@ -29,8 +29,8 @@ struct Rewrite {
   bool can_state(std::span<const Dim> shape) const;
 };
 
-// The value that takes the place of the node's only used result, or null when the rule does not apply (or has edited
-// the node in place).
+// The value that takes the place of the node's only used result, or null when the rule does not apply (or has
+// edited the node in place).
 using RewriteRule = Value* (*)(Rewrite&);
 
 struct RewriteRow {
@@ -38,15 +38,16 @@ struct RewriteRow {
   RewriteRule rule;
 };
 
-// Applies `rules` to all nodes of `graph` in order until none applies. Nodes that lose their last use go. True when
-// anything changed. A replacement that does not infer, or has another type than what it replaces, is dropped.
+// Applies `rules` to all nodes of `graph` in order until none applies. Nodes that lose their last use go.
+// True when anything changed. A replacement that does not infer, or has another type than what it replaces,
+// is dropped.
 bool rewrite_graph(Graph& graph, std::span<const RewriteRow> rules);
 
 // Symbols whose values are known as soon as the inputs of `graph` are.
 std::set<std::string> symbols_of_inputs(const Graph& graph);
 
-// The number that all elements of a Constant are; nothing for other values and empty tensors. Looks at no more than
-// 4096 elements.
+// The number that all elements of a Constant are; nothing for other values and empty tensors. Looks at no
+// more than 4096 elements.
 std::optional<double> constant_number(const Value* value);
 // As constant_number, for a Constant of one element.
 std::optional<double> single_number(const Value* value);

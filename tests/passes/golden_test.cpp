@@ -1,9 +1,9 @@
 // Every row of passes.def against its golden file tests/passes/<pass>.ir.
 //
-// A file holds cases separated by a line `===`. A case is comment lines (`# title`), a graph, a line `---`, and the graph
-// that the pass makes of it. With GANNET_UPDATE_GOLDEN=1 in the environment the second half is rewritten. Each case also
-// shows that the pass keeps what the graph computes, that it is done after one run, and that it says the truth about
-// whether it changed anything.
+// A file holds cases separated by a line `===`. A case is comment lines (`# title`), a graph, a line `---`,
+// and the graph that the pass makes of it. With GANNET_UPDATE_GOLDEN=1 in the environment the second half is
+// rewritten. Each case also shows that the pass keeps what the graph computes, that it is done after one run,
+// and that it says the truth about whether it changed anything.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -29,7 +29,9 @@ struct Case {
   std::string after;
 };
 
-std::string golden_path(std::string_view pass) { return fmt::format("{}/passes/{}.ir", GANNET_TESTS_DIR, pass); }
+std::string golden_path(std::string_view pass) {
+  return fmt::format("{}/passes/{}.ir", GANNET_TESTS_DIR, pass);
+}
 
 std::vector<Case> read_cases(std::string_view text) {
   std::vector<Case> cases(1);
@@ -53,7 +55,8 @@ std::vector<Case> read_cases(std::string_view text) {
 
 std::string write_cases(const std::vector<Case>& cases) {
   std::string text;
-  for (const Case& one : cases) text += fmt::format("{}{}{}---\n{}", text.empty() ? "" : "===\n", one.title, one.before, one.after);
+  for (const Case& one : cases)
+    text += fmt::format("{}{}{}---\n{}", text.empty() ? "" : "===\n", one.title, one.before, one.after);
   return text;
 }
 
@@ -73,7 +76,8 @@ SymbolValues small_sizes(const Graph& graph, int64_t shift) {
     for (const Dim& dim : input->type.shape.value_or(Shape{})) dim.collect_symbols(names);
   }
   SymbolValues sizes;
-  for (const std::string& name : names) sizes.emplace(name, 1 + (shift + static_cast<int64_t>(sizes.size())) % 4);
+  for (const std::string& name : names)
+    sizes.emplace(name, 1 + (shift + static_cast<int64_t>(sizes.size())) % 4);
   return sizes;
 }
 
@@ -83,17 +87,25 @@ Tensor random_input(const Type& type, const SymbolValues& sizes, Random& random)
   Tensor tensor = Tensor::zeros(type.dtype, *extents);
   visit_dtype(type.dtype, [&]<class T>(Tag<T>) {
     for (T& element : tensor.mutable_data<T>()) {
-      if constexpr (std::is_same_v<T, std::string>) element = std::string(1, static_cast<char>('a' + random.below(3)));
-      else if constexpr (std::is_same_v<T, bool>) element = random.below(2) != 0;
-      else if constexpr (std::is_integral_v<T>) element = static_cast<T>(random.below(3));
-      else if constexpr (std::is_constructible_v<T, float>) element = static_cast<T>(static_cast<float>(random.uniform(-2, 2)));
+      if constexpr (std::is_same_v<T, std::string>)
+        element = std::string(1, static_cast<char>('a' + random.below(3)));
+      else if constexpr (std::is_same_v<T, bool>)
+        element = random.below(2) != 0;
+      else if constexpr (std::is_integral_v<T>)
+        element = static_cast<T>(random.below(3));
+      else if constexpr (std::is_constructible_v<T, float>)
+        element = static_cast<T>(static_cast<float>(random.uniform(-2, 2)));
     }
   });
   return tensor;
 }
 
 double tolerance_of(DType dtype) {
-  return dtype == DType::kF64 ? 1e-9 : dtype == DType::kF32 ? 2e-5 : dtype == DType::kF16 ? 4e-3 : dtype == DType::kBF16 ? 3e-2 : 0;
+  return dtype == DType::kF64    ? 1e-9
+         : dtype == DType::kF32  ? 2e-5
+         : dtype == DType::kF16  ? 4e-3
+         : dtype == DType::kBF16 ? 3e-2
+                                 : 0;
 }
 
 void expect_close(const Tensor& was, const Tensor& is, const std::string& name) {
@@ -108,7 +120,8 @@ void expect_close(const Tensor& was, const Tensor& is, const std::string& name) 
   }
   for (int64_t i = 0; i < was.elements(); ++i) {
     const double x = was.double_at(i), y = is.double_at(i);
-    const bool same = x == y || (std::isnan(x) && std::isnan(y)) || std::abs(x - y) <= tolerance_of(was.dtype()) * largest;
+    const bool same =
+        x == y || (std::isnan(x) && std::isnan(y)) || std::abs(x - y) <= tolerance_of(was.dtype()) * largest;
     ASSERT_TRUE(same) << name << ", element " << i << ": " << x << " became " << y;
   }
 }
@@ -118,7 +131,8 @@ void expect_same_meaning(const Graph& before, const Graph& after, uint64_t seed)
   Random random(seed);
   std::vector<Datum> inputs;
   for (const Value* input : before.inputs()) {
-    ASSERT_TRUE(input->type.is_tensor() && input->type.shape) << "input " << input->name << " is not a tensor of known rank";
+    ASSERT_TRUE(input->type.is_tensor() && input->type.shape)
+        << "input " << input->name << " is not a tensor of known rank";
     inputs.emplace_back(random_input(input->type, sizes, random));
   }
   EvaluateOptions options;
@@ -128,7 +142,8 @@ void expect_same_meaning(const Graph& before, const Graph& after, uint64_t seed)
   ASSERT_TRUE(is.ok()) << is.error().message;
   ASSERT_EQ(was->outputs.size(), is->outputs.size());
   for (size_t i = 0; i < was->outputs.size(); ++i) {
-    if (was->outputs[i].is_tensor()) expect_close(was->outputs[i].tensor(), is->outputs[i].tensor(), before.outputs[i].name);
+    if (was->outputs[i].is_tensor())
+      expect_close(was->outputs[i].tensor(), is->outputs[i].tensor(), before.outputs[i].name);
   }
   for (size_t i = 0; i < was->state_outputs.size(); ++i) {
     expect_close(was->state_outputs[i], is->state_outputs[i], before.states[i].name);
@@ -161,7 +176,8 @@ void run_case(const Pass& pass, const Case& one, std::string& made) {
   const std::string after_text = print_graph(graph);
   made = after_text + "\n";
   expect_sound(graph, "after");
-  EXPECT_EQ(changed, before_text != after_text) << "says that it " << (changed ? "changed the graph" : "changed nothing");
+  EXPECT_EQ(changed, before_text != after_text)
+      << "says that it " << (changed ? "changed the graph" : "changed nothing");
   EXPECT_FALSE(run_once(graph, pass)) << "a second run says that it changed the graph";
   EXPECT_EQ(print_graph(graph), after_text) << "a second run changed the graph";
   ASSERT_EQ(before->outputs.size(), graph.outputs.size());

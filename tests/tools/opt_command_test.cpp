@@ -29,7 +29,8 @@ class OptCommandLine : public CommandLine {
   }
 
   void write_graph() {
-    std::ofstream("graph.ir") << "graph \"main\"(%x: f32[n]) {\n  %a = Identity(%x)\n  %b = Neg(%a)\n  %c = Abs(%a)\n  return %b as \"b\"\n}\n";
+    std::ofstream("graph.ir") << "graph \"main\"(%x: f32[n]) {\n  %a = Identity(%x)\n  %b = Neg(%a)\n  %c = "
+                                 "Abs(%a)\n  return %b as \"b\"\n}\n";
   }
 
   static std::string contents_of(const std::string& path) {
@@ -38,11 +39,13 @@ class OptCommandLine : public CommandLine {
   }
 };
 
-constexpr std::string_view kClean = "graph \"main\"(%x: f32[n]) {\n  %b: f32[n] = Neg(%x)\n  return %b as \"b\"\n}\n";
+constexpr std::string_view kClean =
+    "graph \"main\"(%x: f32[n]) {\n  %b: f32[n] = Neg(%x)\n  return %b as \"b\"\n}\n";
 
 TEST_F(OptCommandLine, RunsPassesOverText) {
   write_graph();
-  CommandResult result = opt({"graph.ir", "--passes", "(eliminate_dead_nodes,canonicalize)*", "--verify-each"});
+  CommandResult result =
+      opt({"graph.ir", "--passes", "(eliminate_dead_nodes,canonicalize)*", "--verify-each"});
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_EQ(result.out, kClean);
   result = opt({"graph.ir", "--passes=eliminate_dead_nodes,canonicalize", "-o", "out.ir"});
@@ -53,13 +56,16 @@ TEST_F(OptCommandLine, RunsPassesOverText) {
 
 TEST_F(OptCommandLine, ShowsWhatEachPassDoes) {
   write_graph();
-  CommandResult result = opt({"graph.ir", "--passes=eliminate_dead_nodes,canonicalize,canonicalize", "--print-after=all", "--time-passes",
-                              "--dump-dir=dumps"});
+  CommandResult result = opt({"graph.ir", "--passes=eliminate_dead_nodes,canonicalize,canonicalize",
+                              "--print-after=all", "--time-passes", "--dump-dir=dumps"});
   EXPECT_EQ(result.status, 0) << result.err;
-  EXPECT_THAT(result.err, AllOf(HasSubstr("# after pass number 1, eliminate_dead_nodes\ngraph"), HasSubstr("# after pass number 2, canonicalize\n"),
-                                HasSubstr("# after pass number 3, canonicalize, which changed nothing\n"), HasSubstr("runs")));
+  EXPECT_THAT(result.err, AllOf(HasSubstr("# after pass number 1, eliminate_dead_nodes\ngraph"),
+                                HasSubstr("# after pass number 2, canonicalize\n"),
+                                HasSubstr("# after pass number 3, canonicalize, which changed nothing\n"),
+                                HasSubstr("runs")));
   EXPECT_THAT(contents_of("dumps/000-input.ir"), HasSubstr("Abs"));
-  EXPECT_THAT(contents_of("dumps/001-eliminate_dead_nodes.ir"), AllOf(HasSubstr("Identity"), Not(HasSubstr("Abs"))));
+  EXPECT_THAT(contents_of("dumps/001-eliminate_dead_nodes.ir"),
+              AllOf(HasSubstr("Identity"), Not(HasSubstr("Abs"))));
   EXPECT_EQ(contents_of("dumps/002-canonicalize.ir"), kClean);
   EXPECT_FALSE(std::filesystem::exists("dumps/003-canonicalize.ir"));
 }
@@ -89,9 +95,11 @@ TEST_F(OptCommandLine, WrongArgumentsAreOneMessage) {
     return result.err;
   };
   EXPECT_EQ(error_of({"graph.ir", "--passes=frobnicate"}), "error: there is no pass 'frobnicate'\n");
-  EXPECT_EQ(error_of({"graph.ir", "--print-after=frobnicate"}), "error: --print-after: there is no pass 'frobnicate'\n");
+  EXPECT_EQ(error_of({"graph.ir", "--print-after=frobnicate"}),
+            "error: --print-after: there is no pass 'frobnicate'\n");
   EXPECT_THAT(error_of({"graph.ir", "--pipeline=frobnicate"}), HasSubstr("there are import, inference"));
-  EXPECT_EQ(error_of({"graph.ir", "--pases=x"}), "error: gannet-opt: unknown flag '--pases=x'; did you mean --passes?\n");
+  EXPECT_EQ(error_of({"graph.ir", "--pases=x"}),
+            "error: gannet-opt: unknown flag '--pases=x'; did you mean --passes?\n");
   EXPECT_THAT(error_of({"broken.ir"}), HasSubstr("broken.ir: "));
   EXPECT_THAT(error_of({"graph.ir", "-o", "nowhere/out.ir"}), HasSubstr("there is no folder"));
   EXPECT_THAT(error_of({}), HasSubstr("FILE is required"));

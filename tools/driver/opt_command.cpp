@@ -50,7 +50,8 @@ Result<std::unique_ptr<Graph>> load_graph(const ModelArguments& arguments) {
   constexpr int64_t kMostBytes = int64_t{1} << 31;
   Result<std::unique_ptr<Graph>> graph = parse_graph(TRY(read_file(arguments.path, kMostBytes)));
   if (!graph.ok()) return with_prefix(arguments.path + ": ", graph.error());
-  if (Status status = verify(**graph); !status.ok()) return with_prefix(arguments.path + ": ", status.error());
+  if (Status status = verify(**graph); !status.ok())
+    return with_prefix(arguments.path + ": ", status.error());
   return graph;
 }
 
@@ -60,7 +61,8 @@ Result<std::string> pipeline_of(const OptArguments& arguments) {
   if (!text.empty()) return std::string(text);
   std::vector<std::string_view> names;
   for (const auto& [name, passes] : all_pipelines()) names.push_back(name);
-  return invalid_input(fmt::format("there is no pipeline '{}'; there are {}", arguments.pipeline, fmt::join(names, ", ")));
+  return invalid_input(
+      fmt::format("there is no pipeline '{}'; there are {}", arguments.pipeline, fmt::join(names, ", ")));
 }
 
 // Shows what passes do while they run.
@@ -72,7 +74,8 @@ class Observer {
     if (arguments_.dump_folder.empty()) return {};
     std::error_code failure;
     std::filesystem::create_directories(arguments_.dump_folder, failure);
-    if (failure) return io_error(fmt::format("{}: cannot be created: {}", arguments_.dump_folder, failure.message()));
+    if (failure)
+      return io_error(fmt::format("{}: cannot be created: {}", arguments_.dump_folder, failure.message()));
     return dump("000-input", graph);
   }
 
@@ -91,10 +94,12 @@ class Observer {
   }
 
   void finish() const {
-    if (arguments_.bisect >= 0) fmt::print(stderr, "# the last pass that ran: {}\n", last_.empty() ? "none" : last_);
+    if (arguments_.bisect >= 0)
+      fmt::print(stderr, "# the last pass that ran: {}\n", last_.empty() ? "none" : last_);
     if (!arguments_.time_passes) return;
     std::vector<std::pair<std::string_view, PassTime>> rows(times_.begin(), times_.end());
-    std::ranges::stable_sort(rows, [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
+    std::ranges::stable_sort(
+        rows, [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
     double total = 0;
     fmt::print(stderr, "{:>10}  {:>4}  {:>7}  pass\n", "ms", "runs", "changes");
     for (const auto& [name, time] : rows) {
@@ -125,16 +130,21 @@ void print_list() {
 
 Status run_opt(const OptArguments& arguments) {
   if (arguments.list) return print_list(), Status();
-  if (arguments.model.path.empty()) return invalid_input("gannet-opt: FILE is required; see gannet-opt --help");
-  const bool known = arguments.print_after.empty() || arguments.print_after == "all" || find_pass(arguments.print_after);
-  if (!known) return invalid_input(fmt::format("--print-after: there is no pass '{}'", arguments.print_after));
+  if (arguments.model.path.empty())
+    return invalid_input("gannet-opt: FILE is required; see gannet-opt --help");
+  const bool known =
+      arguments.print_after.empty() || arguments.print_after == "all" || find_pass(arguments.print_after);
+  if (!known)
+    return invalid_input(fmt::format("--print-after: there is no pass '{}'", arguments.print_after));
   const std::string pipeline = TRY(pipeline_of(arguments));
   if (!arguments.output.empty()) TRY(check_output_path(arguments.output));
   const std::unique_ptr<Graph> graph = TRY(load_graph(arguments.model));
   constexpr int64_t kShownOfModels = 16;
   PrintOptions print;
-  if (arguments.max_elements) print.max_elements = *arguments.max_elements;
-  else if (is_onnx(arguments.model.path) && arguments.output.empty()) print.max_elements = kShownOfModels;
+  if (arguments.max_elements)
+    print.max_elements = *arguments.max_elements;
+  else if (is_onnx(arguments.model.path) && arguments.output.empty())
+    print.max_elements = kShownOfModels;
   Observer observer(arguments, print);
   TRY(observer.begin(*graph));
   RunOptions options;
@@ -147,7 +157,8 @@ Status run_opt(const OptArguments& arguments) {
   TRY(run_passes(*graph, pipeline, context, options));
   observer.finish();
   if (arguments.remarks) {
-    for (const Remark& remark : context.remarks()) fmt::print(stderr, "# {}: {}: {}\n", remark.pass, printable(remark.node), printable(remark.text));
+    for (const Remark& remark : context.remarks())
+      fmt::print(stderr, "# {}: {}: {}\n", remark.pass, printable(remark.node), printable(remark.text));
   }
   const std::string text = print_graph(*graph, print) + "\n";
   if (!arguments.output.empty()) return write_file_atomically(arguments.output, text);
@@ -157,22 +168,34 @@ Status run_opt(const OptArguments& arguments) {
 
 void add_options(CLI::App& app, OptArguments& arguments) {
   app.add_option("FILE", arguments.model.path, "a graph in textual form, or an ONNX file");
-  CLI::Option* passes = app.add_option("--passes", arguments.passes, "a,(b,c)*: what to run; a group with a star repeats until nothing changes");
+  CLI::Option* passes =
+      app.add_option("--passes", arguments.passes,
+                     "a,(b,c)*: what to run; a group with a star repeats until nothing changes");
   app.add_option("--pipeline", arguments.pipeline, "a named list of passes")->excludes(passes);
-  app.add_option("-o,--output", arguments.output, "write the graph to FILE instead of standard output")->type_name("FILE");
-  app.add_option("--print-after", arguments.print_after, "print the graph to standard error after this pass, or after all")
+  app.add_option("-o,--output", arguments.output, "write the graph to FILE instead of standard output")
+      ->type_name("FILE");
+  app.add_option("--print-after", arguments.print_after,
+                 "print the graph to standard error after this pass, or after all")
       ->type_name("PASS|all");
-  app.add_option("--dump-dir", arguments.dump_folder, "write the graph to a file of DIR after each pass that changes it")->type_name("DIR");
-  app.add_option("--bisect", arguments.bisect, "run only the first N passes, counting repetitions")->type_name("N")
+  app.add_option("--dump-dir", arguments.dump_folder,
+                 "write the graph to a file of DIR after each pass that changes it")
+      ->type_name("DIR");
+  app.add_option("--bisect", arguments.bisect, "run only the first N passes, counting repetitions")
+      ->type_name("N")
       ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()));
-  app.add_option("--max-elements", arguments.max_elements, "print larger tensors as a digest")->type_name("N")
+  app.add_option("--max-elements", arguments.max_elements, "print larger tensors as a digest")
+      ->type_name("N")
       ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()));
   app.add_flag("--time-passes", arguments.time_passes, "print the time of each pass to standard error");
   app.add_flag("--verify-each", arguments.verify_each, "check the graph after each pass");
   app.add_flag("--remarks", arguments.remarks, "print what passes left undone, and why");
   app.add_flag("--list", arguments.list, "list passes and pipelines and exit");
-  app.add_option("--shape", arguments.model.shapes, "NAME=1x3x224x224: the shape of an input of an ONNX file (repeatable)")
-      ->type_name("NAME=SHAPE")->take_all()->expected(1)->allow_extra_args(false);
+  app.add_option("--shape", arguments.model.shapes,
+                 "NAME=1x3x224x224: the shape of an input of an ONNX file (repeatable)")
+      ->type_name("NAME=SHAPE")
+      ->take_all()
+      ->expected(1)
+      ->allow_extra_args(false);
   app.footer("Example:\n  gannet-opt model.onnx --pipeline inference --time-passes -o optimized.ir");
 }
 
@@ -188,8 +211,9 @@ Error explain(const CLI::App& app, const CLI::ParseError& error) {
   }
   const std::string hint = nearest(name, std::vector<std::string_view>(flags.begin(), flags.end()));
   const bool is_flag = name.starts_with('-');
-  return invalid_input(fmt::format("gannet-opt: unknown {} '{}'{}", is_flag ? "flag" : "argument", word,
-                                   is_flag && !hint.empty() ? fmt::format("; did you mean {}?", hint) : "; see gannet-opt --help"));
+  return invalid_input(fmt::format(
+      "gannet-opt: unknown {} '{}'{}", is_flag ? "flag" : "argument", word,
+      is_flag && !hint.empty() ? fmt::format("; did you mean {}?", hint) : "; see gannet-opt --help"));
 }
 
 }  // namespace
