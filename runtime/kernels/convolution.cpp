@@ -1,5 +1,6 @@
 // Convolutions in both directions. Channels-last operands are used as they stand; in other layouts, and for transposed
 // convolutions, the library's own layouts are several times as fast as what it has for those, also with the copies.
+// Bias and epilogue of a transposed convolution are a pass of their own: oneDNN 2.6.3 applies them an element at a time.
 #include <algorithm>
 
 #include "runtime/kernels/prepare.h"
@@ -106,6 +107,36 @@ double flops_of(const Parts& parts) {
   return 2 * pixels / channels * static_cast<double>(parts.w.elements());
 }
 
+void add_post_op_operands(std::vector<CallSequence::Operand>& operands, const ConvolutionRecipe& recipe,
+                          const std::vector<onednn::PostOp>& post_ops) {
+  const std::vector<size_t> positions = onednn::post_op_positions(post_ops);
+  for (size_t i = 0; i < post_ops.size(); ++i) {
+    if (recipe.epilogue[i].operand < 0) continue;
+    operands.push_back({onednn::post_op_argument(positions[i]), post_ops[i].operand, {Place::kPointer, recipe.epilogue[i].operand}});
+  }
+}
+
+// y = post_ops(y + bias); without a bias zeros are added.
+Status finish_transposed(CallSequence& sequence, const Parts& parts, const ConvolutionRecipe& recipe,
+                         const std::vector<onednn::PostOp>& post_ops, Place y) {
+  Layout bias{recipe.y.dtype, std::vector<int64_t>(parts.y.rank(), 1), std::vector<int64_t>(parts.y.rank(), 1)};
+  bias.extents[1] = bias.strides[0] = parts.y.extents[1];
+  const MemoryDesc bias_memory = TRY(memory_of(bias));
+  Place place{Place::kPointer, 2};
+  if (!recipe.has_bias) {
+    const auto zeros = std::make_shared<std::vector<float>>(static_cast<size_t>(parts.y.extents[1]));
+    place = sequence.keep(std::shared_ptr<const void>(zeros, zeros->data()));
+  }
+  const onednn::Made made = TRY(onednn::make_sum(parts.y_memory, bias_memory, post_ops));
+  std::vector<CallSequence::Operand> operands = {{onednn::argument_id(Argument::kX), made.x, y},
+                                                 {onednn::argument_id(Argument::kOther), bias_memory, place},
+                                                 {onednn::argument_id(Argument::kY), made.y, y},
+                                                 {onednn::argument_id(Argument::kScratch), made.scratch, sequence.reserve(made.scratch)}};
+  add_post_op_operands(operands, recipe, post_ops);
+  sequence.add(made.primitive, std::move(operands));
+  return {};
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRecipe& recipe, const Preparation& p) {
@@ -124,6 +155,11 @@ Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRe
   const double bytes = 4.0 * static_cast<double>(parts.x.elements() + parts.y.elements());
   const int threads = p.threads_for(flops_of(parts), bytes);
   const LibraryThreads library_threads(threads);
+  std::vector<onednn::PostOp> later;
+  if (recipe.transposed) {
+    later.swap(parts.spec.post_ops);
+    parts.spec.bias.reset();
+  }
   const onednn::Made made = TRY(best_form(parts));
 
   auto sequence = std::make_shared<CallSequence>(threads);
@@ -141,14 +177,11 @@ Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRe
                                                  {onednn::argument_id(Argument::kW), made.w, w_used},
                                                  {onednn::argument_id(Argument::kY), made.y, y_used},
                                                  {onednn::argument_id(Argument::kScratch), made.scratch, sequence->reserve(made.scratch)}};
-  if (recipe.has_bias) operands.push_back({onednn::argument_id(Argument::kBias), parts.bias_memory, {Place::kPointer, 2}});
-  const std::vector<size_t> positions = onednn::post_op_positions(parts.spec.post_ops);
-  for (size_t i = 0; i < recipe.epilogue.size(); ++i) {
-    if (recipe.epilogue[i].operand < 0) continue;
-    operands.push_back({onednn::post_op_argument(positions[i]), parts.spec.post_ops[i].operand, {Place::kPointer, recipe.epilogue[i].operand}});
-  }
+  if (parts.spec.bias) operands.push_back({onednn::argument_id(Argument::kBias), parts.bias_memory, {Place::kPointer, 2}});
+  add_post_op_operands(operands, recipe, parts.spec.post_ops);
   sequence->add(made.primitive, std::move(operands));
   if (!in_place) TRY(sequence->copy(y_used, made.y, y, parts.y_memory));
+  if (recipe.transposed && (recipe.has_bias || !later.empty())) TRY(finish_transposed(*sequence, parts, recipe, later, y));
   return std::shared_ptr<const Primitive>(std::move(sequence));
 }
 

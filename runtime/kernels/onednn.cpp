@@ -137,6 +137,14 @@ Result<Made> make_convolution(const ConvolutionSpec& spec) {
   });
 }
 
+Result<Made> make_sum(const MemoryDesc& x, const MemoryDesc& z, const std::vector<PostOp>& post_ops) {
+  return guarded("sum", [&] {
+    const dnnl::binary::desc desc(algorithm::binary_add, x, z, x);
+    const dnnl::binary::primitive_desc primitive(desc, attributes(post_ops), cpu());
+    return finish<dnnl::binary>(primitive);
+  });
+}
+
 Result<Made> make_matmul(const MatmulSpec& spec) {
   return guarded("matrix product", [&] {
     const dnnl::primitive_attr attr = attributes(spec.post_ops);
@@ -228,6 +236,7 @@ Result<MadeRecurrent> make_recurrent(const RecurrentSpec& s) {
 int argument_id(Argument argument) {
   switch (argument) {
     case Argument::kX: return DNNL_ARG_SRC;
+    case Argument::kOther: return DNNL_ARG_SRC_1;
     case Argument::kW: return DNNL_ARG_WEIGHTS;
     case Argument::kBias: return DNNL_ARG_BIAS;
     case Argument::kY: return DNNL_ARG_DST;

@@ -56,6 +56,9 @@ struct ConvolutionSpec {
 // Weights are [groups,] out, in, kernel... for both directions.
 Result<Made> make_convolution(const ConvolutionSpec& spec);
 
+// y = post_ops(x + z) where y has the layout of x and z is broadcast; operands kX, kOther, kY.
+Result<Made> make_sum(const MemoryDesc& x, const MemoryDesc& z, const std::vector<PostOp>& post_ops);
+
 struct MatmulSpec {
   MemoryDesc x, w, y;
   std::optional<MemoryDesc> bias;
@@ -89,7 +92,7 @@ struct MadeRecurrent {
 Result<MadeRecurrent> make_recurrent(const RecurrentSpec& spec);
 
 // Which operand of a primitive an address is for.
-enum class Argument { kX, kW, kBias, kY, kScratch, kFrom, kTo, kInitialState, kInitialCell, kRecurrence, kLastState, kLastCell };
+enum class Argument { kX, kOther, kW, kBias, kY, kScratch, kFrom, kTo, kInitialState, kInitialCell, kRecurrence, kLastState, kLastCell };
 int argument_id(Argument argument);
 int post_op_argument(size_t index);
 // At which of the library's own post-ops each of `ops` starts: some kinds take two.
