@@ -287,7 +287,7 @@ class RegionLowering {
     const Dim channels = floordiv(given.extents[1], Dim(groups));
     const auto split = [&](Element& p, size_t axis) -> Result<Element> {
       if (!p.view) return unsupported("groups of a value that is computed here");
-      View view = *p.view;
+      OperandView view = *p.view;
       view.extents[axis] = channels;
       view.extents.insert(view.extents.begin() + static_cast<std::ptrdiff_t>(axis), Dim(groups));
       view.strides.insert(view.strides.begin() + static_cast<std::ptrdiff_t>(axis), view.strides[axis] * channels);
@@ -363,7 +363,7 @@ Result<KernelPlan> plan_node(const Node& node, Isa isa) {
   RegionBuilder builder(isa);
   const DType dtype = storage_of(x->type.dtype);
   if (dtype == DType::kUndefined || x->type.dtype == DType::kString) return unsupported(fmt::format("{} elements", name_of(x->type.dtype)));
-  View source{0, dtype, *x->type.shape, dense_strides(*x->type.shape), 0};
+  OperandView source{0, dtype, *x->type.shape, dense_strides(*x->type.shape), 0};
   builder.add_source(x);
   for (size_t i = 0; i < node.outputs().size(); ++i) {
     if (!node.output(i)) continue;
@@ -373,7 +373,7 @@ Result<KernelPlan> plan_node(const Node& node, Isa isa) {
   return builder.finish();
 }
 
-Result<KernelPlan> plan_copy(const Window& from, const Window& to, const Shape& extents, Isa isa) {
+Result<KernelPlan> plan_copy(const CopyWindow& from, const CopyWindow& to, const Shape& extents, Isa isa) {
   const DType dtype = storage_of(from.value->type.dtype);
   if (dtype == DType::kUndefined || from.value->type.dtype == DType::kString) {
     return unsupported(fmt::format("{} elements", name_of(from.value->type.dtype)));

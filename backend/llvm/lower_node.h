@@ -21,12 +21,12 @@ namespace gannet {
 Result<KernelPlan> plan_node(const Node& node, Isa isa);
 
 // Copies between windows of the same extents, of any element type with a size of 1, 2, 4 or 8 bytes.
-struct Window {
+struct CopyWindow {
   const Value* value = nullptr;
   std::vector<Dim> strides;
   Dim offset = 0;
 };
-Result<KernelPlan> plan_copy(const Window& from, const Window& to, const Shape& extents, Isa isa);
+Result<KernelPlan> plan_copy(const CopyWindow& from, const CopyWindow& to, const Shape& extents, Isa isa);
 // Fills the value with the number that `filler` (one element) holds, or with 0 where there is none.
 Result<KernelPlan> plan_fill(const Value* to, const Value* filler, Isa isa);
 

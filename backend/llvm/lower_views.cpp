@@ -16,12 +16,12 @@ std::optional<std::vector<Dim>> contents_of(const Value* value) {
   return std::nullopt;
 }
 
-Result<View> transposed(const Node& node, const View& x) {
+Result<OperandView> transposed(const Node& node, const OperandView& x) {
   std::vector<int64_t> permutation = node.attrs.integers("perm");
   if (!node.attrs.has("perm")) {
     for (size_t i = x.extents.size(); i-- > 0;) permutation.push_back(static_cast<int64_t>(i));
   }
-  View y = x;
+  OperandView y = x;
   for (size_t i = 0; i < permutation.size(); ++i) {
     y.extents[i] = x.extents[static_cast<size_t>(permutation[i])];
     y.strides[i] = x.strides[static_cast<size_t>(permutation[i])];
@@ -29,8 +29,8 @@ Result<View> transposed(const Node& node, const View& x) {
   return y;
 }
 
-Result<View> expanded(const Node& node, const View& x) {
-  View y = x;
+Result<OperandView> expanded(const Node& node, const OperandView& x) {
+  OperandView y = x;
   y.extents = *node.output()->type.shape;
   y.strides.assign(y.extents.size(), Dim(0));
   const size_t added = y.extents.size() - x.extents.size();
@@ -63,12 +63,12 @@ Result<Dim> start_of(const Dim& start, const Dim& extent, int64_t step) {
   return min(start, extent);
 }
 
-Result<View> sliced(const Node& node, const View& x) {
+Result<OperandView> sliced(const Node& node, const OperandView& x) {
   const auto starts = contents_of(node.input(1));
   const auto axes = node.input(3) ? contents_of(node.input(3)) : std::nullopt;
   const auto steps = node.input(4) ? contents_of(node.input(4)) : std::nullopt;
   if (!starts || (node.input(3) && !axes) || (node.input(4) && !steps)) return unsupported("bounds that are not known");
-  View y = x;
+  OperandView y = x;
   y.extents = *node.output()->type.shape;
   for (size_t i = 0; i < starts->size(); ++i) {
     int64_t axis = static_cast<int64_t>(i), step = 1;
@@ -87,9 +87,9 @@ Result<View> sliced(const Node& node, const View& x) {
   return y;
 }
 
-Result<View> split(const Node& node, size_t output, const View& x) {
+Result<OperandView> split(const Node& node, size_t output, const OperandView& x) {
   const auto axis = static_cast<size_t>(TRY(normalize_axis(node.attrs.integer("axis"), static_cast<int64_t>(x.extents.size()))));
-  View y = x;
+  OperandView y = x;
   Dim start = 0;
   for (size_t i = 0; i < output; ++i) {
     if (!node.output(i)) return unsupported("parts of which one is absent");
@@ -101,9 +101,9 @@ Result<View> split(const Node& node, size_t output, const View& x) {
 }
 
 // A dense window under another shape.
-Result<View> reshaped(const Node& node, const View& x) {
+Result<OperandView> reshaped(const Node& node, const OperandView& x) {
   if (x.strides != dense_strides(x.extents)) return unsupported("a reshape of elements that are apart");
-  View y = x;
+  OperandView y = x;
   y.extents = *node.output()->type.shape;
   y.strides = dense_strides(y.extents);
   return y;
@@ -121,7 +121,7 @@ bool is_movement(const Node& node) {
   return op == "Transpose" || op == "Slice" || op == "Split" || op == "Expand";
 }
 
-Result<View> view_of_output(const Node& node, size_t output, const View& source) {
+Result<OperandView> view_of_output(const Node& node, size_t output, const OperandView& source) {
   const std::string_view op = node.op().name;
   if (op == "Transpose") return transposed(node, source);
   if (op == "Expand") return expanded(node, source);

@@ -11,6 +11,6 @@ bool is_reshape(const Node& node);
 bool is_movement(const Node& node);
 // Output `output` of such a node (or reshape) as a window on the memory of operand 0, which `source` describes.
 // Unsupported where bounds are not known or the elements are not evenly apart.
-Result<View> view_of_output(const Node& node, size_t output, const View& source);
+Result<OperandView> view_of_output(const Node& node, size_t output, const OperandView& source);
 
 }  // namespace gannet

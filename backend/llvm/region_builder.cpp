@@ -128,7 +128,7 @@ Element RegionBuilder::fresh(DType dtype, const Shape& extents) {
   return element;
 }
 
-Element RegionBuilder::viewed(View view) {
+Element RegionBuilder::viewed(OperandView view) {
   Element element = fresh(view.dtype, view.extents);
   element.view = std::move(view);
   return element;
@@ -136,7 +136,7 @@ Element RegionBuilder::viewed(View view) {
 
 Element RegionBuilder::input(const Value* value) {
   if (const Tensor* tensor = value->constant(); tensor && tensor->elements() == 1) return constant(*tensor);
-  View view;
+  OperandView view;
   view.dtype = value->type.dtype;
   view.extents = *value->type.shape;
   view.strides = dense_strides(view.extents);
@@ -171,7 +171,7 @@ Element RegionBuilder::zeros(DType dtype, const Shape& extents) {
   return element;
 }
 
-int32_t RegionBuilder::access_of(const View& view, const std::vector<int32_t>& axes) {
+int32_t RegionBuilder::access_of(const OperandView& view, const std::vector<int32_t>& axes) {
   Access access;
   access.pointer = view.source;
   access.dtype = view.dtype;

@@ -14,7 +14,7 @@
 namespace gannet {
 
 // A strided window on memory.
-struct View {
+struct OperandView {
   int32_t source = -1;  // KernelPlan::inputs
   DType dtype = DType::kF32;
   Shape extents;
@@ -27,7 +27,7 @@ struct Element {
   DType dtype = DType::kF32;  // as the graph has it
   Shape extents;
   std::vector<int32_t> axes;  // one a dimension
-  std::optional<View> view;
+  std::optional<OperandView> view;
   int32_t instruction = -1;
 };
 
@@ -49,7 +49,7 @@ class RegionBuilder {
   Element input(const Value* value);
   Element constant(const Tensor& tensor);
   // The same memory as the input's, under other extents and strides.
-  Element viewed(View view);
+  Element viewed(OperandView view);
 
   // `body` over `operands`, broadcast to `extents` from the right.
   Result<Element> map(const ScalarExpr& body, std::span<Element> operands, const Shape& extents);
@@ -98,7 +98,7 @@ class RegionBuilder {
   int32_t number(DType type, double value);
   int32_t read(Element& element);
   Element fresh(DType dtype, const Shape& extents);
-  int32_t access_of(const View& view, const std::vector<int32_t>& axes);
+  int32_t access_of(const OperandView& view, const std::vector<int32_t>& axes);
 
   std::vector<int32_t> spanning_axes() const;
   Dim stride_along(const Access& access, int32_t axis, const Dim& extent) const;
