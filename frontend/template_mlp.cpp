@@ -7,28 +7,28 @@ namespace {
 constexpr int64_t kMostLayers = 100'000;
 constexpr int64_t kMostUnits = 100'000'000;
 
-std::string add_activation(OnnxWriter& model, const std::string& x, Activation activation) {
+std::string add_activation(OnnxWriter& model, const std::string& x, LayerActivation activation) {
   switch (activation) {
-    case Activation::kNone:
+    case LayerActivation::kNone:
       return x;
-    case Activation::kRelu:
+    case LayerActivation::kRelu:
       return model.node("Relu", {x});
-    case Activation::kLeakyRelu:
+    case LayerActivation::kLeakyRelu:
       return model.node("LeakyRelu", {x}, {{"alpha", 0.01f}});
-    case Activation::kTanh:
+    case LayerActivation::kTanh:
       return model.node("Tanh", {x});
-    case Activation::kSigmoid:
+    case LayerActivation::kSigmoid:
       return model.node("Sigmoid", {x});
-    case Activation::kGelu:
+    case LayerActivation::kGelu:
       return add_gelu(model, x);
   }
   return x;
 }
 
 // What a layer multiplies its input's mean square by, to make up for what the activation takes away.
-double gain2_of(Activation activation) {
-  bool halves = activation == Activation::kRelu || activation == Activation::kLeakyRelu ||
-                activation == Activation::kGelu;
+double gain2_of(LayerActivation activation) {
+  bool halves = activation == LayerActivation::kRelu || activation == LayerActivation::kLeakyRelu ||
+                activation == LayerActivation::kGelu;
   return halves ? 2.0 : 1.0;
 }
 

@@ -71,7 +71,7 @@ Result<OnnxWriter> make_dcgan_generator(const DcganOptions& dcgan, const Templat
 // Input image; output logit (or probability) [batch, 1].
 Result<OnnxWriter> make_dcgan_discriminator(const DcganOptions& dcgan, const TemplateOptions& options);
 
-enum class Activation { kNone, kRelu, kLeakyRelu, kTanh, kSigmoid, kGelu };
+enum class LayerActivation { kNone, kRelu, kLeakyRelu, kTanh, kSigmoid, kGelu };
 // Gemm nodes with an activation behind each but the last. Input `input` [batch, inputs]; output logits (or,
 // with softmax, probabilities) [batch, outputs]. He or Glorot weights and small random biases keep the
 // activations of chains of thousands of layers of order one.
@@ -79,7 +79,7 @@ struct MlpOptions {
   int64_t inputs = 784;
   std::vector<int64_t> hidden = {128, 64};  // units of each hidden layer
   int64_t outputs = 10;
-  Activation activation = Activation::kRelu;
+  LayerActivation activation = LayerActivation::kRelu;
   bool softmax = false;
 };
 Result<OnnxWriter> make_mlp(const MlpOptions& mlp, const TemplateOptions& options);

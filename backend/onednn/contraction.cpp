@@ -30,8 +30,8 @@ bool fits(const Dim& operand, const Dim& extent) { return operand.is_constant(1)
 
 }  // namespace
 
-View dense_view(const Value* value) {
-  View view{value, nullptr, value->type.dtype, *value->type.shape, {}};
+MemoryView dense_view(const Value* value) {
+  MemoryView view{value, nullptr, value->type.dtype, *value->type.shape, {}};
   Dim stride = 1;
   view.strides.resize(view.extents.size());
   for (size_t d = view.extents.size(); d-- > 0;) {
@@ -41,8 +41,8 @@ View dense_view(const Value* value) {
   return view;
 }
 
-View permuted(const View& view, std::span<const int64_t> order) {
-  View result = view;
+MemoryView permuted(const MemoryView& view, std::span<const int64_t> order) {
+  MemoryView result = view;
   for (size_t i = 0; i < order.size(); ++i) {
     result.extents[i] = view.extents[static_cast<size_t>(order[i])];
     result.strides[i] = view.strides[static_cast<size_t>(order[i])];
@@ -50,17 +50,17 @@ View permuted(const View& view, std::span<const int64_t> order) {
   return result;
 }
 
-View with_axis(View view, size_t axis) {
+MemoryView with_axis(MemoryView view, size_t axis) {
   view.extents.insert(view.extents.begin() + static_cast<int64_t>(axis), Dim(1));
   view.strides.insert(view.strides.begin() + static_cast<int64_t>(axis), Dim(1));
   return view;
 }
 
-TensorLayout layout_of(const View& view, ProgramBuilder& builder) {
+TensorLayout layout_of(const MemoryView& view, ProgramBuilder& builder) {
   return {view.dtype, builder.sizes(view.extents), builder.sizes(view.strides)};
 }
 
-ValueId value_of(const View& view, ProgramBuilder& builder) {
+ValueId value_of(const MemoryView& view, ProgramBuilder& builder) {
   return view.constant ? builder.constant(*view.constant) : builder.value(view.value);
 }
 
@@ -120,7 +120,7 @@ Refusal Contraction::add_elementwise(const Node& node, const Value* chained) {
     operand.step.alpha = term.alpha;
     operand.step.beta = term.beta;
     if (term.operand >= 0) {
-      std::optional<View> view = view_of(node.input(static_cast<size_t>(term.operand)));
+      std::optional<MemoryView> view = view_of(node.input(static_cast<size_t>(term.operand)));
       if (!view || view->extents.size() > order_.size()) return fmt::format("operand {} of {} does not fit the result", term.operand, node.op().name);
       while (view->extents.size() < order_.size()) view = with_axis(*view, 0);
       std::vector<int64_t> inverse(order_.size());
@@ -138,15 +138,15 @@ Refusal Contraction::add_elementwise(const Node& node, const Value* chained) {
   return "";
 }
 
-std::optional<View> Contraction::view_of(const Value* value) const {
+std::optional<MemoryView> Contraction::view_of(const Value* value) const {
   if (!value || !value->type.is_tensor() || !value->type.shape) return std::nullopt;
   if (is_transpose(value->producer()) && body_) {
-    const std::optional<View> source = view_of(value->producer()->input(0));
+    const std::optional<MemoryView> source = view_of(value->producer()->input(0));
     if (!source) return std::nullopt;
     return permuted(*source, permutation_of(*value->producer()));
   }
   if (!body_) return dense_view(value);
-  View view = dense_view(value);
+  MemoryView view = dense_view(value);
   if (value->constant()) {
     view.constant = value->constant();
     view.value = nullptr;
@@ -159,7 +159,7 @@ std::optional<View> Contraction::view_of(const Value* value) const {
   return dense_view(outside);
 }
 
-std::optional<View> Contraction::operand(size_t i) const {
+std::optional<MemoryView> Contraction::operand(size_t i) const {
   return core_->input(i) ? view_of(core_->input(i)) : std::nullopt;
 }
 

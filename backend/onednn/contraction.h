@@ -16,7 +16,7 @@ namespace gannet::onednn {
 using Refusal = std::string;
 
 // A tensor of the Program read with other axes than those it lies in.
-struct View {
+struct MemoryView {
   const Value* value = nullptr;  // of the graph around the Fused node
   const Tensor* constant = nullptr;  // of a Constant inside the body, when value is null
   DType dtype = DType::kUndefined;
@@ -26,18 +26,18 @@ struct View {
   bool is_constant() const { return constant || value->constant(); }
 };
 
-View dense_view(const Value* value);
+MemoryView dense_view(const Value* value);
 // Axis i of the result is axis order[i] of `view`.
-View permuted(const View& view, std::span<const int64_t> order);
+MemoryView permuted(const MemoryView& view, std::span<const int64_t> order);
 // With an axis of one element put in before axis `axis`.
-View with_axis(View view, size_t axis);
-TensorLayout layout_of(const View& view, ProgramBuilder& builder);
-ValueId value_of(const View& view, ProgramBuilder& builder);
+MemoryView with_axis(MemoryView view, size_t axis);
+TensorLayout layout_of(const MemoryView& view, ProgramBuilder& builder);
+ValueId value_of(const MemoryView& view, ProgramBuilder& builder);
 
 // A step of the epilogue with its operand over the axes of the contraction's result.
 struct EpilogueOperand {
   EpilogueStep step;
-  std::optional<View> view;
+  std::optional<MemoryView> view;
 };
 
 class Contraction {
@@ -47,9 +47,9 @@ class Contraction {
 
   const Node& core() const { return *core_; }
   // Operand i of the core; nothing when absent.
-  std::optional<View> operand(size_t i) const;
+  std::optional<MemoryView> operand(size_t i) const;
   // What the steps' result is written to, axes in the order of the core's result.
-  const View& result() const { return result_; }
+  const MemoryView& result() const { return result_; }
   std::vector<EpilogueOperand>& epilogue() { return epilogue_; }
   // "Conv + Relu"
   std::string description() const;
@@ -57,12 +57,12 @@ class Contraction {
  private:
   Refusal follow_chain(const Graph& body);
   Refusal add_elementwise(const Node& node, const Value* chained);
-  std::optional<View> view_of(const Value* value) const;
+  std::optional<MemoryView> view_of(const Value* value) const;
 
   const Node* node_ = nullptr;
   const Node* core_ = nullptr;
   const Graph* body_ = nullptr;
-  View result_;
+  MemoryView result_;
   std::vector<EpilogueOperand> epilogue_;
   std::vector<int64_t> order_;  // axis of the present result -> axis of the core's
   Shape core_extents_;

@@ -22,7 +22,7 @@ struct Pads {
   std::vector<Dim> begin, end;
 };
 
-Pads pads_of(const Window& window, const View& x, const View& y) {
+Pads pads_of(const Window& window, const MemoryView& x, const MemoryView& y) {
   Pads pads;
   for (size_t d = 0; d < window.rank(); ++d) {
     if (!is_same(window.auto_pad)) {
@@ -39,7 +39,7 @@ Pads pads_of(const Window& window, const View& x, const View& y) {
 
 // ONNX's rule for ConvTranspose: explicit pads, or what output_shape or SAME leave over, split. Only SAME_UPPER puts
 // the odd element at the end.
-Pads transposed_pads(const Node& core, const Window& window, const View& x, const View& y) {
+Pads transposed_pads(const Node& core, const Window& window, const MemoryView& x, const MemoryView& y) {
   const std::vector<int64_t>& padding = core.attrs.integers("output_padding");
   const bool explicit_pads = core.attrs.integers("output_shape").empty() && !is_same(window.auto_pad);
   Pads pads;
@@ -53,7 +53,7 @@ Pads transposed_pads(const Node& core, const Window& window, const View& x, cons
 }
 
 // True for an operand with one element a channel.
-bool is_bias(const View& view) {
+bool is_bias(const MemoryView& view) {
   for (size_t d = 0; d < view.extents.size(); ++d) {
     if (d != 1 && !view.extents[d].is_constant(1)) return false;
   }
@@ -61,7 +61,7 @@ bool is_bias(const View& view) {
 }
 
 // What the library cannot take.
-Refusal obstacle(const Contraction& contraction, const View& x, const View& w) {
+Refusal obstacle(const Contraction& contraction, const MemoryView& x, const MemoryView& w) {
   const size_t rank = x.extents.size();
   if (x.dtype != DType::kF32 || w.dtype != DType::kF32) return std::string(name_of(x.dtype == DType::kF32 ? w.dtype : x.dtype));
   if (rank < 3 || rank > 5) return fmt::format("{} spatial dimensions", rank - 2);
@@ -76,11 +76,11 @@ Refusal obstacle(const Contraction& contraction, const View& x, const View& w) {
 
 Refusal lower_convolution(const Node& node, Contraction& contraction, ProgramBuilder& builder) {
   const Node& core = contraction.core();
-  const std::optional<View> x = contraction.operand(0), w = contraction.operand(1);
-  std::optional<View> bias = contraction.operand(2);
+  const std::optional<MemoryView> x = contraction.operand(0), w = contraction.operand(1);
+  std::optional<MemoryView> bias = contraction.operand(2);
   if (!x || !w || (core.input(2) && !bias)) return "an operand that is neither given nor a Transpose";
   if (Refusal reason = obstacle(contraction, *x, *w); !reason.empty()) return reason;
-  const View& y = contraction.result();
+  const MemoryView& y = contraction.result();
   const Result<std::optional<Window>> window = convolution_window(core.attrs, w->extents);
   if (!window.ok() || !*window) return "a window that is not known";
 
@@ -122,14 +122,14 @@ Refusal lower_pooling(const Node& node, Contraction& contraction, ProgramBuilder
   const Node& core = contraction.core();
   if (!contraction.epilogue().empty()) return "an epilogue after a pooling";
   if (core.output(1)) return "the indices are wanted";
-  const std::optional<View> x = contraction.operand(0);
+  const std::optional<MemoryView> x = contraction.operand(0);
   if (!x) return "an operand that is neither given nor a Transpose";
   if (x->dtype != DType::kF32) return std::string(name_of(x->dtype));
   const size_t rank = x->extents.size();
   if (rank < 3 || rank > 5) return fmt::format("{} spatial dimensions", rank - 2);
   const Result<Window> window = read_window(core.attrs, core.attrs.integers("kernel_shape"));
   if (!window.ok()) return window.error().message;
-  const View& y = contraction.result();
+  const MemoryView& y = contraction.result();
 
   PoolingRecipe recipe;
   const bool average = core.op().name == "AveragePool";

@@ -12,23 +12,23 @@ namespace {
 bool is_unit(const Dim& stride, const Dim& extent) { return stride.is_constant(1) || extent.is_constant(1); }
 
 // One of the last two axes must be that of neighbours in memory.
-bool has_rows_or_columns(const View& view) {
+bool has_rows_or_columns(const MemoryView& view) {
   const size_t rank = view.extents.size();
   return is_unit(view.strides[rank - 1], view.extents[rank - 1]) || is_unit(view.strides[rank - 2], view.extents[rank - 2]);
 }
 
-bool has_rows(const View& view) { return is_unit(view.strides.back(), view.extents.back()); }
+bool has_rows(const MemoryView& view) { return is_unit(view.strides.back(), view.extents.back()); }
 
 // `view` with batch axes put in front until it has `rank` axes.
-View with_batch(View view, size_t rank) {
+MemoryView with_batch(MemoryView view, size_t rank) {
   while (view.extents.size() < rank) view = with_axis(std::move(view), 0);
   return view;
 }
 
 // What the product is made of: all views over batch..., rows, columns.
 struct Product {
-  View x, w, y;
-  std::optional<View> bias;
+  MemoryView x, w, y;
+  std::optional<MemoryView> bias;
   float alpha = 1;
 };
 
@@ -50,7 +50,7 @@ Refusal read_gemm(const Contraction& contraction, Product& p) {
 // Batch extents must be known to be equal or 1; inner extents are checked in each run where they are not known.
 Refusal check_extents(const Product& p) {
   const size_t rank = p.y.extents.size();
-  for (const View* view : {&p.x, &p.w}) {
+  for (const MemoryView* view : {&p.x, &p.w}) {
     for (size_t d = 0; d + 2 < rank; ++d) {
       if (!view->extents[d].is_constant(1) && view->extents[d] != p.y.extents[d]) {
         return fmt::format("batch extent {} against {}", view->extents[d].to_string(), p.y.extents[d].to_string());
@@ -73,7 +73,7 @@ Refusal check_extents(const Product& p) {
 }  // namespace
 
 Refusal lower_matmul(const Node& node, Contraction& contraction, ProgramBuilder& builder) {
-  const std::optional<View> x = contraction.operand(0), w = contraction.operand(1);
+  const std::optional<MemoryView> x = contraction.operand(0), w = contraction.operand(1);
   if (!x || !w) return "an operand that is neither given nor a Transpose";
   if (x->dtype != DType::kF32 || w->dtype != DType::kF32) return std::string(name_of(x->dtype));
   Product p{*x, *w, contraction.result(), std::nullopt, 1};
@@ -88,7 +88,7 @@ Refusal lower_matmul(const Node& node, Contraction& contraction, ProgramBuilder&
   p.x = with_batch(p.x, rank);
   p.w = with_batch(p.w, rank);
   // The result lacks the axis that a vector lacks.
-  auto completed = [&](View view) {
+  auto completed = [&](MemoryView view) {
     if (column) view = with_axis(std::move(view), view.extents.size());
     if (row) view = with_axis(std::move(view), rank - 2);
     return view;

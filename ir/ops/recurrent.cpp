@@ -34,9 +34,9 @@ constexpr AttrDef kLstmAttrs[] = {optional_attr("activation_alpha", AttrKind::kF
 constexpr std::string_view kRnnFunctions[] = {"Tanh"};
 constexpr std::string_view kGruFunctions[] = {"Sigmoid", "Tanh"};
 constexpr std::string_view kLstmFunctions[] = {"Sigmoid", "Tanh", "Tanh"};
-constexpr RecurrentKind kRnn = {1, kRnnFunctions, false};
-constexpr RecurrentKind kGru = {3, kGruFunctions, false};
-constexpr RecurrentKind kLstm = {4, kLstmFunctions, true};
+constexpr RecurrentCell kRnn = {1, kRnnFunctions, false};
+constexpr RecurrentCell kGru = {3, kGruFunctions, false};
+constexpr RecurrentCell kLstm = {4, kLstmFunctions, true};
 
 // H = f(X W^T + H R^T + b)
 template <class T>

@@ -107,7 +107,7 @@ Result<std::vector<int64_t>> lengths_of(const EvalContext& c, const RecurrentExt
   return lengths;
 }
 
-Result<Layer> prepare(EvalContext& c, const RecurrentKind& kind) {
+Result<Layer> prepare(EvalContext& c, const RecurrentCell& kind) {
   Layer layer;
   DType dtype = compute_dtype(c.tensor(kX).dtype());
   layer.directions = direction_count(c.attrs());
@@ -313,7 +313,7 @@ T Activation::operator()(T x) const {
 template float Activation::operator()(float) const;
 template double Activation::operator()(double) const;
 
-Result<std::vector<Activation>> activations_of(const Attributes& attrs, const RecurrentKind& kind,
+Result<std::vector<Activation>> activations_of(const Attributes& attrs, const RecurrentCell& kind,
                                                int64_t directions) {
   size_t count = kind.activations.size() * static_cast<size_t>(directions);
   std::vector<std::string> names = attrs.texts("activations");
@@ -344,7 +344,7 @@ Result<std::vector<Activation>> activations_of(const Attributes& attrs, const Re
   return result;
 }
 
-Status infer_recurrent(InferContext& c, const RecurrentKind& kind) {
+Status infer_recurrent(InferContext& c, const RecurrentCell& kind) {
   TRY(expect_tensors(c, 3));
   TRY(expect_choice(c, "direction", {"forward", "reverse", "bidirectional"}));
   int64_t layout = c.attrs().integer("layout");
@@ -388,7 +388,7 @@ void multiply_recurrence(const RecurrentDirection<T>& d, const T* rows, int64_t 
 template void multiply_recurrence(const RecurrentDirection<float>&, const float*, int64_t, int64_t);
 template void multiply_recurrence(const RecurrentDirection<double>&, const double*, int64_t, int64_t);
 
-Status eval_recurrent(EvalContext& c, const RecurrentKind& kind, CellStep<float> step32,
+Status eval_recurrent(EvalContext& c, const RecurrentCell& kind, CellStep<float> step32,
                       CellStep<double> step64,
                       bool (*add_recurrence_bias)(const Attributes& attrs, int64_t gate)) {
   Layer layer = TRY(prepare(c, kind));

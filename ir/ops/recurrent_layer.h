@@ -37,7 +37,7 @@ struct Activation {
   T operator()(T x) const;
 };
 
-struct RecurrentKind {
+struct RecurrentCell {
   int64_t gates = 1;
   std::span<const std::string_view> activations;  // the defaults, one direction's
   bool has_cell_state = false;                    // initial_c, P and Y_c
@@ -67,10 +67,10 @@ struct RecurrentDirection {
 };
 
 // Infers the outputs of a recurrent op and checks operands and attributes.
-Status infer_recurrent(InferContext& c, const RecurrentKind& kind);
+Status infer_recurrent(InferContext& c, const RecurrentCell& kind);
 
 // The functions of the node, all directions after each other; an error for unknown names or too few of them.
-Result<std::vector<Activation>> activations_of(const Attributes& attrs, const RecurrentKind& kind,
+Result<std::vector<Activation>> activations_of(const Attributes& attrs, const RecurrentCell& kind,
                                                int64_t directions);
 
 // products = rows * recurrence[first gate ...]^T over `gates` gates; rows is [batch, hidden], products keep
@@ -83,7 +83,7 @@ template <class T>
 using CellStep = void (*)(const Attributes& attrs, RecurrentDirection<T>& d);
 
 // Runs a layer; `add_recurrence_bias` says whether the recurrent bias of a gate joins the projected input.
-Status eval_recurrent(EvalContext& c, const RecurrentKind& kind, CellStep<float> step32,
+Status eval_recurrent(EvalContext& c, const RecurrentCell& kind, CellStep<float> step32,
                       CellStep<double> step64,
                       bool (*add_recurrence_bias)(const Attributes& attrs, int64_t gate));
 

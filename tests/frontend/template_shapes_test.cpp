@@ -100,7 +100,7 @@ TEST(TemplateShapes, MlpActivationsAndEnding) {
   MlpOptions mlp;
   mlp.hidden = {4};
   mlp.softmax = true;
-  mlp.activation = Activation::kGelu;
+  mlp.activation = LayerActivation::kGelu;
   std::vector<std::string> ops;
   onnx::GraphProto graph = graph_of(make_mlp(mlp, {}));
   for (const onnx::NodeProto& node : graph.node()) ops.push_back(node.op_type());

@@ -129,14 +129,14 @@ Result<std::vector<int64_t>> parse_layers(std::string_view text) {
 
 struct NamedActivation {
   std::string_view name;
-  Activation activation;
+  LayerActivation activation;
 };
-constexpr std::array<NamedActivation, 6> kActivations = {{{"relu", Activation::kRelu},
-                                                          {"leaky-relu", Activation::kLeakyRelu},
-                                                          {"tanh", Activation::kTanh},
-                                                          {"sigmoid", Activation::kSigmoid},
-                                                          {"gelu", Activation::kGelu},
-                                                          {"none", Activation::kNone}}};
+constexpr std::array<NamedActivation, 6> kActivations = {{{"relu", LayerActivation::kRelu},
+                                                          {"leaky-relu", LayerActivation::kLeakyRelu},
+                                                          {"tanh", LayerActivation::kTanh},
+                                                          {"sigmoid", LayerActivation::kSigmoid},
+                                                          {"gelu", LayerActivation::kGelu},
+                                                          {"none", LayerActivation::kNone}}};
 
 // `no activation 'than', did you mean 'tanh'? There are relu, tanh, ...`
 std::string unknown_name(std::string_view kind, std::string_view word,
@@ -146,7 +146,7 @@ std::string unknown_name(std::string_view kind, std::string_view word,
   return fmt::format("no {} '{}'{} There are {}.", kind, word, hint, fmt::join(candidates, ", "));
 }
 
-Result<Activation> parse_activation(std::string_view text) {
+Result<LayerActivation> parse_activation(std::string_view text) {
   std::vector<std::string_view> names;
   for (const NamedActivation& row : kActivations) {
     if (row.name == text) return row.activation;
