@@ -101,7 +101,7 @@ static std::string file_name(const std::string& output_name, size_t index, const
   return name + "." + extension;
 }
 
-static Status write_outputs(std::span<const std::string> names, std::span<const Datum> outputs, const RunArguments& arguments) {
+Status write_outputs(std::span<const std::string> names, std::span<const Datum> outputs, const RunArguments& arguments, bool quiet) {
   std::error_code failure;
   std::filesystem::create_directories(arguments.output_folder, failure);
   if (failure || !std::filesystem::is_directory(arguments.output_folder)) {
@@ -118,7 +118,7 @@ static Status write_outputs(std::span<const std::string> names, std::span<const 
       return invalid_input(fmt::format("output '{}' is {}: only gannet writes those", names[i], to_string(outputs[i].type())));
     }
     TRY(as_npy ? write_npy(path, outputs[i].tensor()) : arguments.write_pb(path, outputs[i], names[i]));
-    fmt::print("wrote {}\n", path);
+    if (!quiet) fmt::print("wrote {}\n", path);
   }
   return {};
 }

@@ -34,6 +34,9 @@ void add_run_arguments(CLI::App& command, RunArguments& arguments);
 Status settle_run_arguments(RunArguments& arguments, const std::vector<std::string>& shapes);
 // The inputs, one line printed for each.
 Result<std::vector<Datum>> announced_inputs(std::span<const InputSpec> specs, const RunArguments& arguments);
+// Writes every output into the folder that the arguments name.
+Status write_outputs(std::span<const std::string> names, std::span<const Datum> outputs, const RunArguments& arguments,
+                     bool quiet = false);
 // Prints every output and writes them where asked for.
 Status report_outputs(std::span<const std::string> names, std::span<const Datum> outputs, const RunArguments& arguments);
 

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/deploy/program.h"
+#include "tools/driver/bench_command.h"
 #include "tools/driver/check_command.h"
 #include "tools/driver/inspect_command.h"
 #include "tools/driver/new_command.h"
@@ -19,6 +20,7 @@ int run_command_line(int argc, char** argv) {
   add_run_command(app, run);
   add_inspect_command(app, run);
   add_check_command(app, run);
+  add_bench_command(app, run);
   add_tune_command(app, run);
   add_new_command(app, run);
   return parse_and_run(app, run, argc, argv);

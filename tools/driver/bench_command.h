@@ -1,0 +1,12 @@
+// `gannet bench MODEL`: how fast a model runs and what it takes.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace gannet {
+
+// Adds `bench`; parsing the command line sets `run` (command.h).
+CLI::App* add_bench_command(CLI::App& app, std::function<int()>& run);
+
+}  // namespace gannet
