@@ -22,6 +22,18 @@ Result<Value*> transpose_matrix(UpgradeContext& c, Value* x) {
   return c.b.transpose(x, std::move(permutation));
 }
 
+// An operand stored [m, batch..., n], with its rows outside the batch, as [batch..., m, n].
+Result<Value*> batch_from_rows(UpgradeContext& c, Value* x) {
+  if (!x->type.shape || x->type.rank() < 2)
+    return unsupported("transposing needs an operand of known rank, at least 2");
+  std::vector<int64_t> permutation;
+  const int64_t rank = x->type.rank();
+  for (int64_t i = 1; i < rank - 1; ++i) permutation.push_back(i);
+  permutation.push_back(0);
+  permutation.push_back(rank - 1);
+  return c.b.transpose(x, std::move(permutation));
+}
+
 struct SkipOperands {
   Value* sum = nullptr;
   Value* scale = nullptr;
@@ -131,10 +143,8 @@ Status fused_matmul(UpgradeContext& c) {
   Value* x = TRY(required(c, 0));
   Value* y = TRY(required(c, 1));
   float alpha = TRY(c.attrs.take_or<float>("alpha", 1));
-  if (TRY(c.attrs.take_or<int64_t>("transBatchA", 0)) != 0 ||
-      TRY(c.attrs.take_or<int64_t>("transBatchB", 0)) != 0) {
-    return unsupported("transBatchA or transBatchB");
-  }
+  if (TRY(c.attrs.take_or<int64_t>("transBatchA", 0)) != 0) x = TRY(batch_from_rows(c, x));
+  if (TRY(c.attrs.take_or<int64_t>("transBatchB", 0)) != 0) y = TRY(batch_from_rows(c, y));
   if (TRY(c.attrs.take_or<int64_t>("transA", 0)) != 0) x = TRY(transpose_matrix(c, x));
   if (TRY(c.attrs.take_or<int64_t>("transB", 0)) != 0) y = TRY(transpose_matrix(c, y));
   Value* product = c.b.matmul(x, y);

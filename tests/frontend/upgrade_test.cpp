@@ -199,6 +199,13 @@ TEST(Upgrade, OpsOfOnnxRuntime) {
   product.output("y");
   EXPECT_THAT(floats_of(product.run({row({1, 2}).reshaped({2, 1}), row({3, 4}).reshaped({1, 2})})[0]),
               ElementsAre(22));
+  TestModel batches(14);
+  batches.import_domain(ms, 1);
+  batches.input("a", {1, 2, 1}).input("b", {2, 1, 1});
+  batches.node("FusedMatMul", {"a", "b"}, {"y"}, {{"transBatchA", int64_t{1}}}, ms);
+  batches.output("y");
+  EXPECT_THAT(floats_of(batches.run({row({1, 2}).reshaped({1, 2, 1}), row({3, 4}).reshaped({2, 1, 1})})[0]),
+              ElementsAre(3, 8));
 }
 
 }  // namespace
