@@ -212,6 +212,37 @@ std::optional<std::vector<EpilogueTerm>> epilogue_of(const Node& node, size_t ch
   return epilogue_of(substitute(body, operands), static_cast<int>(chained));
 }
 
+namespace {
+
+// The library's functions behind a kind, as bits; 0 for terms with an operand.
+uint32_t functions_of(EpilogueKind kind) {
+  using enum EpilogueKind;
+  auto bit = [](EpilogueKind function) { return 1u << static_cast<uint32_t>(function); };
+  switch (kind) {
+    case kAdd: case kMul: case kMax: case kMin: return 0;
+    case kLeakyRelu: return bit(kRelu);
+    case kHardSigmoid: return bit(kLinear) | bit(kClip);
+    default: return bit(kind);
+  }
+}
+
+}  // namespace
+
+TermPlace append_term(std::vector<EpilogueTerm>& chain, const EpilogueTerm& term) {
+  const bool linear = term.kind == EpilogueKind::kLinear;
+  if (linear && !chain.empty() && chain.back().kind == EpilogueKind::kLinear) {
+    EpilogueTerm& before = chain.back();
+    before.alpha *= term.alpha;
+    before.beta = before.beta * term.alpha + term.beta;
+    return TermPlace::kMerged;
+  }
+  uint32_t used = 0;
+  for (const EpilogueTerm& one : chain) used |= functions_of(one.kind);
+  if ((used & functions_of(term.kind)) != 0) return TermPlace::kRefused;
+  chain.push_back(term);
+  return TermPlace::kAdded;
+}
+
 bool takes_order(ContractionKind kind, ContractionOperand operand, std::span<const int64_t> order) {
   if (is_identity(order)) return true;
   if (kind != ContractionKind::kMatmul) return operand == ContractionOperand::kWeights || is_channels_last(order);

@@ -52,6 +52,13 @@ std::optional<std::vector<EpilogueTerm>> epilogue_of(const ScalarExpr& body, int
 // types other than f32 and for nodes that are not elementwise. The result's shape must be that of the operand.
 std::optional<std::vector<EpilogueTerm>> epilogue_of(const Node& node, size_t chained);
 
+enum class TermPlace : uint8_t { kAdded, kMerged, kRefused };
+
+// Puts `term` behind `chain` as a kernel can apply it: a kLinear merges into a kLinear before it (an operand's term
+// stays its own), and a function that stands in the chain already is refused, because oneDNN 2.6.3's matrix products
+// apply each function of one operand with the parameters of its first use.
+TermPlace append_term(std::vector<EpilogueTerm>& chain, const EpilogueTerm& term);
+
 enum class ContractionKind : uint8_t { kConvolution, kMatmul, kPooling };
 enum class ContractionOperand : uint8_t { kData, kWeights, kResult, kEpilogue };
 

@@ -71,15 +71,22 @@ class Chain {
       context_.remark(*node, "not joined to the contraction before it: its kernel has no such epilogue");
       return nullptr;
     }
-    terms_ += terms->size();
-    return terms_ <= kMostEpilogueTerms ? node : nullptr;
+    std::vector<EpilogueTerm> longer = terms_;
+    for (const EpilogueTerm& term : *terms) {
+      if (append_term(longer, term) != TermPlace::kRefused) continue;
+      context_.remark(*node, "not joined to the contraction before it: its kernel applies a function once only");
+      return nullptr;
+    }
+    if (longer.size() > kMostEpilogueTerms) return nullptr;
+    terms_ = std::move(longer);
+    return node;
   }
 
   Graph& graph_;
   PassContext& context_;
   const ContractionKind kind_;
   Node* tail_;
-  size_t terms_ = 0;
+  std::vector<EpilogueTerm> terms_;
   bool ended_ = false;
 };
 

@@ -115,6 +115,13 @@ Refusal Contraction::add_elementwise(const Node& node, const Value* chained) {
   if (node.output()->type.shape != chained->type.shape) return fmt::format("{} changes the shape of the result", node.op().name);
   description_ += fmt::format(" + {}", node.op().name);
   for (const EpilogueTerm& term : *terms) {
+    const TermPlace place = append_term(chain_, term);
+    if (place == TermPlace::kRefused) return fmt::format("{} is a function that stands in the epilogue already", node.op().name);
+    if (place == TermPlace::kMerged) {
+      epilogue_.back().step.alpha = chain_.back().alpha;
+      epilogue_.back().step.beta = chain_.back().beta;
+      continue;
+    }
     EpilogueOperand operand;
     operand.step.kind = term.kind;
     operand.step.alpha = term.alpha;

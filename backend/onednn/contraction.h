@@ -64,6 +64,7 @@ class Contraction {
   const Graph* body_ = nullptr;
   MemoryView result_;
   std::vector<EpilogueOperand> epilogue_;
+  std::vector<EpilogueTerm> chain_;  // the same without operands, in order
   std::vector<int64_t> order_;  // axis of the present result -> axis of the core's
   Shape core_extents_;
   size_t used_nodes_ = 0;

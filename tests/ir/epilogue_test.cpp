@@ -85,6 +85,20 @@ TEST(Epilogue, factors_are_kept) {
   EXPECT_FLOAT_EQ(scaled[0].alpha, 0.125f);
 }
 
+TEST(Epilogue, each_function_stands_once_in_a_chain) {
+  std::vector<EpilogueTerm> chain;
+  EXPECT_EQ(append_term(chain, {EpilogueKind::kTanh}), TermPlace::kAdded);
+  EXPECT_EQ(append_term(chain, {EpilogueKind::kLinear, 1, 1}), TermPlace::kAdded);
+  EXPECT_EQ(append_term(chain, {EpilogueKind::kLinear, 3, 0}), TermPlace::kMerged);
+  EXPECT_EQ(chain.back().alpha, 3);
+  EXPECT_EQ(chain.back().beta, 3);
+  EXPECT_EQ(append_term(chain, {EpilogueKind::kAdd, 0, 0, 1}), TermPlace::kAdded);
+  EXPECT_EQ(append_term(chain, {EpilogueKind::kAdd, 0, 0, 1}), TermPlace::kAdded);
+  EXPECT_EQ(append_term(chain, {EpilogueKind::kLinear, 2, 0}), TermPlace::kRefused);
+  EXPECT_EQ(append_term(chain, {EpilogueKind::kHardSigmoid, 1, 0}), TermPlace::kRefused);
+  EXPECT_EQ(chain.size(), 4u);
+}
+
 TEST(Epilogue, orders_of_operands) {
   using enum ContractionKind;
   using enum ContractionOperand;
