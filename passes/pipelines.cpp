@@ -15,7 +15,7 @@ constexpr Pipeline kPipelines[] = {
     {"inference",
      "eliminate_dead_nodes,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
-     "decompose,"
+     "decompose,widen_halves,"
      "recognize_gelu,recognize_swish,recognize_hard_swish,recognize_mish,recognize_softmax,"
      "recognize_layer_normalization,recognize_rms_normalization,recognize_group_normalization,"
      "fold_batch_normalization,"
