@@ -13,6 +13,8 @@
 #include "ir/base/file.h"
 #include "ir/builder.h"
 #include "ir/evaluate.h"
+#include "runtime/core/artifact.h"
+#include "tools/deploy/run_artifact.h"
 #include "tools/deploy/run_model.h"
 #include "tools/driver/command.h"
 #include "tools/driver/compile.h"
@@ -75,24 +77,47 @@ Result<std::vector<double>> timed_runs(Bench& bench, const BenchArguments& argum
   return timed_runs(bench, std::clamp<int64_t>(static_cast<int64_t>(kMillisecondsWanted / std::max(fast, 1e-3)), kFewest, kMost));
 }
 
-Result<Bench> prepare(BenchArguments& arguments, bool quiet) {
-  Bench bench;
-  TRY(settle_run_arguments(arguments.run, arguments.model.shapes));
-  arguments.run.inputs.limits = TRY(limits_of(arguments.model));
+Result<std::vector<Datum>> bench_inputs(std::span<const InputSpec> specs, const BenchArguments& arguments, bool quiet) {
+  std::vector<std::string> made_up;
+  return quiet ? collect_inputs(specs, arguments.run.inputs, made_up) : announced_inputs(specs, arguments.run);
+}
+
+Result<std::unique_ptr<Session>> bench_session(const Bench& bench, const BenchArguments& arguments) {
+  return make_session(bench.program, arguments.run.threads, arguments.run.inputs.seed, arguments.run.inputs.limits);
+}
+
+Status load_artifact(Bench& bench, const BenchArguments& arguments, bool quiet) {
+  const Clock::time_point start = Clock::now();
+  bench.program = TRY(read_artifact(arguments.model.path));
+  bench.session = TRY(bench_session(bench, arguments));
+  bench.load_ms = since(start);
+  bench.output_names = output_names(*bench.program);
+  bench.inputs = TRY(bench_inputs(input_specs(*bench.program), arguments, quiet));
+  return {};
+}
+
+Status compile_onnx(Bench& bench, const BenchArguments& arguments, bool quiet) {
   Clock::time_point start = Clock::now();
   ImportedModel model = TRY(load_model(arguments.model));
   bench.load_ms = since(start);
   Graph& graph = *model.graph;
   for (const GraphOutput& output : graph.outputs) bench.output_names.push_back(output.name);
-  std::vector<std::string> made_up;
-  const std::vector<InputSpec> specs = input_specs(graph);
-  bench.inputs = quiet ? TRY(collect_inputs(specs, arguments.run.inputs, made_up)) : TRY(announced_inputs(specs, arguments.run));
+  bench.inputs = TRY(bench_inputs(input_specs(graph), arguments, quiet));
   bench.flops = summarize(graph, TRY(bind_symbols(graph, bench.inputs))).flops;
   start = Clock::now();
   bench.program = TRY(compile_graph(graph, arguments.compile)).program;
-  bench.session = TRY(make_session(bench.program, arguments.run.threads, arguments.run.inputs.seed, arguments.run.inputs.limits));
+  bench.session = TRY(bench_session(bench, arguments));
   bench.compile_ms = since(start);
-  start = Clock::now();
+  return {};
+}
+
+Result<Bench> prepare(BenchArguments& arguments, bool quiet) {
+  Bench bench;
+  TRY(settle_run_arguments(arguments.run, arguments.model.shapes));
+  arguments.run.inputs.limits = TRY(limits_of(arguments.model));
+  if (is_artifact(arguments.model.path)) TRY(load_artifact(bench, arguments, quiet));
+  else TRY(compile_onnx(bench, arguments, quiet));
+  const Clock::time_point start = Clock::now();
   bench.outputs = TRY(bench.session->run(bench.inputs));
   bench.first_run_ms = since(start);
   const bool reusable = std::ranges::all_of(bench.outputs, [](const Datum& output) {

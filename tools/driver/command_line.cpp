@@ -5,6 +5,7 @@
 #include "tools/deploy/program.h"
 #include "tools/driver/bench_command.h"
 #include "tools/driver/check_command.h"
+#include "tools/driver/compile_command.h"
 #include "tools/driver/inspect_command.h"
 #include "tools/driver/new_command.h"
 #include "tools/driver/run_command.h"
@@ -17,6 +18,7 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", GANNET_VERSION, "Print the version and exit");
   std::function<int()> run;
+  add_compile_command(app, run);
   add_run_command(app, run);
   add_inspect_command(app, run);
   add_check_command(app, run);

@@ -13,15 +13,6 @@ Result<CompiledModel> compile_graph(Graph& graph, const CompileOptions& options)
   return CompiledModel{std::move(compiled.program), std::move(compiled.placements), context.remarks()};
 }
 
-Result<std::unique_ptr<Session>> make_session(std::shared_ptr<const Program> program, int threads, uint64_t seed, const Limits& limits) {
-  SessionOptions options;
-  options.threads = threads;
-  options.seed = seed;
-  options.limits = limits;
-  options.primitives = make_onednn_library();
-  return Session::create(std::move(program), std::move(options));
-}
-
 void add_backend_argument(CLI::App& command, std::string& backend) {
   command.add_option("--backend", backend, "compiled, or reference: each op's definition, slow")
       ->check(CLI::IsMember({"compiled", "reference"}))->capture_default_str();

@@ -10,6 +10,7 @@
 #include "frontend/import.h"
 #include "passes/pass.h"
 #include "runtime/core/session.h"
+#include "tools/deploy/run_artifact.h"
 
 namespace gannet {
 
@@ -22,9 +23,6 @@ struct CompiledModel {
 // Runs the pipeline "inference" over `graph` and lowers it. Random integers of inputs keep the bounds that follow from
 // the graph as it was.
 Result<CompiledModel> compile_graph(Graph& graph, const CompileOptions& options);
-
-// A session of the program with the library of primitives of this build.
-Result<std::unique_ptr<Session>> make_session(std::shared_ptr<const Program> program, int threads, uint64_t seed, const Limits& limits);
 
 // Adds --backend: "compiled" or "reference".
 void add_backend_argument(CLI::App& command, std::string& backend);

@@ -4,6 +4,8 @@
 
 #include "frontend/pb_file.h"
 #include "ir/evaluate.h"
+#include "runtime/core/artifact.h"
+#include "tools/deploy/run_artifact.h"
 #include "tools/deploy/run_model.h"
 #include "tools/driver/command.h"
 #include "tools/driver/compile.h"
@@ -35,6 +37,7 @@ Result<std::vector<Datum>> run_graph(Graph& graph, std::vector<Datum> inputs, co
 Status run_model(Arguments& arguments) {
   TRY(settle_run_arguments(arguments.run, arguments.model.shapes));
   arguments.run.inputs.limits = TRY(limits_of(arguments.model));
+  if (is_artifact(arguments.model.path)) return run_artifact(arguments.model.path, arguments.run);
   ImportedModel model = TRY(load_model(arguments.model));
   Graph& graph = *model.graph;
   std::vector<std::string> names;

@@ -1,0 +1,12 @@
+// `gannet compile MODEL -o FILE`: a model as one file that needs no compiler.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace gannet {
+
+// Adds `compile`; parsing the command line sets `run` (command.h).
+CLI::App* add_compile_command(CLI::App& app, std::function<int()>& run);
+
+}  // namespace gannet
