@@ -119,7 +119,10 @@ void fields(ArchiveReader& a, std::shared_ptr<const CodeImage>& code) {
   uint64_t offset = 0, size = 0, count = 0;
   a(isa, offset, size, count);
   std::vector<CodeFunction> functions;
-  for (uint64_t i = 0; i < count && !a.failed(); ++i) a(functions.emplace_back().name, functions.back().offset);
+  for (uint64_t i = 0; i < count && !a.failed(); ++i) {
+    CodeFunction& function = functions.emplace_back();
+    a(function.name, function.offset);
+  }
   const auto block = a.data.code.find(offset, size);
   if (a.failed() || !block) return a.fail("code is outside of its section");
   auto loaded = CodeImage::load({block->begin(), block->end()}, std::move(functions), std::move(isa));
