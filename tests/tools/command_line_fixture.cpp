@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "tools/deploy/run_command_line.h"
 #include "tools/driver/command_line.h"
 
 namespace gannet::test {
@@ -20,25 +21,34 @@ void CommandLine::TearDown() {
   std::filesystem::remove_all(folder_);
 }
 
-CommandResult CommandLine::gannet(const std::vector<std::string>& arguments) {
-  std::vector<std::string> words = {"gannet"};
-  words.insert(words.end(), arguments.begin(), arguments.end());
+static std::vector<std::string> words_of(const std::string& line) {
+  std::istringstream stream(line);
+  std::vector<std::string> words;
+  for (std::string word; stream >> word;) words.push_back(word);
+  return words;
+}
+
+static CommandResult result_of(int (*program)(int, char**), const std::string& name, std::vector<std::string> words) {
+  words.insert(words.begin(), name);
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   CommandResult result;
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
-  result.status = run_command_line(static_cast<int>(argv.size()), argv.data());
+  result.status = program(static_cast<int>(argv.size()), argv.data());
   result.err = testing::internal::GetCapturedStderr();
   result.out = testing::internal::GetCapturedStdout();
   return result;
 }
 
-CommandResult CommandLine::gannet_line(const std::string& line) {
-  std::istringstream stream(line);
-  std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(word);
-  return gannet(words);
+CommandResult CommandLine::gannet(const std::vector<std::string>& arguments) {
+  return result_of(run_command_line, "gannet", arguments);
+}
+
+CommandResult CommandLine::gannet_line(const std::string& line) { return gannet(words_of(line)); }
+
+CommandResult CommandLine::gannet_run_line(const std::string& line) {
+  return result_of(run_deployed_command_line, "gannet-run", words_of(line));
 }
 
 }  // namespace gannet::test

@@ -24,6 +24,8 @@ class CommandLine : public testing::Test {
   CommandResult gannet(const std::vector<std::string>& arguments);
   // The same for a line split at spaces.
   CommandResult gannet_line(const std::string& line);
+  // Runs `gannet-run` with the arguments of a line split at spaces.
+  CommandResult gannet_run_line(const std::string& line);
 
  private:
   std::filesystem::path previous_;

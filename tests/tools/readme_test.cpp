@@ -1,4 +1,4 @@
-// The README is run: each line of its ```sh blocks that begins with `gannet`, in order, in one folder.
+// The README is run: each line of its ```sh blocks that begins with `gannet` or `gannet-run`, in order, in one folder.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -11,6 +11,8 @@ namespace {
 
 const std::string kRoot = std::string(GANNET_TESTS_DIR) + "/../";
 
+constexpr std::string_view kDeployed = "gannet-run ";
+
 std::vector<std::string> commands_of(const std::string& file) {
   Result<std::vector<std::string>> lines = read_lines(file);
   EXPECT_TRUE(lines.ok()) << lines.error().message;
@@ -18,7 +20,7 @@ std::vector<std::string> commands_of(const std::string& file) {
   bool inside = false;
   for (const std::string& line : *lines) {
     if (line.rfind("```", 0) == 0) inside = line == "```sh";
-    else if (inside && line.rfind("gannet ", 0) == 0) commands.push_back(line.substr(7));
+    else if (inside && (line.starts_with("gannet ") || line.starts_with(kDeployed))) commands.push_back(line);
   }
   return commands;
 }
@@ -27,7 +29,8 @@ TEST_F(CommandLine, EveryCommandOfTheReadmeWorks) {
   std::vector<std::string> commands = commands_of(kRoot + "README.md");
   ASSERT_GE(commands.size(), 8u);
   for (const std::string& command : commands) {
-    CommandResult result = gannet_line(command);
+    const bool deployed = command.starts_with(kDeployed);
+    CommandResult result = deployed ? gannet_run_line(command.substr(kDeployed.size())) : gannet_line(command.substr(7));
     EXPECT_EQ(result.status, 0) << command << "\n" << result.err;
     EXPECT_EQ(result.err, "") << command;
   }

@@ -1,5 +1,9 @@
 #include "tools/deploy/run_artifact.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "runtime/core/artifact.h"
 
 namespace gannet {
@@ -25,8 +29,25 @@ Result<std::unique_ptr<Session>> make_session(std::shared_ptr<const Program> pro
   return Session::create(std::move(program), std::move(options));
 }
 
+Status check_shapes(const Program& program, const std::map<std::string, Shape>& shapes) {
+  for (const auto& [name, shape] : shapes) {
+    const auto input = std::ranges::find(program.inputs, name, &ProgramInput::name);
+    if (input == program.inputs.end()) return invalid_input(fmt::format("--shape: the model has no input '{}'", name));
+    const std::optional<Shape>& compiled = input->type.shape;
+    bool fits = !compiled || compiled->size() == shape.size();
+    for (size_t axis = 0; fits && compiled && axis < shape.size(); ++axis) {
+      fits = !(*compiled)[axis].is_constant() || (*compiled)[axis] == shape[axis];
+    }
+    if (fits) continue;
+    return invalid_input(fmt::format("--shape: input '{}' was compiled as {}, not {}; gannet compile has --batch and --shape", name,
+                                     to_string(input->type), to_string(std::span<const Dim>(shape))));
+  }
+  return {};
+}
+
 Status run_artifact(const std::string& path, const RunArguments& arguments) {
   const std::shared_ptr<const Program> program = TRY(read_artifact(path));
+  if (Status status = check_shapes(*program, arguments.inputs.shapes); !status.ok()) return with_prefix(path + ": ", status.error());
   const std::vector<Datum> inputs = TRY(announced_inputs(input_specs(*program), arguments));
   Result<std::unique_ptr<Session>> session = make_session(program, arguments.threads, arguments.inputs.seed, arguments.inputs.limits);
   if (!session.ok()) return with_prefix(path + ": ", session.error());

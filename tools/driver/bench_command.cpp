@@ -89,6 +89,7 @@ Result<std::unique_ptr<Session>> bench_session(const Bench& bench, const BenchAr
 Status load_artifact(Bench& bench, const BenchArguments& arguments, bool quiet) {
   const Clock::time_point start = Clock::now();
   bench.program = TRY(read_artifact(arguments.model.path));
+  TRY(check_shapes(*bench.program, arguments.run.inputs.shapes));
   bench.session = TRY(bench_session(bench, arguments));
   bench.load_ms = since(start);
   bench.output_names = output_names(*bench.program);

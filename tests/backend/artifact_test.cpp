@@ -1,0 +1,223 @@
+// A Program that went through a file gives the same bits, and a file that is not as it was written is refused.
+#include "runtime/core/artifact.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "backend/backend.h"
+#include "passes/pass.h"
+#include "tests/backend/program_fixture.h"
+#include "tests/runtime/temporary_folder.h"
+
+namespace gannet {
+namespace {
+
+using test::floats;
+using testing::HasSubstr;
+
+constexpr std::string_view kMixed = R"(graph "mixed"(%x: f32[n, 4]) {
+  %w: f32[4, 8] = Constant() {value = f32[4, 8] {1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 9}}
+  %y = MatMul(%x, %w)
+  %s = Softmax(%y) {axis = -1}
+  %z = NonZero(%x)
+  %t = Exp(%s)
+  return %t as "t", %z as "z"
+})";
+
+constexpr std::string_view kSmall = R"(graph "small"(%x: f32[n, 4]) {
+  %w: f32[4, 4] = Constant() {value = f32[4, 4] {1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8}}
+  %y = MatMul(%x, %w)
+  %z = Abs(%x)
+  return %y, %z
+})";
+
+std::shared_ptr<const Program> compiled(std::string_view text) {
+  const std::unique_ptr<Graph> graph = test::graph_of(text);
+  PassContext context(CompileOptions().target);
+  EXPECT_TRUE(run_passes(*graph, find_pipeline("inference"), context).ok());
+  CompileOptions options;
+  options.cache = false;
+  Result<CompiledProgram> made = lower_to_program(*graph, options);
+  EXPECT_TRUE(made.ok()) << made.error().message;
+  return made.ok() ? made->program : nullptr;
+}
+
+Result<std::unique_ptr<Session>> session_of(std::shared_ptr<const Program> program) {
+  SessionOptions options;
+  options.threads = 1;
+  options.primitives = make_onednn_library();
+  return Session::create(std::move(program), options);
+}
+
+template <class Call>
+int64_t count(const Program& program) {
+  return std::ranges::count_if(program.steps, [](const Step& step) { return std::holds_alternative<Call>(step.call); });
+}
+
+class Artifact : public testing::Test {
+ protected:
+  std::shared_ptr<const Program> round_trip(const Program& program) {
+    const Status written = write_artifact(path_, program);
+    EXPECT_TRUE(written.ok()) << written.error().message;
+    Result<std::shared_ptr<const Program>> read = read_artifact(path_);
+    EXPECT_TRUE(read.ok()) << read.error().message;
+    if (!read.ok()) return nullptr;
+    const std::string bytes = folder_.read("model.gannet");
+    EXPECT_TRUE(write_artifact(folder_.path("again.gannet"), **read).ok());
+    EXPECT_EQ(bytes, folder_.read("again.gannet"));
+    return *read;
+  }
+
+  void expect_same_bits(std::string_view text, const std::vector<Datum>& inputs) {
+    SCOPED_TRACE(std::string(text));
+    const std::shared_ptr<const Program> program = compiled(text);
+    ASSERT_TRUE(program);
+    const std::shared_ptr<const Program> read = round_trip(*program);
+    ASSERT_TRUE(read);
+    const std::unique_ptr<Session> first = *session_of(program), second = *session_of(read);
+    for (int round = 0; round < 2; ++round) {
+      const Result<std::vector<Datum>> expected = first->run(inputs), given = second->run(inputs);
+      ASSERT_TRUE(expected.ok()) << expected.error().message;
+      ASSERT_TRUE(given.ok()) << given.error().message;
+      for (size_t i = 0; i < given->size(); ++i) EXPECT_TRUE((*given)[i].tensor().identical((*expected)[i].tensor()));
+    }
+  }
+
+  std::string error_of(std::string_view bytes) {
+    const Result<std::shared_ptr<const Program>> read = read_artifact(folder_.write("damaged.gannet", bytes));
+    return read.ok() ? "" : read.error().message;
+  }
+
+  TemporaryFolder folder_;
+  const std::string path_ = folder_.path("model.gannet");
+};
+
+TEST_F(Artifact, KernelsPrimitivesAndEvalStepsKeepTheirBits) {
+  const std::shared_ptr<const Program> program = compiled(kMixed);
+  EXPECT_GT(count<KernelCall>(*program), 0);
+  EXPECT_GT(count<PrimitiveCall>(*program), 0);
+  EXPECT_GT(count<EvalCall>(*program), 0);
+  expect_same_bits(kMixed, {floats({3, 4})});
+}
+
+TEST_F(Artifact, WeightsAreUsedWhereTheyStand) {
+  const std::shared_ptr<const Program> read = round_trip(*compiled(kMixed));
+  ASSERT_TRUE(read);
+  bool large = false;
+  for (const Tensor& constant : read->constants) {
+    if (constant.bytes() < 64) continue;
+    large = true;
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(constant.raw()) % 64, 0u);
+  }
+  EXPECT_TRUE(large);
+}
+
+TEST_F(Artifact, BranchesKeepTheirBits) {
+  constexpr std::string_view kBranches = R"(graph "g"(%c: bool[], %x: f32[n]) {
+  %y = If(%c, %x) {captures = 1, then_branch = graph "t"(%a: f32[n]) { return %a }, else_branch = graph "e"(%b: f32[n]) {
+    %m = Neg(%b)
+    %e = Exp(%m)
+    return %e
+  }}
+  return %y
+})";
+  for (const bool chosen : {true, false}) expect_same_bits(kBranches, {Tensor::scalar<bool>(chosen), floats({3})});
+}
+
+TEST_F(Artifact, LoopsKeepTheirBits) {
+  expect_same_bits(R"(graph "g"(%x: f32[m], %trips: i64[], %go: bool[]) {
+  %last, %all = Loop(%trips, %go, %x, %x) {body = graph "body"(%i: i64[], %again: bool[], %carried: f32[m], %captured: f32[m]) {
+    %two: f32[] = Constant() {value = f32[] {2}}
+    %twice = Mul(%carried, %two)
+    %sum = Add(%twice, %captured)
+    return %again, %sum, %sum
+  }, captures = 1}
+  return %last, %all
+})", {floats({3}), Tensor::scalar<int64_t>(4), Tensor::scalar<bool>(true)});
+}
+
+TEST_F(Artifact, StatesKeepTheirInitialValuesAndWhatTheyBecome) {
+  Program program;
+  program.name = "states \"\n";
+  program.sizes = {Dim(20), Dim(80), Dim::symbol("a b")};
+  program.constants = {Tensor::zeros(DType::kF32, {20}), Tensor::from<std::string>({2}, {"x", "yz"})};
+  program.states = {{"s", 0, kNone, 0}};
+  ProgramValue value;
+  value.name = "s";
+  value.type = Type::tensor(DType::kF32, Shape{20});
+  value.buffer = 0;
+  value.extents = {0};
+  program.values = {value};
+  Buffer buffer;
+  buffer.kind = BufferKind::kState;
+  program.buffers = {buffer};
+  program.outputs = {{"y", value.type, 0}};
+  const std::shared_ptr<const Program> read = round_trip(program);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->name, program.name);
+  EXPECT_EQ(read->sizes, program.sizes);
+  EXPECT_TRUE(read->constants[1].identical(program.constants[1]));
+  const std::unique_ptr<Session> session = *session_of(read);
+  std::vector<float> ones(20, 1);
+  ASSERT_TRUE(session->set_state(0, Tensor::from<float>({20}, std::span<const float>(ones))).ok());
+  const Result<std::vector<Datum>> outputs = session->run({});
+  ASSERT_TRUE(outputs.ok()) << outputs.error().message;
+  EXPECT_EQ((*outputs)[0].tensor().double_at(19), 1);
+}
+
+TEST_F(Artifact, WhatIsNoneIsRefusedWithTheReason) {
+  EXPECT_THAT(error_of(""), HasSubstr("no compiled model"));
+  EXPECT_THAT(error_of("ONNX or anything else"), HasSubstr("no compiled model"));
+  EXPECT_FALSE(is_artifact(folder_.write("other", "anything")));
+  ASSERT_TRUE(write_artifact(path_, *compiled(kMixed)).ok());
+  EXPECT_TRUE(is_artifact(path_));
+  std::string newer = folder_.read("model.gannet");
+  newer[8] = 7;
+  EXPECT_THAT(error_of(newer), HasSubstr("it has format 7, this program reads format 1"));
+  EXPECT_THAT(error_of(folder_.read("model.gannet") + "x"), HasSubstr("were written"));
+}
+
+TEST_F(Artifact, EveryCutAndEveryFlippedByteIsFound) {
+  ASSERT_TRUE(write_artifact(path_, *compiled(kSmall)).ok());
+  const std::string whole = folder_.read("model.gannet");
+  ASSERT_EQ(error_of(whole), "");
+  for (size_t length = 0; length < whole.size(); ++length) EXPECT_NE(error_of(whole.substr(0, length)), "") << length;
+  for (size_t i = 0; i < whole.size(); ++i) {
+    std::string damaged = whole;
+    damaged[i] = static_cast<char>(damaged[i] ^ (1 << i % 8));
+    EXPECT_NE(error_of(damaged), "") << i;
+  }
+}
+
+// The description with one byte changed and its checksums made right again: refused, or consistent enough for a session.
+TEST_F(Artifact, ADamagedDescriptionWithRightChecksumsIsRefusedOrConsistent) {
+  ASSERT_TRUE(write_artifact(path_, *compiled(kMixed)).ok());
+  const std::string whole = folder_.read("model.gannet");
+  constexpr size_t kFirstEntry = 24, kHeaderBytes = 100;
+  uint64_t offset = 0, size = 0;
+  std::memcpy(&offset, whole.data() + kFirstEntry + 8, 8);
+  std::memcpy(&size, whole.data() + kFirstEntry + 16, 8);
+  int64_t refused = 0;
+  for (size_t i = offset; i < offset + size; ++i) {
+    for (const int mask : {1 << i % 8, 0xff}) {
+      std::string damaged = whole;
+      damaged[i] = static_cast<char>(damaged[i] ^ mask);
+      const auto* bytes = reinterpret_cast<const Bytef*>(damaged.data());
+      const auto description = static_cast<uint32_t>(crc32(0, bytes + offset, static_cast<uInt>(size)));
+      std::memcpy(damaged.data() + kFirstEntry + 4, &description, 4);
+      const auto header = static_cast<uint32_t>(crc32(0, bytes, kHeaderBytes - 4));
+      std::memcpy(damaged.data() + kHeaderBytes - 4, &header, 4);
+      Result<std::shared_ptr<const Program>> read = read_artifact(folder_.write("damaged.gannet", damaged));
+      if (read.ok()) static_cast<void>(session_of(*read).ok());
+      else ++refused;
+    }
+  }
+  EXPECT_GT(refused, 0);
+}
+
+}  // namespace
+}  // namespace gannet
