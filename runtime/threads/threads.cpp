@@ -12,7 +12,7 @@ namespace gannet {
 namespace {
 
 // A fork and join of the pool, and what a thread must have to do for it to pay.
-constexpr int64_t kForkNanoseconds = 4'000;
+constexpr int64_t kForkNanoseconds = 10'000;
 
 int affinity_cores() {
   cpu_set_t set;
