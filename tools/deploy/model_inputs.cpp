@@ -152,7 +152,13 @@ Result<std::vector<Datum>> collect_inputs(std::span<const InputSpec> specs, cons
       if (std::optional<std::string> symbol = (*input.type.shape)[axis].symbol_name()) symbols.try_emplace(*symbol, extents[axis]);
     }
   }
-  for (const auto& [name, shape] : arguments.shapes) TRY(index_of_input(specs, name));
+  for (const auto& [name, shape] : arguments.shapes) {
+    const InputSpec& input = specs[TRY(index_of_input(specs, name))];
+    for (size_t axis = 0; input.type.shape && axis < std::min(shape.size(), input.type.shape->size()); ++axis) {
+      const std::optional<std::string> symbol = (*input.type.shape)[axis].symbol_name();
+      if (symbol && shape[axis].is_constant()) symbols.try_emplace(*symbol, shape[axis].constant());
+    }
+  }
   for (size_t i = 0; i < data.size(); ++i) {
     if (data[i].present()) continue;
     data[i] = TRY(random_input(specs[i], i, symbols, arguments));
