@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 tools/install-packages.sh
 cmake --preset release -DGANNET_TESTS=OFF
-cmake --build --preset release --target gannet
+cmake --build --preset release --target gannet gannet-run
 
 gannet=$PWD/build/release/gannet
 rm -rf build/quickstart
@@ -16,11 +16,20 @@ step() {
   printf '\n$ gannet %s\n' "$*"
   "$gannet" "$@"
 }
+deploy() {
+  printf '\n$ gannet-run %s\n' "$*"
+  "$gannet-run" "$@"
+}
 
 printf '\nA text classifier, with any batch and any sequence length:\n'
 step new bert-classifier --layers 2 --hidden 128 --heads 2 -o classifier.onnx
 step inspect classifier.onnx
 step run classifier.onnx --shape input_ids=2x16 --shape attention_mask=2x16 --shape token_type_ids=2x16
+
+printf '\nCompiled into one file, which runs at any shape without the compiler:\n'
+step compile classifier.onnx -o classifier.gannet
+deploy classifier.gannet --shape input_ids=2x16 --shape attention_mask=2x16 --shape token_type_ids=2x16
+step bench classifier.gannet --shape input_ids=1x128 --shape attention_mask=1x128 --shape token_type_ids=1x128 --runs 50
 
 printf '\nAn image classifier and a small task that it can learn:\n'
 step new cnn --image-size 12 --channels 1 --classes 3 --sample-data task.npz --samples 128 -o cnn.onnx
