@@ -70,6 +70,7 @@ TEST(Conformance, RealModels) {
   if (!fs::is_directory(root)) GTEST_SKIP() << root << " is absent: set GANNET_MODELS to a folder of models with reference results";
   CheckOptions options;
   options.tolerance.atol_relative = 1e-4;
+  options.same_bits = true;
   expect_all_pass_but(root, {}, options, 1);
 }
 

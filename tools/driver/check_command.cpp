@@ -76,6 +76,7 @@ CLI::App* add_check_command(CLI::App& app, std::function<int()>& run) {
       ->capture_default_str()->check(finite_number(false));
   command->add_option("--jobs", arguments->options.jobs, "cases at a time")->capture_default_str()->check(CLI::Range(1, 1024));
   command->add_option("--timeout", arguments->options.seconds_per_case, "seconds a case may take")->capture_default_str()->check(finite_number(true));
+  command->add_flag("--same-bits", arguments->options.same_bits, "also run on two threads, twice, and expect the same bits");
   command->add_option("--json", arguments->json, "write all results to FILE")->type_name("FILE");
   add_backend_argument(*command, arguments->backend);
   add_limit_argument(*command, arguments->limits);

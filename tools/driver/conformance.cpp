@@ -83,15 +83,41 @@ int64_t count_files(const fs::path& folder, const std::string& prefix) {
 // Runs a model on inputs.
 using Runner = std::function<Result<std::vector<Datum>>(std::vector<Datum>)>;
 
-Result<Runner> make_runner(Graph& graph, const Limits& limits, bool reference) {
-  if (reference) {
+// Whether both runs gave the same; the text names the first output that differs, empty when none does.
+std::string other_bits(const std::vector<Datum>& one, const std::vector<Datum>& other) {
+  for (size_t i = 0; i < one.size(); ++i) {
+    const bool same = one[i].is_tensor() && other[i].is_tensor() ? one[i].tensor().identical(other[i].tensor())
+                                                                 : !difference(one[i], other[i], {.rtol = 0, .atol = 0});
+    if (!same) return fmt::format("output {} has other bits", i);
+  }
+  return "";
+}
+
+// Runs on one thread, then twice on two; an error where a run gives other bits than the first.
+Result<Runner> make_same_bits_runner(std::shared_ptr<const Program> program, const Limits& limits) {
+  std::shared_ptr<Session> one = TRY(make_session(program, 1, 0, limits));
+  std::shared_ptr<Session> two = TRY(make_session(program, 2, 0, limits));
+  return Runner([one, two](std::vector<Datum> inputs) -> Result<std::vector<Datum>> {
+    std::vector<Datum> outputs = TRY(one->run(inputs));
+    for (const char* which : {"two threads", "two threads, again"}) {
+      const std::vector<Datum> again = TRY(two->run(inputs));
+      if (const std::string reason = other_bits(outputs, again); !reason.empty()) return invalid_input(fmt::format("{} on {}", reason, which));
+    }
+    return outputs;
+  });
+}
+
+Result<Runner> make_runner(Graph& graph, const CheckOptions& options) {
+  const Limits& limits = options.limits;
+  if (options.reference) {
     return Runner([&graph, limits](std::vector<Datum> inputs) -> Result<std::vector<Datum>> {
-      EvaluateOptions options;
-      options.limits = limits;
-      return TRY(evaluate(graph, std::move(inputs), options)).outputs;
+      EvaluateOptions evaluate_options;
+      evaluate_options.limits = limits;
+      return TRY(evaluate(graph, std::move(inputs), evaluate_options)).outputs;
     });
   }
   const CompiledModel compiled = TRY(compile_graph(graph, CompileOptions()));
+  if (options.same_bits) return make_same_bits_runner(compiled.program, limits);
   std::shared_ptr<Session> session = TRY(make_session(compiled.program, 1, 0, limits));
   return Runner([session](std::vector<Datum> inputs) { return session->run(inputs); });
 }
@@ -139,7 +165,7 @@ struct Child {
 
 // The child reports "<outcome letter><reason>" through the pipe; silence means that it did not live to say anything.
 void run_in_child(const std::string& folder, const CheckOptions& options, int pipe) {
-  CaseResult result = run_case(folder, options.tolerance, options.limits, options.reference);
+  CaseResult result = run_case(folder, options);
   std::string message(1, "PFS"[static_cast<int>(result.outcome)]);
   message += result.reason;
   const char* at = message.data();
@@ -225,22 +251,23 @@ Result<std::vector<std::string>> find_cases(const std::vector<std::string>& path
   return cases;
 }
 
-CaseResult run_case(const std::string& folder, Tolerance tolerance, const Limits& limits, bool reference) {
+CaseResult run_case(const std::string& folder, const CheckOptions& options) {
   Clock::time_point start = Clock::now();
+  Tolerance tolerance = options.tolerance;
   CaseResult result;
   result.path = folder;
   Status read = read_tolerance(fs::path(folder) / "tolerance.json", tolerance);
   if (!read.ok()) return finish(result, CaseOutcome::kFailed, read.error().message, start);
   std::vector<fs::path> sets = data_sets(folder);
   if (sets.empty()) return finish(result, CaseOutcome::kSkipped, "no reference data", start);
-  ImportOptions options;
-  options.limits = limits;
-  Result<ImportedModel> model = import_model((fs::path(folder) / "model.onnx").string(), options);
+  ImportOptions import_options;
+  import_options.limits = options.limits;
+  Result<ImportedModel> model = import_model((fs::path(folder) / "model.onnx").string(), import_options);
   if (!model.ok()) return finish(result, CaseOutcome::kFailed, model.error().message, start);
-  const Result<Runner> runner = make_runner(*model->graph, limits, reference);
+  const Result<Runner> runner = make_runner(*model->graph, options);
   if (!runner.ok()) return finish(result, CaseOutcome::kFailed, runner.error().message, start);
   for (const fs::path& set : sets) {
-    Result<std::string> reason = run_data_set(*model->graph, *runner, set, tolerance, limits);
+    Result<std::string> reason = run_data_set(*model->graph, *runner, set, tolerance, options.limits);
     if (!reason.ok()) return finish(result, CaseOutcome::kFailed, reason.error().message, start);
     if (!reason->empty()) return finish(result, CaseOutcome::kFailed, *reason, start);
   }

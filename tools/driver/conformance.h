@@ -25,17 +25,18 @@ struct CaseResult {
 Result<std::vector<std::string>> find_cases(const std::vector<std::string>& paths);
 
 // Imports and runs one case in this process, and compares all its data sets. A tolerance.json in the folder replaces
-// the fields of `tolerance` that it names. A case without data is skipped. With `reference`, the reference evaluator
-// runs it.
-CaseResult run_case(const std::string& folder, Tolerance tolerance, const Limits& limits, bool reference = false);
-
 struct CheckOptions {
   Tolerance tolerance;
   Limits limits;
   bool reference = false;  // the reference evaluator instead of compiled programs
+  bool same_bits = false;  // a compiled case also runs on two threads, twice, and must give the same bits
   int64_t jobs = 1;
   double seconds_per_case = 120;
 };
+
+// Imports and runs one case in this process, and compares all its data sets. A tolerance.json in the folder replaces
+// the fields of the tolerance that it names. A case without data is skipped.
+CaseResult run_case(const std::string& folder, const CheckOptions& options);
 
 // Runs each case in a child process, `jobs` at a time, in the order given; one that crashes or takes too long fails
 // with that reason and disturbs no other. Must be called while the process has one thread.
