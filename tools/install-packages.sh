@@ -8,7 +8,7 @@ packages=(
   libfmt-dev libcli11-dev nlohmann-json3-dev
   libprotobuf-dev protobuf-compiler libonnx-dev
   libjpeg-dev libpng-dev zlib1g-dev
-  llvm-19-dev libdnnl-dev
+  llvm-19-dev libdnnl-dev ocl-icd-opencl-dev
   libgtest-dev libgmock-dev libonnx-testdata
 )
 if [ "${1:-}" = --nightly ] && ! compgen -c clang++ > /dev/null; then packages+=(clang); fi
