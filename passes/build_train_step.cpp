@@ -1,10 +1,13 @@
 #include "passes/build_train_step.h"
 
+#include <algorithm>
+#include <span>
 #include <unordered_set>
 
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "passes/differentiate.h"
+#include "passes/train_batch_normalization.h"
 
 namespace gannet {
 
@@ -42,72 +45,122 @@ Result<size_t> choose_output(const Graph& model, const std::string& name) {
   return invalid_input(fmt::format("the model has no output '{}'; it has {}", name, all));
 }
 
-// The logits when `value` is a softmax over its class axis, looking through reshapes that older exports put around it.
-Value* logits_before(Value* value) {
+// What an ending is applied to, looking through reshapes that older exports put around it; null when `value` does not
+// end in one that goes with the loss.
+Value* before_ending(Value* value, const LossOptions& loss, std::string& ending) {
   Node* node = value->producer();
   while (node && (node->op().name == "Reshape" || node->op().name == "Flatten" || node->op().name == "Identity") &&
          node->input(0)->type.shape == value->type.shape) {
     node = node->input(0)->producer();
   }
-  if (node == nullptr || node->op().name != "Softmax") return nullptr;
-  int64_t rank = node->output()->type.rank();
-  int64_t axis = node->attrs.integer("axis");
-  bool over_classes = rank > 1 && (axis == 1 || axis == 1 - rank);
-  return over_classes ? node->input(0) : nullptr;
+  if (node == nullptr) return nullptr;
+  std::string_view op = node->op().name;
+  if (loss.kind == Loss::kBinaryCrossEntropy) {
+    if (op != "Sigmoid") return nullptr;
+  } else {
+    if ((op != "Softmax" && op != "LogSoftmax") || (loss.kind != Loss::kCrossEntropy && loss.kind != Loss::kKl)) return nullptr;
+    int64_t rank = node->output()->type.rank(), axis = node->attrs.integer("axis"), classes = loss.class_axis;
+    if (axis < 0) axis += rank;
+    if (classes < 0) classes += rank;
+    if (rank < 2 || axis != classes) return nullptr;
+  }
+  ending = op;
+  return node->input(0);
 }
 
-Result<Value*> build_loss(GraphBuilder& b, Loss loss, Value* prediction) {
-  if (!prediction->type.shape) return unsupported(fmt::format("the rank of '{}' is not known", prediction->name));
-  Shape shape = *prediction->type.shape;
-  if (loss == Loss::kMse) {
-    Value* target = b.graph().add_input("target", prediction->type);
-    Value* difference = b.sub(prediction, target);
-    std::vector<int64_t> axes;
-    for (size_t i = 0; i < shape.size(); ++i) axes.push_back(static_cast<int64_t>(i));
-    return b.reduce_mean(b.mul(difference, difference), axes, false);
+Value* add_scalar_input(Graph& graph, const std::string& name) {
+  bool wide = std::ranges::any_of(graph.states, [](const State& state) { return state.initial.dtype() == DType::kF64; });
+  return graph.add_input(name, Type::tensor(wide ? DType::kF64 : DType::kF32, Shape{}));
+}
+
+// Adds each gradient, scaled, to a State of its own.
+Status accumulate(GraphBuilder& b, const std::vector<Value*>& gradients) {
+  Graph& graph = b.graph();
+  Value* scale = add_scalar_input(graph, "gradient_scale");
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (gradients[i] == nullptr) continue;
+    const Tensor& weight = graph.states[i].initial;
+    std::string name = "gradient/" + graph.states[i].name;
+    Value* sum = graph.add_state_value(name, graph.states[i].in->type);
+    ScalarExpr body = ScalarExpr::arg(0) + ScalarExpr::arg(2) * ScalarExpr::arg(1);
+    Value* next = b.map(body, {sum, gradients[i], b.cast(scale, weight.dtype())});
+    graph.states.push_back({name, sum, next, Tensor::zeros(weight.dtype(), weight.extents()), {}});
   }
-  if (shape.size() < 2) {
-    return invalid_input(fmt::format("cross entropy needs logits of shape [batch, classes], the output is {}", to_string(prediction->type)));
+  return b.status();
+}
+
+// The second graph of accumulation: from the sums of gradients to new weights.
+Result<std::unique_ptr<Graph>> build_apply(const Graph& accumulating, const std::vector<Value*>& gradients,
+                                           const OptimizerOptions& options) {
+  auto graph = std::make_unique<Graph>("apply");
+  GraphBuilder b(*graph);
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    const State& weight = accumulating.states[i];
+    if (gradients[i] == nullptr) continue;
+    Value* in = graph->add_state_value(weight.name, weight.in->type);
+    graph->states.push_back({weight.name, in, nullptr, weight.initial, weight.origin});
   }
-  // Trailing dimensions of 1 (global pooling) are not label positions.
-  while (shape.size() > 2 && shape.back().is_constant(1)) shape.pop_back();
-  Value* logits = b.reshape(prediction, shape);
-  Shape label_shape = shape;
-  label_shape.erase(label_shape.begin() + 1);
-  Value* target = b.graph().add_input("target", Type::tensor(DType::kI64, label_shape));
-  return b.op("SoftmaxCrossEntropyLoss", {logits, target}, {{"reduction", std::string("mean")}});
+  Value* rate = add_scalar_input(*graph, "learning_rate");
+  std::vector<Value*> sums;
+  size_t weights = graph->states.size();
+  for (const State& sum : std::span<const State>(accumulating.states).subspan(gradients.size())) {
+    Value* in = graph->add_state_value(sum.name, sum.in->type);
+    sums.push_back(in);
+    graph->states.push_back({sum.name, in, b.full(*in->type.shape, in->type.dtype, 0), sum.initial, {}});
+  }
+  CHECK(sums.size() == weights, "{} sums of gradients for {} weights", sums.size(), weights);
+  Value* norm = TRY(build_update(b, options, sums, rate));
+  graph->outputs = {{"gradient_norm", norm}};
+  TRY(Status(b.status()));
+  erase_dead_nodes(*graph);
+  return graph;
 }
 
 }  // namespace
 
-Result<TrainStep> build_train_step(const Graph& model, Loss loss, const std::string& output_name) {
+Result<TrainStep> build_train_step(const Graph& model, const TrainStepOptions& options) {
   TrainStep step;
   step.graph = model.clone();
   Graph& graph = *step.graph;
-  GraphOutput output = graph.outputs[TRY(choose_output(graph, output_name))];
+  GraphOutput output = graph.outputs[TRY(choose_output(graph, options.output_name))];
   step.trained_output = output.name;
-  Value* prediction = output.value;
-  if (Value* logits = loss == Loss::kCrossEntropy ? logits_before(prediction) : nullptr) {
-    prediction = logits;
-    step.skipped_ending = "Softmax";
-  }
+  graph.outputs.assign(1, output);
+  step.running_statistics = TRY(train_batch_normalization(graph, options.batch_norm_momentum));
+  Value* prediction = graph.outputs[0].value;
+  Value* scores = before_ending(prediction, options.loss, step.skipped_ending);
   GraphBuilder b(graph);
-  Value* loss_value = TRY(build_loss(b, loss, prediction));
-  TRY(Status(b.status()));
-  graph.outputs.assign(1, {"loss", loss_value});
+  Value* loss = TRY(build_loss(b, options.loss, scores ? scores : prediction));
+  graph.outputs = {{"loss", loss}};
+  if (options.prediction) graph.outputs.push_back({"prediction", prediction});
 
-  std::vector<Value*> weights;
-  for (const State& state : graph.states) weights.push_back(state.in);
-  std::vector<Value*> gradients = TRY(differentiate(graph, loss_value, weights));
-  Value* rate = graph.add_input("learning_rate", Type::tensor(DType::kF32, Shape{}));
-  for (size_t i = 0; i < weights.size(); ++i) {
-    if (gradients[i] == nullptr) continue;
-    Value* scaled = b.mul(b.cast(rate, gradients[i]->type.dtype), gradients[i]);
-    graph.states[i].out = b.sub(weights[i], scaled);
+  size_t weights = graph.states.size();
+  std::vector<Value*> variables;
+  for (const State& state : graph.states) variables.push_back(state.in);
+  std::vector<Value*> gradients = TRY(differentiate(graph, loss, variables));
+  if (options.accumulate) {
+    TRY(accumulate(b, gradients));
+    step.apply = TRY(build_apply(graph, gradients, options.optimizer));
+    size_t count = gradients.size() - static_cast<size_t>(std::ranges::count(gradients, nullptr));
+    for (const State& state : std::span<const State>(step.apply->states).first(count)) {
+      if (state.out) step.weights.push_back(state.name);
+    }
+  } else {
+    Value* norm = TRY(build_update(b, options.optimizer, gradients, add_scalar_input(graph, "learning_rate")));
+    if (options.gradient_norm) graph.outputs.push_back({"gradient_norm", norm});
+    for (size_t i = 0; i < weights; ++i) {
+      if (gradients[i] && graph.states[i].out) step.weights.push_back(graph.states[i].name);
+    }
   }
   TRY(Status(b.status()));
   erase_dead_nodes(graph);
   return step;
+}
+
+Result<TrainStep> build_train_step(const Graph& model, Loss loss, const std::string& output_name) {
+  TrainStepOptions options;
+  options.loss.kind = loss;
+  options.output_name = output_name;
+  return build_train_step(model, options);
 }
 
 }  // namespace gannet

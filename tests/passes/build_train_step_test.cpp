@@ -174,5 +174,78 @@ TEST(BuildTrainStep, AModelsOwnNamesDoNotClash) {
   EXPECT_TRUE(verify(*step->graph).ok());
 }
 
+// Two halves of a batch, each half of the update, are the whole batch.
+TEST(BuildTrainStep, AccumulatedHalvesAreOneBatch) {
+  auto model = parsed(kClassifier);
+  TrainStepOptions options;
+  options.optimizer = {.kind = Optimizer::kAdamW, .weight_decay = 0.1, .clip_norm = 0.3};
+  options.gradient_norm = true;
+  auto whole = build_train_step(*model, options);
+  options.accumulate = true;
+  auto parts = build_train_step(*model, options);
+  ASSERT_TRUE(whole.ok() && parts.ok());
+  EXPECT_THAT(parts->weights, testing::ElementsAre("w"));
+  EXPECT_EQ(whole->weights, parts->weights);
+  Tensor x = Tensor::from<float>({2, 2}, {1, 2, -1, 0.5f}), target = Tensor::from<int64_t>({2}, {2, 0});
+  auto expected = evaluate(*whole->graph, {x, target, Tensor::scalar(0.1f)});
+  ASSERT_TRUE(expected.ok()) << expected.error().message;
+
+  std::map<std::string, Tensor> states;
+  auto run = [&](const Graph& graph, std::vector<Datum> inputs) {
+    EXPECT_TRUE(verify(graph).ok());
+    std::vector<Tensor> before;
+    for (const State& state : graph.states) before.push_back(states.try_emplace(state.name, state.initial).first->second);
+    auto result = evaluate(graph, std::move(inputs), {}, before);
+    EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().message);
+    for (size_t i = 0; i < graph.states.size(); ++i) states[graph.states[i].name] = result->state_outputs[i];
+    return result->outputs[0].tensor().double_at(0);
+  };
+  double loss = 0;
+  for (int row = 0; row < 2; ++row) {
+    Tensor rows = Tensor::from<float>({1, 2}, x.data<float>().subspan(static_cast<size_t>(2 * row), 2));
+    Tensor label = Tensor::from<int64_t>({1}, {target.int_at(row)});
+    loss += run(*parts->graph, {rows, label, Tensor::scalar(0.5f)}) / 2;
+  }
+  double norm = run(*parts->apply, {Tensor::scalar(0.1f)});
+  EXPECT_NEAR(loss, expected->outputs[0].tensor().double_at(0), 1e-6);
+  EXPECT_NEAR(norm, expected->outputs[1].tensor().double_at(0), 1e-6);
+  for (size_t i = 0; i < whole->graph->states.size(); ++i) {
+    const Tensor& found = states.at(whole->graph->states[i].name);
+    for (int64_t k = 0; k < found.elements(); ++k) EXPECT_NEAR(found.double_at(k), expected->state_outputs[i].double_at(k), 1e-6);
+  }
+  for (int64_t k = 0; k < 6; ++k) EXPECT_EQ(states.at("gradient/w").double_at(k), 0);
+}
+
+TEST(BuildTrainStep, BatchStatisticsAreFollowedWhereTheyAreState) {
+  auto model = parsed(R"(graph "g"(%x: f64[n, 2]) {
+  state %scale: f64[2] = f64[2] {1, 2} "scale"
+  state %bias: f64[2] = f64[2] {0, 1} "bias"
+  state %mean: f64[2] = f64[2] {1, 1} "mean"
+  state %variance: f64[2] = f64[2] {4, 9} "variance"
+  %y = BatchNormalization(%x, %scale, %bias, %mean, %variance)
+  return %y
+})");
+  TrainStepOptions options;
+  options.loss.kind = Loss::kMse;
+  options.batch_norm_momentum = 0.75;
+  options.prediction = true;
+  auto step = build_train_step(*model, options);
+  ASSERT_TRUE(step.ok()) << step.error().message;
+  EXPECT_THAT(step->running_statistics, testing::ElementsAre("mean", "variance"));
+  EXPECT_THAT(step->weights, testing::ElementsAre("scale", "bias"));
+  EXPECT_TRUE(verify(*step->graph).ok());
+  EXPECT_THAT(input_names(*step->graph), testing::Contains("learning_rate: f64[]"));
+  Tensor x = Tensor::from<double>({2, 2}, {1, 5, 3, 9}), target = Tensor::zeros(DType::kF64, {2, 2});
+  auto result = evaluate(*step->graph, {x, target, Tensor::scalar(0.0)});
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  const Tensor prediction = result->outputs[1].tensor();
+  EXPECT_NEAR(prediction.double_at(0), -1 / std::sqrt(1 + 1e-5), 1e-8);
+  // Means 2 and 7; unbiased variances 2 and 8.
+  EXPECT_NEAR(result->state_outputs[2].double_at(0), 0.75 * 1 + 0.25 * 2, 1e-15);
+  EXPECT_NEAR(result->state_outputs[2].double_at(1), 0.75 * 1 + 0.25 * 7, 1e-15);
+  EXPECT_NEAR(result->state_outputs[3].double_at(0), 0.75 * 4 + 0.25 * 2, 1e-15);
+  EXPECT_NEAR(result->state_outputs[3].double_at(1), 0.75 * 9 + 0.25 * 8, 1e-15);
+}
+
 }  // namespace
 }  // namespace gannet
