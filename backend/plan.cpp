@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <set>
+#include <utility>
 
 namespace gannet {
 namespace {
@@ -73,13 +76,26 @@ class Planner {
   // The last steps: states take what was computed for them. One that takes the memory of another state is read before
   // any of them is written.
   void add_state_copies() {
+    if (program_.states.empty()) return;
+    find_last_reads();
+    for (const ProgramBuilder::InPlace& in_place : builder_.in_place_) {
+      const Step& step = program_.steps[in_place.step];
+      const ValueId to = step.outputs[in_place.output];
+      if (to != kNone && step.inputs[in_place.input] != kNone) in_place_of_state_[{step.inputs[in_place.input], to}] = &in_place;
+    }
+    std::set<ValueId> states;
+    for (const ProgramState& state : program_.states) states.insert(state.in);
     std::vector<std::pair<size_t, ValueId>> moves;
     for (size_t i = 0; i < program_.states.size(); ++i) {
       const ProgramState& state = program_.states[i];
       if (state.out == kNone || runs_in_place_of_state(i)) continue;
-      const ValueId base = builder_.base_of(state.out);
-      const bool reads_state = std::ranges::any_of(program_.states, [&](const ProgramState& other) { return other.in == base; });
+      const bool reads_state = states.contains(builder_.base_of(state.out));
       moves.emplace_back(i, reads_state ? add_copy(state.out, state.name) : state.out);
+    }
+    std::set<ValueId> written;
+    for (const auto& [i, from] : moves) written.insert(program_.states[i].in);
+    for (ProgramOutput& output : program_.outputs) {
+      if (written.contains(builder_.base_of(output.value))) output.value = add_copy(output.value, output.name);
     }
     for (const auto& [i, from] : moves) state_targets_[add_copy(from, program_.states[i].name)] = static_cast<int32_t>(i);
   }
@@ -87,28 +103,28 @@ class Planner {
   // Whether the step that computes a state's next value may write it over the present one.
   bool runs_in_place_of_state(size_t index) {
     const ProgramState& state = program_.states[index];
-    if (builder_.aliases_.contains(state.out)) return false;
-    for (const ProgramBuilder::InPlace& in_place : builder_.in_place_) {
-      const Step& step = program_.steps[in_place.step];
-      if (step.inputs[in_place.input] != state.in || step.outputs[in_place.output] != state.out) continue;
-      if (last_read(state.in) > static_cast<int32_t>(in_place.step) || reads_twice(step, in_place.input)) return false;
-      for (const ProgramOutput& output : program_.outputs) {
-        if (const ValueId base = builder_.base_of(output.value); base == state.in || base == state.out) return false;
-      }
-      builder_.aliases_[state.out] = {state.in, 0};
-      return true;
-    }
-    return false;
+    const auto found = in_place_of_state_.find({state.in, state.out});
+    if (found == in_place_of_state_.end() || builder_.aliases_.contains(state.out) || kept_.contains(state.in)) return false;
+    const auto at = static_cast<int32_t>(found->second->step);
+    const auto last = last_reads_.find(state.in);
+    if (last != last_reads_.end() && last->second > at) return false;
+    if (reads_twice(program_.steps[found->second->step], found->second->input)) return false;
+    builder_.aliases_[state.out] = {state.in, 0};
+    return true;
   }
 
-  int32_t last_read(ValueId base) const {
-    int32_t last = -1;
+  // Steps that read each state last, and the values that are still wanted after the last step: results, and what other
+  // states take over unchanged.
+  void find_last_reads() {
     for (size_t i = 0; i < program_.steps.size(); ++i) {
       for (const ValueId input : program_.steps[i].inputs) {
-        if (input != kNone && builder_.base_of(input) == base) last = static_cast<int32_t>(i);
+        if (input != kNone) last_reads_[builder_.base_of(input)] = static_cast<int32_t>(i);
       }
     }
-    return last;
+    for (const ProgramOutput& output : program_.outputs) kept_.insert(builder_.base_of(output.value));
+    for (const ProgramState& state : program_.states) {
+      if (state.out != kNone) kept_.insert(builder_.base_of(state.out));
+    }
   }
 
   // Whether another operand of the step than `input` lies in the same memory.
@@ -234,6 +250,9 @@ class Planner {
   ProgramBuilder& builder_;
   Program& program_;
   std::map<ValueId, int32_t> state_targets_;
+  std::map<std::pair<ValueId, ValueId>, const ProgramBuilder::InPlace*> in_place_of_state_;  // by what it reads and writes
+  std::map<ValueId, int32_t> last_reads_;  // of bases
+  std::set<ValueId> kept_;                 // bases that are read after the last step
   std::vector<Place> places_;
   std::vector<Root> roots_;
 };

@@ -11,9 +11,24 @@
 namespace gannet {
 namespace {
 
-constexpr std::string_view kSpatialOps[] = {"Conv", "ConvTranspose", "MaxPool", "AveragePool"};
+struct SpatialOp {
+  std::string_view op, kind;
+  std::vector<size_t> operands;  // that have batch, channels, spatial... as axes
+  bool result = true;            // so has the result
+};
 
-std::string_view kind_of(const Node& node) { return node.op().name.ends_with("Pool") ? "pooling" : "convolution"; }
+const std::vector<SpatialOp>& spatial_ops() {
+  static const std::vector<SpatialOp> kOps = {{"Conv", "convolution", {0}}, {"ConvTranspose", "convolution", {0}},
+                                              {"MaxPool", "pooling", {0}}, {"AveragePool", "pooling", {0}},
+                                              {"ConvInputGradient", "gradient", {0, 2}}, {"ConvWeightGradient", "gradient", {0, 1}, false},
+                                              {"MaxPoolGradient", "gradient", {0, 1}}, {"AveragePoolGradient", "gradient", {0, 1}}};
+  return kOps;
+}
+
+const SpatialOp* spatial_op(const Node& node) {
+  const auto found = std::ranges::find(spatial_ops(), node.op().name, &SpatialOp::op);
+  return found == spatial_ops().end() ? nullptr : &*found;
+}
 
 std::vector<int64_t> to_channels_last(size_t rank) {
   std::vector<int64_t> permutation(rank);
@@ -39,23 +54,31 @@ std::string obstacle(const Node& node) {
   return "";
 }
 
-Status wrap(Graph& graph, Node& node) {
+Status wrap(Graph& graph, Node& node, const SpatialOp& op) {
   const size_t rank = static_cast<size_t>(node.input(0)->type.rank());
   GraphBuilder builder(graph, &node);
-  Value* x = builder.transpose(node.input(0), to_channels_last(rank));
-  Value* inner_x = builder.transpose(x, to_channels_first(rank));
   std::vector<Value*> operands(node.inputs().begin(), node.inputs().end());
-  operands[0] = inner_x;
+  std::vector<Node*> members;
+  for (const size_t i : op.operands) {
+    operands[i] = builder.transpose(builder.transpose(node.input(i), to_channels_last(rank)), to_channels_first(rank));
+    if (operands[i]) members.push_back(operands[i]->producer());
+  }
   Value* y = builder.op(node.op().name, operands, node.attrs);
-  y->producer()->name = node.name;
-  Value* inner_y = builder.transpose(y, to_channels_last(rank));
-  Value* result = builder.transpose(inner_y, to_channels_first(rank));
   TRY(builder.status());
+  y->producer()->name = node.name;
+  members.push_back(y->producer());
+  Value* result = y;
+  if (op.result) {
+    Value* inner_y = builder.transpose(y, to_channels_last(rank));
+    result = builder.transpose(inner_y, to_channels_first(rank));
+    TRY(builder.status());
+    members.push_back(inner_y->producer());
+  }
   const std::string name = node.output()->name;
   graph.replace_uses(node.output(), result);
-  Node* members[] = {inner_x->producer(), y->producer(), inner_y->producer()};
-  Node* fused = TRY(fuse_nodes(graph, members, kind_of(node)));
+  Node* fused = TRY(fuse_nodes(graph, members, op.kind));
   fused->name = node.name;
+  if (!op.result) result = fused->output();
   graph.erase(&node);
   graph.rename(result, name);
   return {};
@@ -67,14 +90,14 @@ Result<bool> channels_last(Graph& graph, PassContext& context) {
   if (!context.target.channels_last) return false;
   std::vector<Node*> nodes;
   for (const auto& node : graph.nodes()) {
-    if (std::ranges::find(kSpatialOps, node->op().name) == std::end(kSpatialOps)) continue;
+    if (!spatial_op(*node)) continue;
     if (std::string reason = obstacle(*node); reason.empty()) {
       nodes.push_back(node.get());
     } else {
       context.remark(*node, "keeps its channels first: " + reason);
     }
   }
-  for (Node* node : nodes) TRY(wrap(graph, *node));
+  for (Node* node : nodes) TRY(wrap(graph, *node, *spatial_op(*node)));
   return !nodes.empty();
 }
 

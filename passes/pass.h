@@ -61,7 +61,9 @@ struct RunOptions {
 // group in parentheses with a star is repeated until nothing changes, at most 10 times. Errors name the pass.
 Status run_passes(Graph& graph, std::string_view pipeline, PassContext& context, const RunOptions& options = {});
 
-// Named pipelines (pipelines.cpp): "import" cleans up, "inference" is what compilation runs.
+// Named pipelines (pipelines.cpp): "import" cleans up, "inference" is what compilation runs. "before_gradient" is for a
+// model whose weights are State and that is to be differentiated: what it recognizes gets gradients that do not lose
+// digits. "training" is what compilation runs on a training step. Neither changes what a State holds.
 std::string_view find_pipeline(std::string_view name);  // empty when there is none
 std::span<const std::pair<std::string_view, std::string_view>> all_pipelines();
 

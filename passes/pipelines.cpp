@@ -24,6 +24,23 @@ constexpr Pipeline kPipelines[] = {
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
      "fuse_contractions,fuse_regions,"
      "eliminate_dead_nodes"},
+    // Weights are State here, so what folds constants into them or packs them finds nothing to do.
+    {"before_gradient",
+     "eliminate_dead_nodes,"
+     "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
+     "recognize_gelu,recognize_swish,recognize_hard_swish,recognize_mish,recognize_softmax,"
+     "recognize_layer_normalization,recognize_rms_normalization,recognize_group_normalization,"
+     "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
+     "eliminate_dead_nodes"},
+    {"training",
+     "eliminate_dead_nodes,"
+     "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
+     "decompose,widen_halves,"
+     "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
+     "channels_last,move_transposes,"
+     "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
+     "fuse_contractions,fuse_regions,"
+     "eliminate_dead_nodes"},
 };
 
 }  // namespace

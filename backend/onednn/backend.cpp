@@ -19,9 +19,11 @@ struct Row {
 
 constexpr Row kRows[] = {{"Conv", onednn::lower_convolution}, {"ConvTranspose", onednn::lower_convolution},
                          {"MatMul", onednn::lower_matmul},    {"Gemm", onednn::lower_matmul},
-                         {"MaxPool", onednn::lower_pooling},  {"AveragePool", onednn::lower_pooling}};
+                         {"MaxPool", onednn::lower_pooling},  {"AveragePool", onednn::lower_pooling},
+                         {"ConvInputGradient", onednn::lower_input_gradient}, {"ConvWeightGradient", onednn::lower_weight_gradient},
+                         {"MaxPoolGradient", onednn::lower_pooling_gradient}, {"AveragePoolGradient", onednn::lower_pooling_gradient}};
 constexpr std::string_view kRecurrentOps[] = {"LSTM", "GRU", "RNN"};
-constexpr std::string_view kFusedKinds[] = {"convolution", "matmul", "pooling"};
+constexpr std::string_view kFusedKinds[] = {"convolution", "matmul", "pooling", "gradient"};
 
 LowerContraction lowering_of(std::string_view op) {
   for (const Row& row : kRows) {

@@ -11,7 +11,8 @@
 namespace gannet::onednn {
 namespace {
 
-constexpr std::string_view kCores[] = {"Conv", "ConvTranspose", "MatMul", "Gemm", "MaxPool", "AveragePool"};
+constexpr std::string_view kCores[] = {"Conv",    "ConvTranspose", "ConvInputGradient", "ConvWeightGradient", "MatMul", "Gemm",
+                                       "MaxPool", "AveragePool",   "MaxPoolGradient",   "AveragePoolGradient"};
 
 bool is_core(const Node& node) { return std::ranges::find(kCores, node.op().name) != std::end(kCores); }
 

@@ -85,6 +85,9 @@ void add_primitive_step(const Node& node, std::string op, std::vector<ValueId> i
 Refusal lower_convolution(const Node& node, Contraction& contraction, ProgramBuilder& builder);
 Refusal lower_matmul(const Node& node, Contraction& contraction, ProgramBuilder& builder);
 Refusal lower_pooling(const Node& node, Contraction& contraction, ProgramBuilder& builder);
+Refusal lower_input_gradient(const Node& node, Contraction& contraction, ProgramBuilder& builder);
+Refusal lower_weight_gradient(const Node& node, Contraction& contraction, ProgramBuilder& builder);
+Refusal lower_pooling_gradient(const Node& node, Contraction& contraction, ProgramBuilder& builder);
 Refusal lower_recurrent(const Node& node, ProgramBuilder& builder);
 
 }  // namespace gannet::onednn

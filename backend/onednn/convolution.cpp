@@ -3,39 +3,13 @@
 #include <algorithm>
 
 #include "backend/onednn/contraction.h"
+#include "backend/onednn/window_pads.h"
 #include "ir/infer.h"
 #include "ir/op.h"
 #include "ir/ops/convolution.h"
 
 namespace gannet::onednn {
 namespace {
-
-bool is_same(AutoPad mode) { return mode == AutoPad::kSameUpper || mode == AutoPad::kSameLower; }
-
-// What SAME leaves to the beginning of an axis out of `total`; the odd element goes to the end for SAME_UPPER.
-Dim same_begin(AutoPad mode, const Dim& total) {
-  const Dim half = floordiv(total, 2);
-  return mode == AutoPad::kSameUpper ? half : total - half;
-}
-
-struct Pads {
-  std::vector<Dim> begin, end;
-};
-
-Pads pads_of(const Window& window, const MemoryView& x, const MemoryView& y) {
-  Pads pads;
-  for (size_t d = 0; d < window.rank(); ++d) {
-    if (!is_same(window.auto_pad)) {
-      pads.begin.push_back(window.pads_begin[d]);
-      pads.end.push_back(window.pads_end[d]);
-      continue;
-    }
-    const Dim total = max(Dim(0), (y.extents[d + 2] - 1) * window.strides[d] + (window.span(d) - x.extents[d + 2]));
-    pads.begin.push_back(same_begin(window.auto_pad, total));
-    pads.end.push_back(total - pads.begin.back());
-  }
-  return pads;
-}
 
 // ONNX's rule for ConvTranspose: explicit pads, or what output_shape or SAME leave over, split. Only SAME_UPPER puts
 // the odd element at the end.
@@ -118,37 +92,54 @@ Refusal lower_convolution(const Node& node, Contraction& contraction, ProgramBui
   return "";
 }
 
-Refusal lower_pooling(const Node& node, Contraction& contraction, ProgramBuilder& builder) {
+// The gradient of the input is a transposed convolution of the result's gradient with the same weights.
+Refusal lower_input_gradient(const Node& node, Contraction& contraction, ProgramBuilder& builder) {
   const Node& core = contraction.core();
-  if (!contraction.epilogue().empty()) return "an epilogue after a pooling";
-  if (core.output(1)) return "the indices are wanted";
-  const std::optional<MemoryView> x = contraction.operand(0);
-  if (!x) return "an operand that is neither given nor a Transpose";
-  if (x->dtype != DType::kF32) return std::string(name_of(x->dtype));
-  const size_t rank = x->extents.size();
-  if (rank < 3 || rank > 5) return fmt::format("{} spatial dimensions", rank - 2);
-  const Result<Window> window = read_window(core.attrs, core.attrs.integers("kernel_shape"));
-  if (!window.ok()) return window.error().message;
-  const MemoryView& y = contraction.result();
-
-  PoolingRecipe recipe;
-  const bool average = core.op().name == "AveragePool";
-  const bool with_padding = average && core.attrs.integer("count_include_pad") != 0;
-  recipe.kind = !average ? PoolingKind::kMax : with_padding ? PoolingKind::kAverageWithPadding : PoolingKind::kAverageWithoutPadding;
-  if (with_padding && window->ceil_mode) return "ceil_mode that counts padding";
-  for (size_t d = 0; d < window->rank(); ++d) {
-    if (std::max(window->pads_begin[d], window->pads_end[d]) >= window->kernel[d]) return "padding as wide as the kernel";
-    if (window->dilations[d] != 1 && average) return "an average with dilations";
-  }
-  const Pads pads = pads_of(*window, *x, y);
-  recipe.x = layout_of(*x, builder);
-  recipe.y = layout_of(y, builder);
-  recipe.kernel = window->kernel;
-  recipe.strides = window->strides;
-  recipe.dilations = window->dilations;
+  if (!contraction.epilogue().empty()) return "an epilogue after a gradient";
+  const std::optional<MemoryView> dy = contraction.operand(0), w = contraction.operand(1);
+  if (!dy || !w) return "an operand that is neither given nor a Transpose";
+  if (Refusal reason = obstacle(contraction, *dy, *w); !reason.empty()) return reason;
+  const MemoryView& dx = contraction.result();
+  const Result<std::optional<Window>> window = convolution_window(core.attrs, w->extents);
+  if (!window.ok() || !*window) return "a window that is not known";
+  ConvolutionRecipe recipe;
+  recipe.transposed = true;
+  recipe.groups = core.attrs.integer("group");
+  recipe.strides = (*window)->strides;
+  recipe.dilations = (*window)->dilations;
+  recipe.constant_weights = w->is_constant();
+  const Pads pads = pads_of(**window, dx, *dy);
+  builder.check(dy->extents[1], w->extents[0], false, describe(node) + "channels of the gradient");
+  recipe.x = layout_of(*dy, builder);
+  recipe.w = layout_of(*w, builder);
+  recipe.y = layout_of(dx, builder);
   recipe.pads_begin = builder.sizes(pads.begin);
   recipe.pads_end = builder.sizes(pads.end);
-  add_primitive_step(node, contraction.description(), {value_of(*x, builder)}, {builder.value(node.output())}, std::move(recipe), builder);
+  add_primitive_step(node, contraction.description(), {value_of(*dy, builder), value_of(*w, builder)}, {builder.value(node.output())},
+                     std::move(recipe), builder);
+  return "";
+}
+
+Refusal lower_weight_gradient(const Node& node, Contraction& contraction, ProgramBuilder& builder) {
+  const Node& core = contraction.core();
+  if (!contraction.epilogue().empty()) return "an epilogue after a gradient";
+  const std::optional<MemoryView> x = contraction.operand(0), dy = contraction.operand(1);
+  if (!x || !dy) return "an operand that is neither given nor a Transpose";
+  const MemoryView& dw = contraction.result();
+  if (Refusal reason = obstacle(contraction, *x, dw); !reason.empty()) return reason;
+  const Result<Window> window = read_window(core.attrs, core.attrs.integers("kernel_shape"));
+  if (!window.ok()) return window.error().message;
+  WeightGradientRecipe recipe;
+  recipe.groups = core.attrs.integer("group");
+  recipe.strides = window->strides;
+  recipe.dilations = window->dilations;
+  recipe.x = layout_of(*x, builder);
+  recipe.w = layout_of(dw, builder);
+  recipe.y = layout_of(*dy, builder);
+  recipe.pads_begin = builder.sizes(pads_of(*window, *x, *dy).begin);
+  builder.check(x->extents[0], dy->extents[0], false, describe(node) + "batch");
+  add_primitive_step(node, contraction.description(), {value_of(*x, builder), value_of(*dy, builder)}, {builder.value(node.output())},
+                     std::move(recipe), builder);
   return "";
 }
 

@@ -124,6 +124,13 @@ Value* transposed(GraphBuilder& b, Value* x, size_t rank) {
   return b.transpose(x, std::move(permutation));
 }
 
+// a^T dy summed over the batch, where one matrix on the right serves all of it: rows of the batch are just more rows, so
+// that there is one product instead of one for each of the batch and their sum.
+Value* weights_gradient(GraphBuilder& b, Value* a, const Shape& x, Value* dy, const Dim& columns) {
+  const Dim rows = element_count(std::span<const Dim>(x.data(), x.size() - 1));
+  return b.matmul(b.transpose(b.reshape(a, Shape{rows, x.back()}), {1, 0}), b.reshape(dy, Shape{rows, columns}));
+}
+
 // Operands of rank 1 are seen as a row and a column; sums over broadcast batch dimensions give the operands'
 // shapes.
 Status matmul_vjp(VjpContext& c) {
@@ -141,7 +148,8 @@ Status matmul_vjp(VjpContext& c) {
   const Shape wide_x = TRY(known_shape(left, "the left operand")),
               wide_w = TRY(known_shape(right, "the right operand"));
   if (c.wants(0)) c.set(0, fit(c.b.matmul(dy, transposed(c.b, right, wide_w.size())), wide_x, x));
-  if (c.wants(1)) c.set(1, fit(c.b.matmul(transposed(c.b, left, wide_x.size()), dy), wide_w, w));
+  if (c.wants(1) && w.size() == 2 && x.size() > 2) c.set(1, weights_gradient(c.b, a, x, dy, w.back()));
+  else if (c.wants(1)) c.set(1, fit(c.b.matmul(transposed(c.b, left, wide_x.size()), dy), wide_w, w));
   return c.b.status();
 }
 

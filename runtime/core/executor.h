@@ -26,6 +26,7 @@ class Executor final : public Session, private EvalServices {
   Status run_into(std::span<const Datum> inputs, std::span<Datum> outputs) override;
   const Tensor& state(size_t index) const override { return states_[index]; }
   Status set_state(size_t index, Tensor value) override;
+  void set_seed(uint64_t seed) override { options_.seed = seed; }
   SessionMemory memory() const override;
   void set_profiler(std::function<void(std::span<const StepTime>)> profiler) override { profiler_ = std::move(profiler); }
 

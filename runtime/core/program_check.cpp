@@ -177,7 +177,14 @@ class ProgramCheck {
     const size_t rank = r.x.extents.size(), spatial = rank - 2;
     return rank > 2 && layout_fits(r.x) && layout_fits(r.y) && r.y.extents.size() == rank && r.kernel.size() == spatial &&
            r.strides.size() == spatial && r.dilations.size() == spatial && r.pads_begin.size() == spatial && r.pads_end.size() == spatial &&
-           are_sizes(r.pads_begin) && are_sizes(r.pads_end) && has_operands(step, 1, 1);
+           are_sizes(r.pads_begin) && are_sizes(r.pads_end) && has_operands(step, r.gradient ? 2 : 1, 1);
+  }
+
+  bool recipe_fits(const Step& step, const WeightGradientRecipe& r) const {
+    const size_t rank = r.x.extents.size(), spatial = rank - 2;
+    return rank > 2 && layout_fits(r.x) && layout_fits(r.w) && layout_fits(r.y) && r.w.extents.size() == rank && r.y.extents.size() == rank &&
+           r.groups > 0 && r.strides.size() == spatial && r.dilations.size() == spatial && r.pads_begin.size() == spatial &&
+           are_sizes(r.pads_begin) && has_operands(step, 2, 1);
   }
 
   bool recipe_fits(const Step&, const RecurrentRecipe& r) const { return is_size(r.steps) && is_size(r.batch) && is_size(r.input_size); }

@@ -73,9 +73,11 @@ void fields(A& a, ConvolutionRecipe& r) {
     r.epilogue);
 }
 template <class A>
+void fields(A& a, WeightGradientRecipe& r) { a(r.x, r.w, r.y, r.groups, r.strides, r.dilations, r.pads_begin); }
+template <class A>
 void fields(A& a, MatmulRecipe& r) { a(r.x, r.w, r.y, r.has_bias, r.bias, r.alpha, r.constant_weights, r.epilogue); }
 template <class A>
-void fields(A& a, PoolingRecipe& r) { a(r.kind, r.x, r.y, r.kernel, r.strides, r.dilations, r.pads_begin, r.pads_end); }
+void fields(A& a, PoolingRecipe& r) { a(r.kind, r.x, r.y, r.kernel, r.strides, r.dilations, r.pads_begin, r.pads_end, r.gradient); }
 template <class A>
 void fields(A& a, RecurrentRecipe& r) {
   a(r.kind, r.dtype, r.steps, r.batch, r.input_size, r.hidden_size, r.reversed, r.bidirectional, r.batch_first,

@@ -44,6 +44,15 @@ struct ConvolutionRecipe {
   std::vector<EpilogueStep> epilogue;
 };
 
+// The gradient of a convolution's weights, w, from its input x and the gradient y of its result; otherwise as above.
+// Inputs of the step: x, y; output: w.
+struct WeightGradientRecipe {
+  TensorLayout x, w, y;
+  int64_t groups = 1;
+  std::vector<int64_t> strides, dilations;
+  std::vector<SizeId> pads_begin;
+};
+
 // y = epilogue(alpha * x w + bias), batch extents broadcast. Inputs: x, w, bias where there is one, epilogue operands.
 struct MatmulRecipe {
   TensorLayout x, w, y;
@@ -61,6 +70,7 @@ struct PoolingRecipe {
   TensorLayout x, y;
   std::vector<int64_t> kernel, strides, dilations;
   std::vector<SizeId> pads_begin, pads_end;
+  bool gradient = false;  // inputs of the step: x, the gradient of y; output: that of x
 };
 
 enum class RecurrentKind : uint8_t { kRnn, kGru, kLstm };
@@ -78,6 +88,6 @@ struct RecurrentRecipe {
   bool constant_weights = false;
 };
 
-using Recipe = std::variant<ConvolutionRecipe, MatmulRecipe, PoolingRecipe, RecurrentRecipe>;
+using Recipe = std::variant<ConvolutionRecipe, MatmulRecipe, PoolingRecipe, RecurrentRecipe, WeightGradientRecipe>;
 
 }  // namespace gannet

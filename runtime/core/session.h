@@ -24,7 +24,7 @@ struct StepTime {
 
 struct SessionOptions {
   int threads = 0;  // 0: available_cores()
-  uint64_t seed = 0;
+  uint64_t seed = 0;  // of random ops; each run starts from it
   Limits limits;
   std::shared_ptr<PrimitiveLibrary> primitives;  // null: a program with primitive steps is refused
 };
@@ -33,6 +33,9 @@ struct SessionMemory {
   int64_t arena_bytes = 0;        // of the last run
   int64_t lower_bound_bytes = 0;  // most bytes of arena buffers alive at any step
 };
+
+// The seed of one step of a loop that started from `seed`: unrelated numbers for each step.
+uint64_t step_seed(uint64_t seed, int64_t step);
 
 class Session {
  public:
@@ -45,8 +48,16 @@ class Session {
   // (InvalidInput otherwise). A second run with inputs of the same extents allocates nothing.
   virtual Status run_into(std::span<const Datum> inputs, std::span<Datum> outputs) = 0;
 
+  // What the program's State `index` holds now. A copy of the tensor stays what it is: a run that changes the State
+  // then copies it first, once, so a checkpoint costs memory only while it is held. A run that fails may have changed
+  // some States and not others.
   virtual const Tensor& state(size_t index) const = 0;
+  // The next run starts from `value`, of the State's type and extents (InvalidInput otherwise), which it shares with
+  // the caller until a run changes it.
   virtual Status set_state(size_t index, Tensor value) = 0;
+  // What the random ops of the next runs draw from, in place of SessionOptions::seed. Runs with one seed draw the same,
+  // so a training loop sets step_seed(seed, step) before each step, and a resumed one continues with the same numbers.
+  virtual void set_seed(uint64_t seed) = 0;
   virtual SessionMemory memory() const = 0;
   // Called after each run with the time of each step, in order; null: no clocks are read.
   virtual void set_profiler(std::function<void(std::span<const StepTime>)> profiler) = 0;

@@ -1,6 +1,7 @@
-// Convolutions in both directions. Channels-last operands are used as they stand; in other layouts, and for transposed
-// convolutions, the library's own layouts are several times as fast as what it has for those, also with the copies.
-// Bias and epilogue of a transposed convolution are a pass of their own: oneDNN 2.6.3 applies them an element at a time.
+// Convolutions in both directions. Channels-last operands are used as they stand; in other layouts the library's own
+// are several times as fast as what it has for those, also with the copies. A transposed convolution is the library's
+// gradient of a convolution's input; its bias and epilogue are a pass of their own, as oneDNN 2.6.3 has them an element
+// at a time.
 #include <algorithm>
 
 #include "runtime/kernels/prepare.h"
@@ -14,22 +15,6 @@ using onednn::MemoryDesc;
 
 bool is_channels_last(const Layout& layout) { return layout.strides[1] == 1; }
 
-// Weights as the library sees them, [groups,] out, in, kernel...
-Layout library_weights(const Layout& w, const ConvolutionRecipe& recipe) {
-  Layout result = w;
-  const int64_t groups = recipe.groups;
-  if (groups == 1) {
-    if (recipe.transposed) std::swap(result.extents[0], result.extents[1]), std::swap(result.strides[0], result.strides[1]);
-    return result;
-  }
-  const int64_t first = w.extents[0] / groups;
-  result.extents[0] = first;
-  if (recipe.transposed) std::swap(result.extents[0], result.extents[1]), std::swap(result.strides[0], result.strides[1]);
-  result.extents.insert(result.extents.begin(), groups);
-  result.strides.insert(result.strides.begin(), first * w.strides[0]);
-  return result;
-}
-
 // What a convolution is made of, with numbers.
 struct Parts {
   Layout x, w, y;
@@ -42,7 +27,7 @@ Result<Parts> parts_of(const ConvolutionRecipe& recipe, std::span<const int64_t>
   Parts parts;
   parts.x = layout_at(recipe.x, sizes);
   parts.y = layout_at(recipe.y, sizes);
-  parts.w = library_weights(layout_at(recipe.w, sizes), recipe);
+  parts.w = library_weights(layout_at(recipe.w, sizes), recipe.groups);
   for (const EpilogueStep& step : recipe.epilogue) parts.operands.push_back(layout_at(step.layout, sizes));
   return parts;
 }
@@ -66,8 +51,8 @@ Status complete(Parts& parts, const ConvolutionRecipe& recipe, std::span<const i
     const int64_t small = recipe.transposed ? x : y, large = recipe.transposed ? y : x;
     const int64_t span = (parts.w.extents[parts.w.rank() - recipe.strides.size() + d] - 1) * recipe.dilations[d] + 1;
     const int64_t needed = (small - 1) * recipe.strides[d] + span - large - spec.pads_begin[d];
-    // What a window does not reach needs no padding; what the result holds beyond all windows does.
-    spec.pads_end.push_back(recipe.transposed ? needed : std::max<int64_t>(needed, 0));
+    // What a window does not reach needs no padding, unless another window would fit there.
+    spec.pads_end.push_back(needed > -recipe.strides[d] ? std::max<int64_t>(needed, 0) : needed);
   }
   for (size_t i = 0; i < recipe.epilogue.size(); ++i) {
     const EpilogueStep& step = recipe.epilogue[i];
@@ -82,7 +67,7 @@ Status complete(Parts& parts, const ConvolutionRecipe& recipe, std::span<const i
 Result<onednn::Made> best_form(Parts& parts) {
   const bool full_operand =
       std::ranges::any_of(parts.operands, [&](const Layout& o) { return o.rank() > 0 && o.elements() > parts.y.extents[1]; });
-  const bool as_given_first = !parts.spec.transposed && is_channels_last(parts.x) && is_channels_last(parts.y);
+  const bool as_given_first = is_channels_last(parts.x) && is_channels_last(parts.y);
   std::optional<onednn::Made> fallback;
   Error error;
   for (const bool as_given : {as_given_first, !as_given_first}) {
@@ -139,6 +124,16 @@ Status finish_transposed(CallSequence& sequence, const Parts& parts, const Convo
 
 }  // namespace
 
+Layout library_weights(const Layout& w, int64_t groups) {
+  if (groups == 1) return w;
+  Layout result = w;
+  const int64_t each = w.extents[0] / groups;
+  result.extents[0] = each;
+  result.extents.insert(result.extents.begin(), groups);
+  result.strides.insert(result.strides.begin(), each * w.strides[0]);
+  return result;
+}
+
 Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRecipe& recipe, const Preparation& p) {
   Parts parts = TRY(parts_of(recipe, p.sizes));
   const size_t output = input_count(recipe);
@@ -173,9 +168,9 @@ Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRe
   }
   const bool in_place = made.y == parts.y_memory;
   const Place y_used = in_place ? y : sequence->reserve(made.y);
-  std::vector<CallSequence::Operand> operands = {{onednn::argument_id(Argument::kX), made.x, x_used},
+  std::vector<CallSequence::Operand> operands = {{onednn::argument_id(recipe.transposed ? Argument::kYGradient : Argument::kX), made.x, x_used},
                                                  {onednn::argument_id(Argument::kW), made.w, w_used},
-                                                 {onednn::argument_id(Argument::kY), made.y, y_used},
+                                                 {onednn::argument_id(recipe.transposed ? Argument::kXGradient : Argument::kY), made.y, y_used},
                                                  {onednn::argument_id(Argument::kScratch), made.scratch, sequence->reserve(made.scratch)}};
   if (parts.spec.bias) operands.push_back({onednn::argument_id(Argument::kBias), parts.bias_memory, {Place::kPointer, 2}});
   add_post_op_operands(operands, recipe, parts.spec.post_ops);

@@ -49,6 +49,10 @@ void add(Key& key, const ConvolutionRecipe& r) {
   key.sizes(r.pads_begin).sizes(r.pads_end).number(r.constant_weights).epilogue(r.epilogue);
 }
 
+void add(Key& key, const WeightGradientRecipe& r) {
+  key.layout(r.x).layout(r.w).layout(r.y).number(r.groups).numbers(r.strides).numbers(r.dilations).sizes(r.pads_begin);
+}
+
 void add(Key& key, const MatmulRecipe& r) {
   key.layout(r.x).layout(r.w).layout(r.y).number(r.has_bias).layout(r.bias).number(std::bit_cast<int32_t>(r.alpha));
   key.number(r.constant_weights).epilogue(r.epilogue);
@@ -56,7 +60,7 @@ void add(Key& key, const MatmulRecipe& r) {
 
 void add(Key& key, const PoolingRecipe& r) {
   key.number(static_cast<int64_t>(r.kind)).layout(r.x).layout(r.y).numbers(r.kernel).numbers(r.strides).numbers(r.dilations);
-  key.sizes(r.pads_begin).sizes(r.pads_end);
+  key.sizes(r.pads_begin).sizes(r.pads_end).number(r.gradient);
 }
 
 void add(Key& key, const RecurrentRecipe& r) {
@@ -69,6 +73,7 @@ void add(Key& key, const RecurrentRecipe& r) {
 }
 
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const ConvolutionRecipe& r, const Preparation& p) { return prepare_convolution(r, p); }
+Result<std::shared_ptr<const Primitive>> prepare_recipe(const WeightGradientRecipe& r, const Preparation& p) { return prepare_weight_gradient(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const MatmulRecipe& r, const Preparation& p) { return prepare_matmul(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const PoolingRecipe& r, const Preparation& p) { return prepare_pooling(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const RecurrentRecipe& r, const Preparation& p) { return prepare_recurrent(r, p); }

@@ -92,16 +92,16 @@ Made finish(const Desc& desc) {
   return {Primitive(desc), desc.src_desc(), MemoryDesc(), desc.dst_desc(), desc.scratchpad_desc(), desc.impl_info_str()};
 }
 
-template <class Primitive>
-Made convolution_made(const ConvolutionSpec& s, algorithm function) {
+Made convolution_made(const ConvolutionSpec& s) {
   const dnnl::primitive_attr attr = attributes(s.post_ops);
   const std::vector<int64_t> dilations = less_one(s.dilations);
   const auto kind = dnnl::prop_kind::forward_inference;
-  const typename Primitive::desc desc =
-      s.bias ? typename Primitive::desc(kind, function, s.x, s.w, *s.bias, s.y, s.strides, dilations, s.pads_begin, s.pads_end)
-             : typename Primitive::desc(kind, function, s.x, s.w, s.y, s.strides, dilations, s.pads_begin, s.pads_end);
-  const typename Primitive::primitive_desc primitive(desc, attr, cpu());
-  Made made = finish<Primitive>(primitive);
+  const auto direct = algorithm::convolution_direct;
+  using Desc = dnnl::convolution_forward::desc;
+  const Desc desc = s.bias ? Desc(kind, direct, s.x, s.w, *s.bias, s.y, s.strides, dilations, s.pads_begin, s.pads_end)
+                           : Desc(kind, direct, s.x, s.w, s.y, s.strides, dilations, s.pads_begin, s.pads_end);
+  const dnnl::convolution_forward::primitive_desc primitive(desc, attr, cpu());
+  Made made = finish<dnnl::convolution_forward>(primitive);
   made.w = primitive.weights_desc();
   return made;
 }
@@ -130,10 +130,38 @@ std::string identity_of(const MemoryDesc& desc) {
   return text + fmt::format("{}", static_cast<int>(d.format_kind));
 }
 
+namespace {
+
+// The gradient of a convolution's input is the transposed convolution of its result's.
+Made transposed_made(const ConvolutionSpec& s) {
+  const dnnl::primitive_attr attr = attributes({});
+  const std::vector<int64_t> dilations = less_one(s.dilations);
+  const auto direct = algorithm::convolution_direct;
+  const dnnl::convolution_forward::primitive_desc forward(
+      {dnnl::prop_kind::forward_training, direct, s.y, s.w, s.x, s.strides, dilations, s.pads_begin, s.pads_end}, attr, cpu());
+  const dnnl::convolution_backward_data::primitive_desc primitive(
+      {direct, s.y, s.w, s.x, s.strides, dilations, s.pads_begin, s.pads_end}, attr, cpu(), forward);
+  return {dnnl::convolution_backward_data(primitive), primitive.diff_dst_desc(), primitive.weights_desc(),
+          primitive.diff_src_desc(), primitive.scratchpad_desc(), primitive.impl_info_str()};
+}
+
+}  // namespace
+
 Result<Made> make_convolution(const ConvolutionSpec& spec) {
-  return guarded("convolution", [&] {
-    return spec.transposed ? convolution_made<dnnl::deconvolution_forward>(spec, algorithm::deconvolution_direct)
-                           : convolution_made<dnnl::convolution_forward>(spec, algorithm::convolution_direct);
+  return guarded("convolution", [&] { return spec.transposed ? transposed_made(spec) : convolution_made(spec); });
+}
+
+Result<Made> make_weight_gradient(const ConvolutionSpec& s) {
+  return guarded("weight gradient", [&] {
+    const dnnl::primitive_attr attr = attributes({});
+    const std::vector<int64_t> dilations = less_one(s.dilations);
+    const auto direct = algorithm::convolution_direct;
+    const dnnl::convolution_forward::primitive_desc forward(
+        {dnnl::prop_kind::forward_training, direct, s.x, any_layout(s.w), s.y, s.strides, dilations, s.pads_begin, s.pads_end}, attr, cpu());
+    const dnnl::convolution_backward_weights::primitive_desc primitive(
+        {direct, s.x, s.w, s.y, s.strides, dilations, s.pads_begin, s.pads_end}, attr, cpu(), forward);
+    return Made{dnnl::convolution_backward_weights(primitive), primitive.src_desc(), primitive.diff_weights_desc(),
+                primitive.diff_dst_desc(), primitive.scratchpad_desc(), primitive.impl_info_str()};
   });
 }
 
@@ -156,11 +184,22 @@ Result<Made> make_matmul(const MatmulSpec& spec) {
   });
 }
 
+namespace {
+
+algorithm function_of(PoolingKind kind) {
+  switch (kind) {
+    case PoolingKind::kMax: return algorithm::pooling_max;
+    case PoolingKind::kAverageWithPadding: return algorithm::pooling_avg_include_padding;
+    case PoolingKind::kAverageWithoutPadding: return algorithm::pooling_avg_exclude_padding;
+  }
+  return algorithm::pooling_max;
+}
+
+}  // namespace
+
 Result<Made> make_pooling(const PoolingSpec& spec) {
   return guarded("pooling", [&] {
-    const algorithm function = spec.kind == PoolingKind::kMax                  ? algorithm::pooling_max
-                               : spec.kind == PoolingKind::kAverageWithPadding ? algorithm::pooling_avg_include_padding
-                                                                               : algorithm::pooling_avg_exclude_padding;
+    const algorithm function = function_of(spec.kind);
     const auto kind = dnnl::prop_kind::forward_inference;
     const dnnl::primitive_attr attr = attributes({});
     const std::vector<int64_t> dilations = less_one(spec.dilations);
@@ -171,6 +210,25 @@ Result<Made> make_pooling(const PoolingSpec& spec) {
     const dnnl::pooling_v2_forward::desc desc(kind, function, spec.x, spec.y, spec.strides, spec.kernel, dilations, spec.pads_begin,
                                               spec.pads_end);
     return finish<dnnl::pooling_v2_forward>(dnnl::pooling_v2_forward::primitive_desc(desc, attr, cpu()));
+  });
+}
+
+Result<MadePoolingGradient> make_pooling_gradient(const PoolingSpec& spec) {
+  return guarded("pooling gradient", [&] {
+    const algorithm function = function_of(spec.kind);
+    const dnnl::primitive_attr attr = attributes({});
+    const std::vector<int64_t> dilations = less_one(spec.dilations);
+    const dnnl::pooling_v2_forward::primitive_desc forward(
+        {dnnl::prop_kind::forward_training, function, spec.x, spec.y, spec.strides, spec.kernel, dilations, spec.pads_begin, spec.pads_end},
+        attr, cpu());
+    const dnnl::pooling_v2_backward::primitive_desc gradient(
+        {function, spec.x, spec.y, spec.strides, spec.kernel, dilations, spec.pads_begin, spec.pads_end}, attr, cpu(), forward);
+    MadePoolingGradient made;
+    made.forward = finish<dnnl::pooling_v2_forward>(forward);
+    made.gradient = {dnnl::pooling_v2_backward(gradient), gradient.diff_src_desc(), MemoryDesc(), gradient.diff_dst_desc(),
+                     gradient.scratchpad_desc(), gradient.impl_info_str()};
+    if (spec.kind == PoolingKind::kMax) made.workspace = forward.workspace_desc();
+    return made;
   });
 }
 
@@ -248,6 +306,10 @@ int argument_id(Argument argument) {
     case Argument::kRecurrence: return DNNL_ARG_WEIGHTS_ITER;
     case Argument::kLastState: return DNNL_ARG_DST_ITER;
     case Argument::kLastCell: return DNNL_ARG_DST_ITER_C;
+    case Argument::kXGradient: return DNNL_ARG_DIFF_SRC;
+    case Argument::kWGradient: return DNNL_ARG_DIFF_WEIGHTS;
+    case Argument::kYGradient: return DNNL_ARG_DIFF_DST;
+    case Argument::kWorkspace: return DNNL_ARG_WORKSPACE;
   }
   return 0;
 }

@@ -53,8 +53,12 @@ struct ConvolutionSpec {
   std::vector<int64_t> strides, dilations, pads_begin, pads_end;
   std::vector<PostOp> post_ops;
 };
-// Weights are [groups,] out, in, kernel... for both directions.
+// Weights are [groups,] out, in, kernel..., where a transposed convolution is from out to in; it takes no bias and no
+// post-ops, and its operands are kYGradient and kXGradient for x and y.
 Result<Made> make_convolution(const ConvolutionSpec& spec);
+
+// The gradient of a convolution's weights: w from x and the gradient y of its result.
+Result<Made> make_weight_gradient(const ConvolutionSpec& spec);
 
 // y = post_ops(x + z) where y has the layout of x and z is broadcast; operands kX, kOther, kY.
 Result<Made> make_sum(const MemoryDesc& x, const MemoryDesc& z, const std::vector<PostOp>& post_ops);
@@ -72,6 +76,13 @@ struct PoolingSpec {
   std::vector<int64_t> kernel, strides, dilations, pads_begin, pads_end;
 };
 Result<Made> make_pooling(const PoolingSpec& spec);
+// The gradient of x from that of y, x and y with the layouts of the operands themselves. A maximum needs the forward
+// pass of `forward`, which writes where each maximum was into `workspace`; empty for averages.
+struct MadePoolingGradient {
+  Made forward, gradient;
+  MemoryDesc workspace;
+};
+Result<MadePoolingGradient> make_pooling_gradient(const PoolingSpec& spec);
 
 // Copies x to y in another layout.
 Result<Made> make_reorder(const MemoryDesc& from, const MemoryDesc& to);
@@ -92,7 +103,8 @@ struct MadeRecurrent {
 Result<MadeRecurrent> make_recurrent(const RecurrentSpec& spec);
 
 // Which operand of a primitive an address is for.
-enum class Argument { kX, kOther, kW, kBias, kY, kScratch, kFrom, kTo, kInitialState, kInitialCell, kRecurrence, kLastState, kLastCell };
+enum class Argument { kX, kOther, kW, kBias, kY, kScratch, kFrom, kTo, kInitialState, kInitialCell, kRecurrence, kLastState, kLastCell,
+                      kXGradient, kWGradient, kYGradient, kWorkspace };
 int argument_id(Argument argument);
 int post_op_argument(size_t index);
 // At which of the library's own post-ops each of `ops` starts: some kinds take two.

@@ -26,6 +26,8 @@ Layout layout_at(const TensorLayout& layout, std::span<const int64_t> sizes);
 std::vector<int64_t> values_at(std::span<const SizeId> ids, std::span<const int64_t> sizes);
 // Extents of 1 get the strides of a dense tensor, since kernels look for those.
 Result<onednn::MemoryDesc> memory_of(const Layout& layout);
+// Weights of a convolution, [groups * out, in, kernel...], as the library sees them: [groups,] out, in, kernel...
+Layout library_weights(const Layout& w, int64_t groups);
 
 // Constants in layouts of the library's choice, shared as long as someone holds them.
 class PackedConstants {
@@ -98,6 +100,7 @@ std::shared_ptr<const Primitive> make_fill(Layout y, std::optional<Layout> bias,
 std::shared_ptr<const Primitive> make_nothing();
 
 Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRecipe& recipe, const Preparation& p);
+Result<std::shared_ptr<const Primitive>> prepare_weight_gradient(const WeightGradientRecipe& recipe, const Preparation& p);
 Result<std::shared_ptr<const Primitive>> prepare_matmul(const MatmulRecipe& recipe, const Preparation& p);
 Result<std::shared_ptr<const Primitive>> prepare_pooling(const PoolingRecipe& recipe, const Preparation& p);
 Result<std::shared_ptr<const Primitive>> prepare_recurrent(const RecurrentRecipe& recipe, const Preparation& p);

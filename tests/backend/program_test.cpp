@@ -177,6 +177,50 @@ TEST(Program, StatesAreReadAndWritten) {
   }
 }
 
+// y is doubled in place only where nobody wants what it was.
+TEST(Program, WhatAStateWasStaysWhereItIsWanted) {
+  for (const std::string wanted : {"result", "state"}) {
+    auto graph = test::graph_of(with_two("%x: f32[2], %y: f32[2]", "%a = Mul(%x, %two)\n  return %a, %y"));
+    Value* outs[] = {graph->outputs[0].value, graph->outputs[1].value};
+    Value* x = graph->add_state_value("", Type::tensor(DType::kF32, Shape{2}));
+    graph->replace_uses(graph->inputs()[0], x);
+    graph->states.push_back({"x", x, outs[0], Tensor::from<float>({2}, {1, 3}), std::nullopt});
+    if (wanted == "result") {
+      graph->outputs[1].value = x;
+    } else {
+      Value* y = graph->add_state_value("", Type::tensor(DType::kF32, Shape{2}));
+      graph->states.push_back({"y", y, x, Tensor::from<float>({2}, {7, 7}), std::nullopt});
+      graph->outputs[1].value = y;
+    }
+    graph->erase_input(1);
+    graph->erase_input(0);
+    const auto session = test::session_of(test::lowered(*graph, true));
+    for (float before : {1, 2, 4}) {
+      const auto outputs = session->run(std::vector<Datum>{});
+      ASSERT_TRUE(outputs.ok()) << outputs.error().message;
+      EXPECT_EQ((*outputs)[0].tensor().data<float>()[0], 2 * before);
+      EXPECT_EQ(session->state(0).data<float>()[0], 2 * before);
+      if (wanted == "result") EXPECT_EQ((*outputs)[1].tensor().data<float>()[0], before);
+      else EXPECT_EQ(session->state(1).data<float>()[0], before);
+    }
+  }
+}
+
+TEST(Program, ASeedOfARunGivesItsNumbers) {
+  const auto session = test::session_of(test::lowered(*test::graph_of(R"(graph "g"() {
+  %x = RandomNormal() {shape = [5]}
+  return %x
+})"), false));
+  auto drawn = [&](int64_t step) {
+    session->set_seed(step_seed(3, step));
+    return (*session->run(std::vector<Datum>{}))[0].tensor();
+  };
+  const Tensor first = drawn(0), second = drawn(1);
+  EXPECT_FALSE(first.identical(second));
+  EXPECT_TRUE(drawn(0).identical(first));
+  EXPECT_TRUE(drawn(1).identical(second));
+}
+
 TEST(Program, ResultsGoIntoGivenMemory) {
   const std::string text = with_two("%x: f32[n]", "%a = Mul(%x, %two)\n  %b = Neg(%a)\n  return %a, %b, %x");
   const auto session = test::session_of(test::lowered(*test::graph_of(text), true));

@@ -16,6 +16,7 @@
 #include "runtime/core/artifact.h"
 #include "tools/deploy/run_artifact.h"
 #include "tools/deploy/run_model.h"
+#include "tools/driver/bench_train.h"
 #include "tools/driver/command.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/model_inputs.h"
@@ -36,6 +37,7 @@ struct BenchArguments {
   int64_t runs = 0;
   std::string json, profile;
   bool serve = false;
+  bool train = false;
 };
 
 // A compiled model with everything that it is run on.
@@ -101,12 +103,14 @@ Status compile_onnx(Bench& bench, const BenchArguments& arguments, bool quiet) {
   Clock::time_point start = Clock::now();
   ImportedModel model = TRY(load_model(arguments.model));
   bench.load_ms = since(start);
-  Graph& graph = *model.graph;
+  BenchStep step;
+  if (arguments.train) step = TRY(bench_training_step(*model.graph));
+  Graph& graph = arguments.train ? *step.graph : *model.graph;
   for (const GraphOutput& output : graph.outputs) bench.output_names.push_back(output.name);
-  bench.inputs = TRY(bench_inputs(input_specs(graph), arguments, quiet));
+  bench.inputs = TRY(bench_inputs(arguments.train ? step.inputs : input_specs(graph), arguments, quiet));
   bench.flops = summarize(graph, TRY(bind_symbols(graph, bench.inputs))).flops;
   start = Clock::now();
-  bench.program = TRY(compile_graph(graph, arguments.compile)).program;
+  bench.program = TRY(compile_graph(graph, arguments.compile, arguments.train ? "training" : "inference")).program;
   bench.session = TRY(bench_session(bench, arguments));
   bench.compile_ms = since(start);
   return {};
@@ -116,6 +120,7 @@ Result<Bench> prepare(BenchArguments& arguments, bool quiet) {
   Bench bench;
   TRY(settle_run_arguments(arguments.run, arguments.model.shapes));
   arguments.run.inputs.limits = TRY(limits_of(arguments.model));
+  if (is_artifact(arguments.model.path) && arguments.train) return invalid_input("--train takes an ONNX file");
   if (is_artifact(arguments.model.path)) TRY(load_artifact(bench, arguments, quiet));
   else TRY(compile_onnx(bench, arguments, quiet));
   const Clock::time_point start = Clock::now();
@@ -259,6 +264,7 @@ CLI::App* add_bench_command(CLI::App& app, std::function<int()>& run) {
   add_threads(*command, arguments->run.threads);
   command->add_option("--json", arguments->json, "write the figures to FILE")->type_name("FILE");
   command->add_option("--profile", arguments->profile, "write a Chrome trace of three runs to FILE")->type_name("FILE");
+  command->add_flag("--train", arguments->train, "a training step instead of an inference: loss, gradients and the update of all weights");
   command->add_flag("--serve", arguments->serve, "answer lines 'run N' and 'outputs DIR' on standard input");
   add_compile_arguments(*command, arguments->compile);
   return command;

@@ -1,0 +1,172 @@
+// Training steps of whole models, compiled and run by a Session, against the reference evaluator.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "frontend/import.h"
+#include "frontend/templates.h"
+#include "ir/base/random.h"
+#include "ir/evaluate.h"
+#include "passes/pass.h"
+#include "tools/deploy/run_artifact.h"
+#include "tools/driver/bench_train.h"
+#include "tools/driver/compile.h"
+
+namespace gannet {
+namespace {
+
+struct Step {
+  std::unique_ptr<Graph> graph;
+  std::vector<InputSpec> inputs;
+  std::shared_ptr<const Program> program;
+};
+
+Step step_of(const Result<OnnxWriter>& writer) {
+  Step step;
+  Result<std::string> bytes = writer.ok() ? writer->serialize() : Result<std::string>(writer.error());
+  EXPECT_TRUE(bytes.ok()) << bytes.error().message;
+  Result<ImportedModel> model = import_model_bytes(*std::move(bytes), "model");
+  EXPECT_TRUE(model.ok()) << model.error().message;
+  Result<BenchStep> made = bench_training_step(*model->graph);
+  EXPECT_TRUE(made.ok()) << made.error().message;
+  step.graph = std::move(made->graph);
+  step.inputs = std::move(made->inputs);
+  const std::unique_ptr<Graph> compiled = step.graph->clone();
+  Result<CompiledModel> result = compile_graph(*compiled, CompileOptions(), "training");
+  EXPECT_TRUE(result.ok()) << result.error().message;
+  step.program = result->program;
+  return step;
+}
+
+std::unique_ptr<Session> session_of(const Step& step, int threads) {
+  Result<std::unique_ptr<Session>> session = make_session(step.program, threads, 0, Limits());
+  EXPECT_TRUE(session.ok()) << session.error().message;
+  return *std::move(session);
+}
+
+// Made-up inputs; symbols take 3, the sequence of a text 5.
+std::vector<Datum> inputs_of(const Step& step, uint64_t seed, float rate = 0.05f) {
+  Random random(seed);
+  std::vector<Datum> inputs;
+  for (const InputSpec& input : step.inputs) {
+    std::vector<int64_t> extents;
+    for (const Dim& dim : *input.type.shape) extents.push_back(dim.is_constant() ? dim.constant() : extents.empty() ? 3 : 5);
+    Tensor tensor = Tensor::zeros(input.type.dtype, extents);
+    if (input.name == "learning_rate") tensor.mutable_data<float>()[0] = rate;
+    else if (input.type.dtype == DType::kF32) random.fill_normal(tensor.mutable_data<float>(), 0, 1);
+    else for (int64_t& value : tensor.mutable_data<int64_t>()) value = static_cast<int64_t>(random.below(static_cast<uint64_t>(input.index_bound)));
+    inputs.emplace_back(std::move(tensor));
+  }
+  return inputs;
+}
+
+void expect_close(const Tensor& given, const Tensor& expected, double tolerance, const std::string& what) {
+  ASSERT_EQ(type_string(given), type_string(expected)) << what;
+  double largest = 1e-3, difference = 0;
+  for (int64_t i = 0; i < expected.elements(); ++i) {
+    largest = std::max(largest, std::abs(expected.double_at(i)));
+    difference = std::max(difference, std::abs(given.double_at(i) - expected.double_at(i)));
+    ASSERT_TRUE(std::isfinite(given.double_at(i))) << what << " element " << i;
+  }
+  EXPECT_LE(difference, tolerance * largest) << what;
+}
+
+// Two steps on one and on two threads: same bits; and all weights after each as the reference evaluator gives them.
+void expect_same_as_reference(const Result<OnnxWriter>& writer, double tolerance, float rate = 0.05f) {
+  const Step step = step_of(writer);
+  const auto one = session_of(step, 1), two = session_of(step, 2);
+  std::vector<Tensor> states;
+  for (const State& state : step.graph->states) states.push_back(state.initial);
+  for (uint64_t round = 0; round < 2; ++round) {
+    const std::vector<Datum> inputs = inputs_of(step, round, rate);
+    Result<EvaluateResult> expected = evaluate(*step.graph, inputs, {}, states);
+    ASSERT_TRUE(expected.ok()) << expected.error().message;
+    const Result<std::vector<Datum>> single = one->run(inputs), dual = two->run(inputs);
+    ASSERT_TRUE(single.ok()) << single.error().message;
+    ASSERT_TRUE(dual.ok()) << dual.error().message;
+    EXPECT_TRUE((*single)[0].tensor().identical((*dual)[0].tensor()));
+    expect_close((*single)[0].tensor(), expected->outputs[0].tensor(), tolerance, "loss");
+    for (size_t i = 0; i < states.size(); ++i) {
+      EXPECT_TRUE(one->state(i).identical(two->state(i))) << step.graph->states[i].name << " has other bits on two threads";
+      expect_close(one->state(i), expected->state_outputs[i], tolerance, step.graph->states[i].name);
+    }
+    states = std::move(expected->state_outputs);
+  }
+}
+
+TEST(CompiledStep, AnEncoderOfText) {
+  BertOptions bert;
+  bert.hidden = 32;
+  bert.vocabulary = 50;
+  bert.max_positions = 16;
+  expect_same_as_reference(make_bert_classifier(bert, {}), 1e-4);
+}
+
+TEST(CompiledStep, AResidualNetOfPictures) { expect_same_as_reference(make_resnet(8, {32, 32, 3, 10}, {}), 1e-3); }
+
+TEST(CompiledStep, APlainNetOfPictures) { expect_same_as_reference(make_cnn({12, 10, 3, 4}, {}), 1e-3); }
+
+TEST(CompiledStep, APerceptron) { expect_same_as_reference(make_mlp({20, {33, 16}, 7, LayerActivation::kGelu, true}, {}), 1e-4); }
+
+TEST(CompiledStep, Discriminator) {
+  DcganOptions dcgan;
+  dcgan.image_size = 28;
+  dcgan.features = 4;
+  expect_same_as_reference(make_dcgan_discriminator(dcgan, {}), 1e-3);
+}
+
+TEST(CompiledStep, StatesAreUpdatedInPlace) {
+  const Step step = step_of(make_mlp({20, {33}, 7, LayerActivation::kRelu, false}, {}));
+  for (const auto& each : step.program->steps) EXPECT_FALSE(std::holds_alternative<CopyCall>(each.call)) << each.name;
+  const auto session = session_of(step, 1);
+  ASSERT_TRUE(session->run(inputs_of(step, 0)).ok());
+  const void* memory = session->state(0).raw();
+  ASSERT_TRUE(session->run(inputs_of(step, 1)).ok());
+  EXPECT_EQ(session->state(0).raw(), memory);
+}
+
+TEST(CompiledStep, ACheckpointStaysAndResumesToTheSameBits) {
+  const Step step = step_of(make_mlp({20, {33}, 7, LayerActivation::kTanh, false}, {}));
+  const auto session = session_of(step, 1), resumed = session_of(step, 1);
+  ASSERT_TRUE(session->run(inputs_of(step, 0)).ok());
+  std::vector<Tensor> checkpoint, bits;
+  for (size_t i = 0; i < step.program->states.size(); ++i) {
+    checkpoint.push_back(session->state(i));
+    bits.push_back(checkpoint.back());
+    bits.back().mutable_raw();  // a copy of its own
+  }
+  ASSERT_TRUE(session->run(inputs_of(step, 1)).ok());
+  for (size_t i = 0; i < bits.size(); ++i) {
+    EXPECT_TRUE(checkpoint[i].identical(bits[i]));
+    EXPECT_FALSE(session->state(i).identical(bits[i]));
+    ASSERT_TRUE(resumed->set_state(i, checkpoint[i]).ok());
+  }
+  ASSERT_TRUE(resumed->run(inputs_of(step, 1)).ok());
+  for (size_t i = 0; i < bits.size(); ++i) {
+    EXPECT_TRUE(resumed->state(i).identical(session->state(i)));
+    EXPECT_TRUE(checkpoint[i].identical(bits[i]));
+  }
+}
+
+MlpOptions deep(int64_t layers) {
+  constexpr int64_t kUnits = 128;
+  return {kUnits, std::vector<int64_t>(static_cast<size_t>(layers), kUnits), 10, LayerActivation::kRelu, false};
+}
+
+TEST(CompiledStep, ManyLayers) { expect_same_as_reference(make_mlp(deep(443), {}), 2e-2, 1e-4f); }
+
+// Generous: twice the layers may take three times as long, for a machine that does other things as well.
+TEST(CompiledStep, CompileTimeIsLinearInTheLayers) {
+  auto seconds = [](int64_t layers) {
+    const auto start = std::chrono::steady_clock::now();
+    step_of(make_mlp(deep(layers), {}));
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  seconds(100);
+  const double half = seconds(443), whole = seconds(886);
+  EXPECT_LT(whole, 3 * half + 0.5);
+}
+
+}  // namespace
+}  // namespace gannet
