@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -15,6 +16,9 @@ namespace {
 
 constexpr std::string_view kMagic = "gannet kernel 1\n";
 constexpr std::string_view kExtension = ".kernel";
+// What a process that was killed may leave behind, and after how long it is that and not another process at work.
+constexpr std::string_view kUnfinished = ".tmp";
+constexpr std::chrono::hours kLongest{1};
 constexpr int64_t kMostBytesOfOne = int64_t{16} << 20;
 
 // FNV-1a.
@@ -78,7 +82,7 @@ void ObjectCache::keep(const std::string& key, const KernelCode& code) const {
   rest.append(code.bytes.begin(), code.bytes.end());
   std::string bytes(kMagic);
   append_number(bytes, hash_of(rest));
-  static_cast<void>(write_file_atomically(path_of(key), bytes + rest));
+  static_cast<void>(write_file_atomically(path_of(key), bytes + rest, Durability::kLater));
 }
 
 void ObjectCache::trim() const {
@@ -91,8 +95,11 @@ void ObjectCache::trim() const {
   int64_t total = 0;
   std::error_code problem;
   for (std::filesystem::directory_iterator at(folder_, problem), end; !problem && at != end; at.increment(problem)) {
-    if (at->path().extension() != kExtension) continue;
     std::error_code gone;
+    if (at->path().extension() == kUnfinished && std::filesystem::file_time_type::clock::now() - at->last_write_time(gone) > kLongest && !gone) {
+      std::filesystem::remove(at->path(), gone);
+    }
+    if (at->path().extension() != kExtension) continue;
     Entry entry{at->last_write_time(gone), at->path(), static_cast<int64_t>(at->file_size(gone))};
     if (gone) continue;
     total += entry.bytes;

@@ -18,7 +18,7 @@ class ObjectCache {
   std::optional<KernelCode> find(const std::string& key) const;
   // A folder that cannot be written is no error: the next process compiles again.
   void keep(const std::string& key, const KernelCode& code) const;
-  // Removes what was used longest ago until the rest fits.
+  // Removes what was used longest ago until the rest fits, and what killed processes have left.
   void trim() const;
 
   const std::string& folder() const { return folder_; }

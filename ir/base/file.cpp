@@ -147,7 +147,8 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
       target_(std::move(other.target_)),
       temporary_(std::exchange(other.temporary_, std::string())),
       descriptor_(std::move(other.descriptor_)),
-      size_(other.size_) {}
+      size_(other.size_),
+      started_(other.started_) {}
 
 AtomicFile::~AtomicFile() {
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
@@ -159,14 +160,18 @@ Error AtomicFile::failure(int error_number) const {
       fmt::format("{}: cannot be written after {} bytes: {}", path_, size_, reason(error_number)));
 }
 
+// The disk works while more is written, so that commit has less to wait for.
 Status AtomicFile::write(std::span<const uint8_t> bytes) {
+  constexpr int64_t kPiece = int64_t{8} << 20;
   while (!bytes.empty()) {
-    ssize_t count =
-        ::write(descriptor_.value(), bytes.data(), std::min<size_t>(bytes.size(), size_t{1} << 30));
+    ssize_t count = ::write(descriptor_.value(), bytes.data(), std::min<size_t>(bytes.size(), kPiece));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return failure(errno);
     size_ += count;
     bytes = bytes.subspan(static_cast<size_t>(count));
+    if (size_ - started_ < kPiece || temporary_.empty()) continue;
+    static_cast<void>(::sync_file_range(descriptor_.value(), started_, size_ - started_, SYNC_FILE_RANGE_WRITE));
+    started_ = size_;
   }
   return {};
 }
@@ -175,13 +180,14 @@ Status AtomicFile::write(std::string_view text) {
   return write({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
 }
 
-Status AtomicFile::commit() {
+Status AtomicFile::commit(Durability durability) {
   if (temporary_.empty()) return descriptor_.close() ? Status() : Status(failure(errno));
-  if (::fsync(descriptor_.value()) != 0) return failure(errno);
+  const bool flushed = durability == Durability::kFlushed;
+  if (flushed && ::fsync(descriptor_.value()) != 0) return failure(errno);
   if (!descriptor_.close()) return failure(errno);
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) return failure(errno);
   temporary_.clear();
-  if (!flush_folder(folder_of(target_))) return failure(errno);
+  if (flushed && !flush_folder(folder_of(target_))) return failure(errno);
   return {};
 }
 
@@ -191,8 +197,10 @@ Status write_file_atomically(const std::string& path, const std::function<Status
   return file.commit();
 }
 
-Status write_file_atomically(const std::string& path, std::string_view contents) {
-  return write_file_atomically(path, [contents](AtomicFile& file) { return file.write(contents); });
+Status write_file_atomically(const std::string& path, std::string_view contents, Durability durability) {
+  AtomicFile file = TRY(AtomicFile::create(path));
+  TRY(file.write(contents));
+  return file.commit(durability);
 }
 
 Result<MappedFile> MappedFile::open(const std::string& path, int64_t max_bytes) {

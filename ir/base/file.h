@@ -19,10 +19,14 @@ Result<std::string> read_file(const std::string& path, int64_t max_bytes);
 
 class AtomicFile;
 
+// Whether a file is on the disk when it has its name, or is left to the system to write: then a loss of power may leave
+// it empty or in part.
+enum class Durability { kFlushed, kLater };
+
 // Replaces `path` by what `writer` writes, or leaves it as it was and returns the reason (the writer's own
 // error, or the system's). Temporary files are removed in either case.
 Status write_file_atomically(const std::string& path, const std::function<Status(AtomicFile&)>& writer);
-Status write_file_atomically(const std::string& path, std::string_view contents);
+Status write_file_atomically(const std::string& path, std::string_view contents, Durability durability = Durability::kFlushed);
 
 // A file descriptor that closes itself.
 class FileDescriptor {
@@ -81,7 +85,7 @@ class AtomicFile {
   Status write(std::span<const uint8_t> bytes);
   Status write(std::string_view text);
   // The last call on it.
-  Status commit();
+  Status commit(Durability durability = Durability::kFlushed);
 
  private:
   AtomicFile() = default;
@@ -92,6 +96,7 @@ class AtomicFile {
   std::string temporary_;  // empty when written directly, or when done
   FileDescriptor descriptor_;
   int64_t size_ = 0;
+  int64_t started_ = 0;  // bytes that the system has been told to write
 };
 
 // A regular file mapped read-only into memory. Copies share the mapping, and so does whatever holds owner().

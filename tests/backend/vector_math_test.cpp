@@ -6,12 +6,9 @@
 #include <limits>
 
 #include "backend/llvm/lower_node.h"
-#include "backend/llvm/object_cache.h"
 #include "backend/llvm/object_code.h"
-#include "ir/base/file.h"
 #include "ir/parse.h"
 #include "runtime/core/code_image.h"
-#include "tests/runtime/temporary_folder.h"
 
 namespace gannet {
 namespace {
@@ -42,7 +39,7 @@ std::shared_ptr<const CodeImage> unary_code(std::string_view op, Isa isa) {
   return *CodeImage::load(code.bytes, {{"kernel", code.entry}}, name_of(isa));
 }
 
-// Every 997th f32 and what lies around special values.
+// Every 9973rd f32, huge and subnormal ones included, and what lies around special values.
 std::vector<float> samples() {
   std::vector<float> result;
   for (uint64_t bits = 0; bits < (uint64_t{1} << 32); bits += 9973) result.push_back(std::bit_cast<float>(static_cast<uint32_t>(bits)));
@@ -92,26 +89,81 @@ TEST(VectorMath, FourUnitsInTheLastPlace) {
   expect_within_four_ulps("cos", [](double x) { return std::cos(x); });
 }
 
-TEST(ObjectCache, KeepsFindsAndIgnoresDamage) {
-  TemporaryFolder folder;
-  const ObjectCache cache(folder.path("cache"));
-  EXPECT_FALSE(cache.find("a kernel"));
-  cache.keep("a kernel", {{1, 2, 3, 4}, 2});
-  auto found = cache.find("a kernel");
-  ASSERT_TRUE(found);
-  EXPECT_EQ(found->bytes, (std::vector<uint8_t>{1, 2, 3, 4}));
-  EXPECT_EQ(found->entry, 2);
-  EXPECT_FALSE(cache.find("another kernel"));
-  for (const auto& entry : std::filesystem::directory_iterator(cache.folder())) {
-    std::string bytes = *read_file(entry.path().string(), 1000);
-    bytes[bytes.size() - 1] = 9;
-    ASSERT_TRUE(write_file_atomically(entry.path().string(), bytes).ok());
+std::shared_ptr<const CodeImage> pow_code(Isa isa) {
+  auto graph = parse_graph(R"IR(graph "g"(%x: f32[n], %y: f32[n]) {
+      %z = Map(%x, %y) {body = "pow(x0, x1)"}
+      return %z as "z"
+    })IR");
+  EXPECT_TRUE(graph.ok()) << graph.error().message;
+  Result<KernelPlan> plan = plan_node(*(*graph)->nodes().back(), isa);
+  EXPECT_TRUE(plan.ok());
+  KernelCode code = compile_kernel(plan->kernel, isa);
+  return *CodeImage::load(code.bytes, {{"kernel", code.entry}}, name_of(isa));
+}
+
+struct Pairs {
+  std::vector<float> x, y;
+  void add(float base, float exponent) {
+    x.push_back(base);
+    y.push_back(exponent);
   }
-  EXPECT_FALSE(cache.find("a kernel"));
-  cache.keep("a kernel", {{1, 2, 3, 4}, 2});
-  EXPECT_TRUE(cache.find("a kernel"));
-  ObjectCache(cache.folder(), 0).trim();
-  EXPECT_FALSE(cache.find("a kernel"));
+};
+
+// Special values in all pairs, both operands over all their values, and bases near 1 with exponents that keep the result
+// finite.
+Pairs pow_samples() {
+  Pairs pairs;
+  const float huge = std::numeric_limits<float>::max(), tiny = std::numeric_limits<float>::denorm_min();
+  const float special[] = {0, 1, -1, 2, -2, 3, -3, 0.5f, -0.5f, 1.5f, -1.5f, 16777215.0f, -16777215.0f, 16777216.0f, 33554434.0f, 1e10f, -1e10f,
+                           1e30f, 1e-30f, huge, -huge, tiny, -tiny, 1e-39f, INFINITY, -INFINITY, NAN, -0.0f, 0.99999994f, 1.0000001f};
+  for (const float x : special) {
+    for (const float y : special) pairs.add(x, y);
+  }
+  uint64_t state = 1;
+  auto draw = [&] {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<uint32_t>(state >> 32);
+  };
+  for (int i = 0; i < 400'000; ++i) {
+    // Signaling NaNs are none of ours.
+    const auto any = [&] {
+      const auto value = std::bit_cast<float>(draw());
+      return std::isnan(value) ? NAN : value;
+    };
+    const float x = any();
+    pairs.add(x, any());
+    pairs.add(x, static_cast<float>(static_cast<int>(draw() % 61) - 30));
+    // An exponent for which the result lies in the range of f32, evenly over its logarithm.
+    const double log_of_result = (static_cast<double>(draw()) / 4294967296.0 * 280 - 150) * 0.6931471805599453;
+    const float base = std::fabs(x);
+    if (std::isfinite(base) && base > 0 && base != 1) pairs.add(base, static_cast<float>(log_of_result / std::log(static_cast<double>(base))));
+    const float near_one = std::nextafter(1.0f + static_cast<float>(static_cast<int32_t>(draw())) * 1e-11f, 2.0f);
+    if (near_one != 1) pairs.add(near_one, static_cast<float>(log_of_result / std::log(static_cast<double>(near_one))));
+  }
+  return pairs;
+}
+
+TEST(VectorMath, PowerWithinFourUnitsInTheLastPlace) {
+  const Pairs pairs = pow_samples();
+  std::vector<float> z(pairs.x.size());
+  for (Isa isa : {Isa::kV3, Isa::kV4}) {
+    if (isa == Isa::kV4 && host_target().isa != Isa::kV4) continue;
+    const auto image = pow_code(isa);
+    void* pointers[] = {const_cast<float*>(pairs.x.data()), const_cast<float*>(pairs.y.data()), z.data()};
+    const int64_t sizes[] = {static_cast<int64_t>(z.size())};
+    image->function(0)(pointers, sizes, 0, (sizes[0] + 4095) / 4096, nullptr, math_table());
+    double worst = 0;
+    size_t where = 0;
+    for (size_t i = 0; i < z.size(); ++i) {
+      const double exact = std::pow(static_cast<double>(pairs.x[i]), static_cast<double>(pairs.y[i]));
+      const double error = ulps(z[i], exact);
+      const bool wrong_zero = exact == 0 && z[i] == 0 && std::signbit(exact) != std::signbit(z[i]);
+      if (error <= worst && !wrong_zero) continue;
+      worst = wrong_zero ? 1e9 : error;
+      where = i;
+    }
+    EXPECT_LE(worst, 4) << "pow(" << pairs.x[where] << ", " << pairs.y[where] << ") gave " << z[where] << " on " << name_of(isa);
+  }
 }
 
 }  // namespace
