@@ -4,9 +4,8 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cmath>
-#include <fstream>
-#include <string>
+
+#include "runtime/threads/quota.h"
 
 namespace gannet {
 namespace {
@@ -21,46 +20,10 @@ int affinity_cores() {
   return CPU_COUNT(&set);
 }
 
-// The folder of this process's control group (version 2) below the mounted hierarchy; empty where there is none.
-std::string control_group() {
-  std::ifstream file("/proc/self/cgroup");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("0::")) return line.substr(3);
-  }
-  return "";
-}
-
-// Cores that "quota period" allows; 0 where there is no quota.
-int cores_of_quota(double quota, double period) {
-  if (quota <= 0 || period <= 0) return 0;
-  return std::max(1, static_cast<int>(std::ceil(quota / period)));
-}
-
-// The least quota of the control group and those around it; 0 where none has one.
-int quota_cores() {
-  const std::string root = "/sys/fs/cgroup";
-  int least = 0;
-  auto take = [&](int cores) {
-    if (cores > 0) least = least == 0 ? cores : std::min(least, cores);
-  };
-  for (std::string group = control_group();; group = group.substr(0, group.rfind('/'))) {
-    std::ifstream file(root + group + "/cpu.max");
-    std::string quota;
-    double period = 0;
-    if (file >> quota >> period && quota != "max") take(cores_of_quota(std::strtod(quota.c_str(), nullptr), period));
-    if (group.rfind('/') == std::string::npos || group.empty()) break;
-  }
-  double quota = 0, period = 0;
-  if (std::ifstream(root + "/cpu/cpu.cfs_quota_us") >> quota && std::ifstream(root + "/cpu/cpu.cfs_period_us") >> period) {
-    take(cores_of_quota(quota, period));
-  }
-  return least;
-}
-
 }  // namespace
 
 int available_cores() {
-  const int affinity = affinity_cores(), quota = quota_cores();
+  const int affinity = affinity_cores(), quota = quota_cores("/proc/self/cgroup", "/sys/fs/cgroup");
   return std::max(1, quota == 0 ? affinity : std::min(affinity, quota));
 }
 
