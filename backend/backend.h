@@ -32,12 +32,17 @@ class Backend {
   virtual Status finish(ProgramBuilder& builder) = 0;
 };
 
-// Where a node went, for `gannet explain`.
+// Where a node went, for `gannet explain`. Programs are numbered in the order in which they are lowered: 0 is the model's,
+// and the bodies of a program follow it, each with its own bodies after it.
 struct Placement {
   std::string node;     // its name, or that of its first result
   std::string op;
-  std::string backend;  // "onednn", "llvm", "view", "eval", "constant"
+  std::string backend;  // "onednn", "llvm", "view", "eval"
   std::vector<std::string> refused;  // "onednn: f64"
+  std::vector<int32_t> sources;      // Node::sources
+  int32_t program = 0;
+  int32_t first_step = 0;  // steps first_step to end_step compute it; none for a view, or what is written by others
+  int32_t end_step = 0;
 };
 
 struct CompileOptions {

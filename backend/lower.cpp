@@ -45,11 +45,12 @@ class Lowerer {
   Lowerer(const BackendFactory& factory, std::vector<Placement>& placements) : factory_(factory), placements_(placements) {}
 
   Result<std::shared_ptr<Program>> lower(const Graph& graph, std::span<const std::string> outside) {
+    const int32_t number = programs_++;
     ProgramBuilder builder(graph.name, outside);
     std::vector<std::unique_ptr<Backend>> backends = factory_();
     for (const Value* input : graph.inputs()) builder.add_input(input->name, input);
     for (const State& state : graph.states) builder.add_state(state);
-    for (const auto& node : graph.nodes()) TRY(place(*node, builder, backends));
+    for (const auto& node : graph.nodes()) TRY(place(*node, {number, builder, backends}));
     for (const GraphOutput& output : graph.outputs) builder.add_output(output.name, output.value);
     builder.finish_states(graph.states);
     for (const auto& backend : backends) TRY(backend->finish(builder));
@@ -60,33 +61,47 @@ class Lowerer {
  private:
   using Backends = std::vector<std::unique_ptr<Backend>>;
 
-  void placed(const Node& node, std::string_view where, std::vector<std::string> refused = {}) {
-    placements_.push_back({name_of_node(node), std::string(node.op().name), std::string(where), std::move(refused)});
+  // The program that is being made.
+  struct Site {
+    int32_t number = 0;
+    ProgramBuilder& builder;
+    Backends& backends;
+  };
+
+  static int32_t step_count(const Site& site) { return static_cast<int32_t>(site.builder.program().steps.size()); }
+
+  // Where `node` went, with the steps from `first` on.
+  void placed(const Node& node, const Site& site, int32_t first, std::string_view where, std::vector<std::string> refused = {}) {
+    Placement placement{name_of_node(node), std::string(node.op().name), std::string(where), std::move(refused), {}, site.number, first, step_count(site)};
+    placement.sources.assign(node.sources().begin(), node.sources().end());
+    placements_.push_back(std::move(placement));
   }
 
-  Status place(const Node& node, ProgramBuilder& builder, Backends& backends) {
+  // `refused` says why the node is not computed together with others.
+  Status place(const Node& node, const Site& site, std::vector<std::string> refused = {}) {
     const std::string_view op = node.op().name;
+    ProgramBuilder& builder = site.builder;
+    const int32_t first = step_count(site);
     if (op == "Constant" || op == "Dims") return {};
     if (op == "Identity") {
       builder.bind(node.output(), builder.value(node.input(0)));
-      return placed(node, "view"), Status();
+      return placed(node, site, first, "view"), Status();
     }
     const bool ready = is_ready(node, builder);
-    if (ready && is_view(node)) return view(node, builder);
-    std::vector<std::string> refused;
+    if (ready && is_view(node)) return view(node, site);
     if (ready) {
-      for (const auto& backend : backends) {
+      for (const auto& backend : site.backends) {
         Result<Lowering> lowering = backend->lower(node, builder);
         if (!lowering.ok()) return with_prefix(describe(node), lowering.error());
-        if (lowering->taken) return placed(node, backend->name(), std::move(refused)), Status();
+        if (lowering->taken) return placed(node, site, first, backend->name(), std::move(refused)), Status();
         refused.push_back(std::string(backend->name()) + ": " + lowering->reason);
       }
     } else {
       refused.push_back("a shape is not known before the node runs");
     }
-    if (op == "Fused") return unfold(node, builder, backends);
-    placed(node, "eval", std::move(refused));
-    return evaluate(node, builder);
+    if (op == "Fused") return unfold(node, site, refused);
+    TRY(evaluate(node, builder));
+    return placed(node, site, first, "eval", std::move(refused)), Status();
   }
 
   // Whether all operands and results are tensors whose extents are known when the node starts.
@@ -98,18 +113,28 @@ class Lowerer {
     return std::ranges::all_of(node.inputs(), fits) && std::ranges::all_of(node.outputs(), fits);
   }
 
-  Status view(const Node& node, ProgramBuilder& builder) {
+  Status view(const Node& node, const Site& site) {
+    ProgramBuilder& builder = site.builder;
     const Value &x = *node.input(0), &y = *node.output();
     builder.check(element_count(*x.type.shape), element_count(*y.type.shape), false, describe(node) + "elements");
     builder.alias(builder.value(&y), builder.value(&x));
-    return placed(node, "view"), Status();
+    return placed(node, site, step_count(site), "view"), Status();
   }
 
   // The nodes of a fused one, each on its own.
-  Status unfold(const Node& node, ProgramBuilder& builder, Backends& backends) {
+  Status unfold(const Node& node, const Site& site, const std::vector<std::string>& refused) {
     const Graph& body = *node.attrs.graph("body");
+    ProgramBuilder& builder = site.builder;
+    std::vector<std::string> reasons;
+    for (const std::string& reason : refused) reasons.push_back("together with others: " + reason);
     for (size_t i = 0; i < body.inputs().size(); ++i) builder.bind(body.inputs()[i], builder.value(node.input(i)));
-    for (const auto& inner : body.nodes()) TRY(place(*inner, builder, backends));
+    std::set<int32_t> sources(node.sources().begin(), node.sources().end());
+    for (const auto& inner : body.nodes()) {
+      TRY(place(*inner, site, reasons));
+      for (const int32_t source : inner->sources()) sources.erase(source);
+    }
+    // What has joined the whole since it was fused.
+    if (!placements_.empty()) placements_.back().sources.insert(placements_.back().sources.end(), sources.begin(), sources.end());
     for (size_t i = 0; i < node.outputs().size(); ++i) {
       if (node.output(i)) builder.bind(node.output(i), builder.value(body.outputs[i].value));
     }
@@ -160,6 +185,7 @@ class Lowerer {
 
   const BackendFactory& factory_;
   std::vector<Placement>& placements_;
+  int32_t programs_ = 0;
 };
 
 }  // namespace

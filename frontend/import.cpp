@@ -244,7 +244,7 @@ void note_what_is_ignored(ImportSession& session) {
 
 Result<ImportedModel> import_model(std::shared_ptr<const ModelFile> file, const ImportOptions& options) {
   Problems problems(file->path);
-  ImportSession session{*file, options, problems, {}, {}, {}, std::nullopt, true, 0, {}};
+  ImportSession session{*file, options, problems, {}, {}, {}, std::nullopt, true, 0, {}, {}};
   const onnx::GraphProto& proto = file->proto.graph();
   read_opsets(session);
   read_functions(session);
@@ -264,9 +264,10 @@ Result<ImportedModel> import_model(std::shared_ptr<const ModelFile> file, const 
   if (problems.any()) return problems.report();
   fold_graph(*graph, {options.limits, &session.input_symbols});
   erase_dead_nodes(*graph);
-  ImportedModel model{std::move(graph), describe_model(*file), file};
+  ImportedModel model{std::move(graph), describe_model(*file), file, {}};
   for (const auto& [domain, version] : session.opsets) model.info.opsets.push_back({domain, version});
   model.info.notes = problems.take_notes();
+  model.nodes = std::move(session.sources);
   for_each_node(*model.graph,
                 [&](const Node& node) { model.info.nodes_imported += node.op().name != "Constant"; });
   return model;

@@ -48,10 +48,21 @@ struct ModelInfo {
   std::vector<std::string> notes;  // what was ignored or assumed
 };
 
+// A node of the file; Node::sources are positions in ImportedModel::nodes. Nodes inside model-local functions are part of
+// the node that calls.
+struct SourceNode {
+  std::string name;  // made from a result or the position where the file has none
+  std::string op, domain;
+  std::vector<std::string> outputs;
+  int32_t parent = -1;    // of a node of a subgraph: the node that has it,
+  std::string attribute;  // as this attribute
+};
+
 struct ImportedModel {
   std::unique_ptr<Graph> graph;
   ModelInfo info;
   std::shared_ptr<const ModelFile> source;  // for export into the user's own file
+  std::vector<SourceNode> nodes;            // in an order in which they can run
 };
 
 // Imports the model at `path`. An error has one line for each problem of the model, at most 50:

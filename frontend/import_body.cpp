@@ -94,6 +94,7 @@ void BodyImporter::read_nodes(const NodeProtos& nodes) {
   NodeOrder order = order_nodes(nodes, session_.problems);
   for (int index : order.cyclic) fail_outputs(nodes.Get(index));
   for (int index : order.order) read_node(nodes.Get(index), index);
+  if (session_.calls.empty()) graph_.new_sources.clear();
 }
 
 void BodyImporter::fail_outputs(const onnx::NodeProto& proto) {
@@ -160,6 +161,7 @@ void BodyImporter::read_node(const onnx::NodeProto& proto, int index) {
   }
   std::string_view domain = canonical_domain(proto.domain());
   NodeInProgress node{proto, scoped(display_name(proto, index)), domain, opset_of(domain), {}, {}};
+  note_source(node);
   bool known = is_known(node);
   Result<RawAttributes> attrs = read_attributes(proto, session_.file.source, session_.limits(), arguments_);
   if (!attrs.ok()) session_.problems.add(with_prefix(node.prefix(), attrs.error()));
@@ -172,6 +174,15 @@ void BodyImporter::read_node(const onnx::NodeProto& proto, int index) {
     session_.problems.add(names_node ? status.error() : with_prefix(node.prefix(), status.error()));
   }
   if (!status.ok() || node.suppressed) fail_outputs(proto);
+}
+
+// What is appended to the graph from now on is for this node of the file, or for the call that is being expanded.
+void BodyImporter::note_source(const NodeInProgress& node) {
+  if (!session_.calls.empty()) return;
+  graph_.new_sources = {static_cast<int32_t>(session_.sources.size())};
+  SourceNode source{node.name, node.proto.op_type(), std::string(node.domain), {}, parent_, attribute_};
+  source.outputs.assign(node.proto.output().begin(), node.proto.output().end());
+  session_.sources.push_back(std::move(source));
 }
 
 Status BodyImporter::import_node(NodeInProgress& node) {

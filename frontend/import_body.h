@@ -50,6 +50,7 @@ struct ImportSession {
   bool trust_value_infos = true;       // false where the user changed shapes
   int64_t nodes = 0;                   // read so far, functions expanded
   std::vector<const Function*> calls;  // functions being inlined
+  std::vector<SourceNode> sources;     // nodes of the file so far
 
   const Limits& limits() const { return options.limits; }
   bool out_of_nodes() const { return nodes > options.limits.nodes; }
@@ -112,6 +113,7 @@ class BodyImporter {
   };
 
   void read_node(const onnx::NodeProto& proto, int index);
+  void note_source(const NodeInProgress& node);
   Status import_node(NodeInProgress& node);
   bool read_operands(NodeInProgress& node);
   void fail_outputs(const onnx::NodeProto& proto);
@@ -131,8 +133,8 @@ class BodyImporter {
 
   // import_subgraph.cpp
   Status import_subgraphs(NodeInProgress& node, const OpDef& op, UpgradeContext& context, Attributes& attrs);
-  std::shared_ptr<Graph> import_subgraph(const onnx::GraphProto& proto, std::span<const Type> input_types,
-                                         const Captures& captures);
+  std::shared_ptr<Graph> import_subgraph(const std::string& attribute, const onnx::GraphProto& proto,
+                                         std::span<const Type> input_types, const Captures& captures);
   // import_function.cpp
   Status inline_function(NodeInProgress& node, const Function& function);
 
@@ -142,6 +144,8 @@ class BodyImporter {
   int64_t depth_;
   std::string prefix_;
   const AttrArguments* arguments_;
+  std::string attribute_;  // of the node around a subgraph, which has this body
+  int32_t parent_ = -1;    // and its position in ImportSession::sources
   std::unordered_map<std::string_view, Binding> names_;
   std::unordered_map<std::string_view, const onnx::TypeProto*> declared_;
 };

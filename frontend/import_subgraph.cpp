@@ -167,11 +167,14 @@ void drop_unused(std::vector<std::shared_ptr<Graph>>& graphs, std::vector<Value*
 
 }  // namespace
 
-std::shared_ptr<Graph> BodyImporter::import_subgraph(const onnx::GraphProto& proto,
+std::shared_ptr<Graph> BodyImporter::import_subgraph(const std::string& attribute, const onnx::GraphProto& proto,
                                                      std::span<const Type> input_types,
                                                      const Captures& captures) {
   auto graph = std::make_shared<Graph>(proto.name().empty() ? "body" : proto.name(), graph_.symbols());
   BodyImporter body(session_, *graph, opsets_, depth_ + 1, prefix_, arguments_);
+  graph->new_sources = graph_.new_sources;
+  body.attribute_ = attribute;
+  if (!graph_.new_sources.empty()) body.parent_ = graph_.new_sources.front();
   for (int i = 0; i < proto.input_size(); ++i) {
     Value* input = graph->add_input(scoped(proto.input(i).name()), input_types[static_cast<size_t>(i)]);
     body.bind(proto.input(i).name(), {input, false});
@@ -224,7 +227,7 @@ Status BodyImporter::import_subgraphs(NodeInProgress& node, const OpDef& op, Upg
   std::vector<std::shared_ptr<Graph>> graphs;
   for (const auto& [attr, proto] : protos) {
     BodyTypes types{context, *proto, session_.limits(), *graph_.symbols()};
-    graphs.push_back(import_subgraph(*proto, body_input_types(types), captures));
+    graphs.push_back(import_subgraph(attr, *proto, body_input_types(types), captures));
     attrs.set(attr, graphs.back());
   }
   node.suppressed = session_.problems.count() != problems_before;

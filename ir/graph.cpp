@@ -1,6 +1,7 @@
 #include "ir/graph.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "ir/op.h"
 
@@ -10,6 +11,12 @@ const Tensor* Value::constant() const {
   if (producer_ == nullptr || producer_->op().name != "Constant") return nullptr;
   const Attr* value = producer_->attrs.find("value");
   return value ? std::get_if<Tensor>(value) : nullptr;
+}
+
+void Node::set_sources(std::span<const int32_t> sources) {
+  const std::vector<int32_t> copy(sources.begin(), sources.end());
+  lineage_->clear();
+  lineage_->add(copy);
 }
 
 void Symbols::reserve(const std::string& name) { next_.try_emplace(name, 1); }
@@ -86,6 +93,9 @@ Node* Graph::add_node(const OpDef& op, std::vector<Value*> operands, Attributes 
     node->outputs_.push_back(value);
   }
   node->position_ = nodes_.insert(before ? before->position_ : nodes_.end(), std::move(owned));
+  node->lineage_->is_leaf = op.name == "Constant" || op.name == "Dims";
+  if (!before) node->lineage_->add(new_sources);
+  else if (!node->lineage_->is_leaf) node->lineage_->add(before->sources());
   set_operands(node, std::move(operands));
   return node;
 }
@@ -130,6 +140,7 @@ void Graph::set_operands(Node* node, std::vector<Value*> operands) {
 
 void Graph::replace_uses(Value* from, Value* to) {
   if (from == to) return;
+  if (from->producer_ && to->producer_) from->producer_->succeed(*to->producer_);
   std::vector<Use> uses = std::move(from->uses_);
   from->uses_.clear();
   for (const Use& use : uses) {
@@ -158,7 +169,31 @@ void Graph::drop_output(Node* node, size_t index) {
   owned_values_.erase(value);
 }
 
+// What only `node` needed goes with it: the heir of `node` does that work as well.
+void Graph::leave_sources(const Node& node) {
+  if (!node.lineage_->has_heir()) return;
+  std::unordered_set<const Node*> gone = {&node};
+  std::vector<const Node*> stack = {&node};
+  const auto only_used_by_gone = [&](const Value* value) {
+    return !value || (std::ranges::all_of(value->uses(), [&](const Use& use) { return gone.contains(use.node); }) && !is_result(value));
+  };
+  while (!stack.empty()) {
+    const Node* user = stack.back();
+    stack.pop_back();
+    for (const Value* operand : user->inputs()) {
+      const Node* producer = operand ? operand->producer() : nullptr;
+      if (!producer || producer->sources().empty() || producer->lineage_->has_heir() || gone.contains(producer)) continue;
+      if (producer->lineage_->is_leaf && !node.lineage_->last_heir_is_leaf()) continue;
+      if (!std::ranges::all_of(producer->outputs(), only_used_by_gone)) continue;
+      gone.insert(producer);
+      stack.push_back(producer);
+      node.lineage_->leave(producer->sources());
+    }
+  }
+}
+
 void Graph::erase(Node* node) {
+  leave_sources(*node);
   set_operands(node, {});
   for (size_t i = 0; i < node->outputs_.size(); ++i) drop_output(node, i);
   nodes_.erase(node->position_);
@@ -203,6 +238,7 @@ std::unique_ptr<Graph> Graph::clone() const {
     for (const Value* output : node->outputs_) names.push_back(output ? output->name : std::string());
     Node* made = copy->add_node(node->op(), std::move(operands), clone_attributes(node->attrs), names.size(), nullptr, names);
     made->name = node->name;
+    made->set_sources(node->sources());
     for (size_t i = 0; i < names.size(); ++i) {
       if (node->outputs_[i]) describe_copy(node->outputs_[i], made->outputs_[i]);
       else copy->drop_output(made, i);

@@ -16,6 +16,7 @@
 
 #include "ir/attributes.h"
 #include "ir/base/type.h"
+#include "ir/lineage.h"
 
 namespace gannet {
 
@@ -69,9 +70,16 @@ class Node {
   std::span<Value* const> outputs() const { return outputs_; }
   // Output i; null for an output that is not wanted.
   Value* output(size_t i = 0) const { return i < outputs_.size() ? outputs_[i] : nullptr; }
+  // The nodes of the user's file that it does the work of. Passes set them only where they say something that
+  // Graph::add_node, replace_uses and erase do not.
+  std::span<const int32_t> sources() const { return lineage_->sources(); }
+  void set_sources(std::span<const int32_t> sources);
+  // `heir` does from now on what this node did.
+  void succeed(Node& heir) { Lineage::succeed(lineage_, heir.lineage_); }
 
  private:
   friend class Graph;
+  std::shared_ptr<Lineage> lineage_ = std::make_shared<Lineage>();
   const OpDef* op_ = nullptr;
   Graph* graph_ = nullptr;
   std::vector<Value*> inputs_;
@@ -114,6 +122,7 @@ class Graph {
   std::string name;
   std::vector<GraphOutput> outputs;
   std::vector<State> states;
+  std::vector<int32_t> new_sources;  // of nodes that are appended: the importer sets it
 
   const std::vector<Value*>& inputs() const { return inputs_; }
   const std::list<std::unique_ptr<Node>>& nodes() const { return nodes_; }
@@ -124,7 +133,8 @@ class Graph {
   // A value without producer that is not an input: the `in` of a State that the caller appends to `states`.
   Value* add_state_value(std::string value_name, Type type);
   // Appends a node, or inserts it before `before`. Outputs get unknown types (infer.h sets them) and names made from
-  // `output_names` where given (made unique), else fresh ones. An empty Value* operand is absent.
+  // `output_names` where given (made unique), else fresh ones. An empty Value* operand is absent. Its sources are those
+  // of `before`, but for leaves, which have none.
   Node* add_node(const OpDef& op, std::vector<Value*> operands, Attributes attributes, size_t output_count,
                  Node* before = nullptr, std::span<const std::string> output_names = {});
   // Constant node with its type set.
@@ -132,7 +142,8 @@ class Graph {
 
   void set_operand(Node* node, size_t index, Value* value);
   void set_operands(Node* node, std::vector<Value*> operands);
-  // Every use of `from`, graph outputs and State outs included, becomes a use of `to`.
+  // Every use of `from`, graph outputs and State outs included, becomes a use of `to`, whose producer takes the sources of
+  // that of `from`.
   void replace_uses(Value* from, Value* to);
   // Drops an output that has no uses (it becomes null).
   void drop_output(Node* node, size_t index);
@@ -151,6 +162,7 @@ class Graph {
 
  private:
   Value* make_value(const std::string& wanted_name);
+  void leave_sources(const Node& node);
 
   std::vector<Value*> inputs_;
   std::list<std::unique_ptr<Node>> nodes_;

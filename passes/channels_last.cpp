@@ -58,10 +58,13 @@ Status wrap(Graph& graph, Node& node, const SpatialOp& op) {
   const size_t rank = static_cast<size_t>(node.input(0)->type.rank());
   GraphBuilder builder(graph, &node);
   std::vector<Value*> operands(node.inputs().begin(), node.inputs().end());
-  std::vector<Node*> members;
+  std::vector<Node*> members, outside;
   for (const size_t i : op.operands) {
-    operands[i] = builder.transpose(builder.transpose(node.input(i), to_channels_last(rank)), to_channels_first(rank));
-    if (operands[i]) members.push_back(operands[i]->producer());
+    Value* moved = builder.transpose(node.input(i), to_channels_last(rank));
+    operands[i] = builder.transpose(moved, to_channels_first(rank));
+    if (!operands[i]) continue;
+    outside.push_back(moved->producer());
+    members.push_back(operands[i]->producer());
   }
   Value* y = builder.op(node.op().name, operands, node.attrs);
   TRY(builder.status());
@@ -73,11 +76,14 @@ Status wrap(Graph& graph, Node& node, const SpatialOp& op) {
     result = builder.transpose(inner_y, to_channels_first(rank));
     TRY(builder.status());
     members.push_back(inner_y->producer());
+    outside.push_back(result->producer());
   }
   const std::string name = node.output()->name;
   graph.replace_uses(node.output(), result);
   Node* fused = TRY(fuse_nodes(graph, members, op.kind));
   fused->name = node.name;
+  node.succeed(*fused);
+  for (Node* transpose : outside) transpose->set_sources({});
   if (!op.result) result = fused->output();
   graph.erase(&node);
   graph.rename(result, name);

@@ -35,6 +35,7 @@ Node* absorbed_operand(Graph& graph, Node& node, ContractionKind kind, size_t i)
   if (transpose->output()->uses().size() == 1 && !graph.is_result(transpose->output())) return transpose;
   Node* copy = graph.add_node(transpose->op(), {transpose->input(0)}, transpose->attrs, 1, &node);
   copy->name = transpose->name;
+  copy->set_sources(transpose->sources());
   copy->output()->type = transpose->output()->type;
   graph.set_operand(&node, i, copy->output());
   return copy;

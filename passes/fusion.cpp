@@ -45,6 +45,7 @@ class Body {
     for (const Value* output : node.outputs()) names.push_back(output ? output->name : "");
     Node* made = graph_->add_node(node.op(), std::move(operands), node.attrs, node.outputs().size(), nullptr, names);
     made->name = node.name;
+    made->set_sources(node.sources());
     for (size_t i = 0; i < names.size(); ++i) {
       const Value* output = node.output(i);
       if (output == nullptr) {
@@ -121,6 +122,7 @@ Result<Node*> fuse_nodes(Graph& graph, std::span<Node* const> members, std::stri
     fused->output(i)->type = results[i]->type;
     graph.replace_uses(results[i], fused->output(i));
   }
+  for (Node* member : members) member->succeed(*fused);
   for (auto member = members.rbegin(); member != members.rend(); ++member) graph.erase(*member);
   for (size_t i = 0; i < results.size(); ++i) graph.rename(fused->output(i), names[i]);
   return fused;

@@ -261,6 +261,7 @@ class Rewriter {
       // Inference may have made fresh symbols for what the old ones still stand for.
       made->output(i)->type.shape = layouts.results[i].empty() ? *old->type.shape : permuted(*old->type.shape, layouts.results[i]);
     }
+    node.succeed(*made);
     return {};
   }
 
@@ -279,6 +280,7 @@ class Rewriter {
     const Shape& shape = *value->type.shape;
     Value* result = moves_nothing(shape, p) ? b.reshape(value, permuted(shape, p)) : b.transpose(value, p);
     TRY(b.status());
+    result->producer()->set_sources({});
     return result;
   }
 
@@ -355,6 +357,10 @@ class Rewriter {
     }
     Value* heir = needed ? TRY(transposed(made, inverse(p), *before)) : made;
     if (needed) graph_.replace_uses(old, heir);
+    if (heir != made) {
+      heir->producer()->set_sources({});
+      old->producer()->succeed(*made->producer());
+    }
     names_.push_back({heir, old->name});
     return {};
   }

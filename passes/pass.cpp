@@ -98,7 +98,7 @@ void PassContext::begin(std::string_view pass) {
 void PassContext::remark(const Node& node, std::string text) {
   std::string name = node.name;
   if (name.empty() && node.output()) name = node.output()->name;
-  remarks_.push_back({pass_, std::move(name), std::move(text)});
+  remarks_.push_back({pass_, std::move(name), std::move(text), {node.sources().begin(), node.sources().end()}});
 }
 
 std::span<const Pass> all_passes() { return kPasses; }

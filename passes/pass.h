@@ -18,6 +18,7 @@ struct Remark {
   std::string pass;
   std::string node;  // name, or that of its first result
   std::string text;
+  std::vector<int32_t> sources = {};  // Node::sources
 };
 
 class PassContext {

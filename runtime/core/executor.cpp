@@ -185,6 +185,7 @@ Status Executor::run_into(std::span<const Datum> inputs, std::span<Datum> output
     return invalid_input(fmt::format("{} outputs are given, the model has {}", outputs.size(), program_->outputs.size()));
   }
   draws_ = 0;
+  most_boxed_bytes_ = 0;
   inputs_ = inputs;
   outputs_ = outputs;
   times_.clear();
@@ -214,6 +215,11 @@ SessionMemory Executor::memory() const {
   for (const ArenaSize& size : arena_sizes_) {
     memory.arena_bytes = std::max(memory.arena_bytes, size.bytes);
     memory.lower_bound_bytes = std::max(memory.lower_bound_bytes, size.lower_bound);
+  }
+  memory.boxed_bytes = most_boxed_bytes_;
+  for (const auto& [step, child] : children_) {
+    const SessionMemory inside = child->memory();
+    memory.bodies_bytes += inside.arena_bytes + inside.boxed_bytes + inside.bodies_bytes;
   }
   return memory;
 }

@@ -28,6 +28,7 @@ class Executor final : public Session, private EvalServices {
   Status set_state(size_t index, Tensor value) override;
   void set_seed(uint64_t seed) override { options_.seed = seed; }
   SessionMemory memory() const override;
+  std::vector<PlannedMemory> plan() const override;
   void set_profiler(std::function<void(std::span<const StepTime>)> profiler) override { profiler_ = std::move(profiler); }
 
  private:
@@ -77,6 +78,7 @@ class Executor final : public Session, private EvalServices {
   Status check_value(ValueId id) const;
   Status prepare_step(size_t index);
   Status plan_arena(size_t stage);
+  int64_t scratch_of(size_t step) const;
   Result<int64_t> size_at(SizeId id) const;
   int64_t buffer_bytes(const Buffer& buffer) const;
   Error at_step(size_t index, Error error) const;
@@ -130,6 +132,7 @@ class Executor final : public Session, private EvalServices {
   std::vector<Tensor> states_;
   std::vector<Datum> boxes_;               // of each buffer
   int64_t boxed_bytes_ = 0;
+  int64_t most_boxed_bytes_ = 0;
   std::span<const Datum> inputs_;
   std::span<Datum> outputs_;
   size_t current_ = 0;                     // the Eval step that runs

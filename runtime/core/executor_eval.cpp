@@ -72,6 +72,7 @@ Datum Executor::detached(Datum datum) const {
 Status Executor::keep_box(ValueId id, Datum datum) {
   const auto buffer = static_cast<size_t>(program_->values[static_cast<size_t>(id)].buffer);
   boxed_bytes_ += datum.bytes();
+  most_boxed_bytes_ = std::max(most_boxed_bytes_, boxed_bytes_);
   if (boxed_bytes_ > options_.limits.live_bytes) {
     return invalid_input(fmt::format("{} bytes of tensors are alive, beyond the limit live-bytes={}", boxed_bytes_, options_.limits.live_bytes));
   }

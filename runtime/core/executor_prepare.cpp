@@ -142,6 +142,12 @@ Status Executor::prepare_step(size_t index) {
   return {};
 }
 
+// The scratch memory of all workers of a step.
+int64_t Executor::scratch_of(size_t step) const {
+  const bool kernel = std::holds_alternative<KernelCall>(program_->steps[step].call);
+  return steps_[step].scratch_bytes * (kernel ? steps_[step].workers : 1);
+}
+
 Status Executor::plan_arena(size_t stage) {
   const int32_t begin = stages_[stage], end = stages_[stage + 1];
   std::vector<ArenaItem> items;
@@ -159,8 +165,7 @@ Status Executor::plan_arena(size_t stage) {
   std::vector<size_t> scratches;
   for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
     if (steps_[i].scratch_bytes == 0) continue;
-    const bool kernel = std::holds_alternative<KernelCall>(program_->steps[i].call);
-    items.push_back({steps_[i].scratch_bytes * (kernel ? steps_[i].workers : 1), static_cast<int32_t>(i), static_cast<int32_t>(i), -1});
+    items.push_back({scratch_of(i), static_cast<int32_t>(i), static_cast<int32_t>(i), -1});
     scratches.push_back(i);
   }
   arena_sizes_[stage] = place_buffers(items);
@@ -172,6 +177,20 @@ Status Executor::plan_arena(size_t stage) {
   for (size_t i = 0; i < buffers.size(); ++i) offsets_[buffers[i]] = items[i].offset;
   for (size_t i = 0; i < scratches.size(); ++i) steps_[scratches[i]].scratch_offset = items[buffers.size() + i].offset;
   return {};
+}
+
+std::vector<PlannedMemory> Executor::plan() const {
+  std::vector<PlannedMemory> plan;
+  for (size_t i = 0; i < program_->buffers.size(); ++i) {
+    const Buffer& buffer = program_->buffers[i];
+    if (buffer.kind != BufferKind::kArena || offsets_[i] < 0) continue;
+    plan.push_back({static_cast<BufferId>(i), buffer.first_step, buffer.last_step, buffer_bytes(buffer), offsets_[i]});
+  }
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const auto step = static_cast<int32_t>(i);
+    if (steps_[i].scratch_offset >= 0) plan.push_back({kNone, step, step, scratch_of(i), steps_[i].scratch_offset});
+  }
+  return plan;
 }
 
 }  // namespace gannet

@@ -32,6 +32,17 @@ struct SessionOptions {
 struct SessionMemory {
   int64_t arena_bytes = 0;        // of the last run
   int64_t lower_bound_bytes = 0;  // most bytes of arena buffers alive at any step
+  int64_t boxed_bytes = 0;        // most bytes of results of Eval steps alive at any time
+  int64_t bodies_bytes = 0;       // of the arenas and results of bodies
+};
+
+// A part of the arena in the last run: a buffer of the program, or the scratch memory of one step.
+struct PlannedMemory {
+  BufferId buffer = kNone;  // kNone: scratch
+  int32_t first_step = 0;
+  int32_t last_step = 0;
+  int64_t bytes = 0;
+  int64_t offset = 0;
 };
 
 // The seed of one step of a loop that started from `seed`: unrelated numbers for each step.
@@ -59,6 +70,8 @@ class Session {
   // so a training loop sets step_seed(seed, step) before each step, and a resumed one continues with the same numbers.
   virtual void set_seed(uint64_t seed) = 0;
   virtual SessionMemory memory() const = 0;
+  // Everything that had a place in the arena, bodies of Eval steps aside: those have arenas of their own.
+  virtual std::vector<PlannedMemory> plan() const = 0;
   // Called after each run with the time of each step, in order; null: no clocks are read.
   virtual void set_profiler(std::function<void(std::span<const StepTime>)> profiler) = 0;
 };

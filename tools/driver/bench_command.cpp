@@ -45,6 +45,7 @@ struct Bench {
   std::shared_ptr<const Program> program;
   std::unique_ptr<Session> session;
   std::vector<std::string> output_names;
+  std::vector<std::vector<std::string>> step_nodes;  // of an ONNX file: the nodes that each step computes
   std::vector<Datum> inputs, outputs;
   std::optional<double> flops;
   double load_ms = 0, compile_ms = 0, first_run_ms = 0;
@@ -99,6 +100,17 @@ Status load_artifact(Bench& bench, const BenchArguments& arguments, bool quiet) 
   return {};
 }
 
+std::vector<std::vector<std::string>> nodes_of_steps(const ImportedModel& model, const CompiledModel& compiled) {
+  std::vector<std::vector<std::string>> nodes(compiled.program->steps.size());
+  for (const Placement& placement : compiled.placements) {
+    if (placement.program != 0) continue;
+    for (auto step = static_cast<size_t>(placement.first_step); step < static_cast<size_t>(placement.end_step); ++step) {
+      for (const int32_t source : placement.sources) nodes[step].push_back(model.nodes[static_cast<size_t>(source)].name);
+    }
+  }
+  return nodes;
+}
+
 Status compile_onnx(Bench& bench, const BenchArguments& arguments, bool quiet) {
   Clock::time_point start = Clock::now();
   ImportedModel model = TRY(load_model(arguments.model));
@@ -110,9 +122,11 @@ Status compile_onnx(Bench& bench, const BenchArguments& arguments, bool quiet) {
   bench.inputs = TRY(bench_inputs(arguments.train ? step.inputs : input_specs(graph), arguments, quiet));
   bench.flops = summarize(graph, TRY(bind_symbols(graph, bench.inputs))).flops;
   start = Clock::now();
-  bench.program = TRY(compile_graph(graph, arguments.compile, arguments.train ? "training" : "inference")).program;
+  const CompiledModel compiled = TRY(compile_graph(graph, arguments.compile, arguments.train ? "training" : "inference"));
+  bench.program = compiled.program;
   bench.session = TRY(bench_session(bench, arguments));
   bench.compile_ms = since(start);
+  bench.step_nodes = nodes_of_steps(model, compiled);
   return {};
 }
 
@@ -162,10 +176,12 @@ Status write_profile(Bench& bench, const std::string& path) {
   bench.session->set_profiler([&](std::span<const StepTime> times) {
     for (const StepTime& time : times) {
       const Step& step = program.steps[static_cast<size_t>(time.step)];
+      nlohmann::json details = {{"op", step.op}, {"step", time.step}, {"threads", time.threads}};
+      if (!bench.step_nodes.empty()) details["nodes"] = bench.step_nodes[static_cast<size_t>(time.step)];
       constexpr std::string_view kKinds[] = {"kernel", "primitive", "eval", "copy"};
       events.push_back({{"name", step.name.empty() ? step.op : step.name}, {"cat", kKinds[step.call.index()]}, {"ph", "X"},
                         {"pid", 1}, {"tid", 1}, {"ts", static_cast<double>(time.start_ns) / 1e3},
-                        {"dur", static_cast<double>(time.duration_ns) / 1e3}, {"args", {{"op", step.op}, {"threads", time.threads}}}});
+                        {"dur", static_cast<double>(time.duration_ns) / 1e3}, {"args", std::move(details)}});
     }
   });
   constexpr int64_t kRuns = 3;

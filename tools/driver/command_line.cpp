@@ -6,6 +6,7 @@
 #include "tools/driver/bench_command.h"
 #include "tools/driver/check_command.h"
 #include "tools/driver/compile_command.h"
+#include "tools/driver/explain_command.h"
 #include "tools/driver/inspect_command.h"
 #include "tools/driver/new_command.h"
 #include "tools/driver/run_command.h"
@@ -21,6 +22,7 @@ int run_command_line(int argc, char** argv) {
   add_compile_command(app, run);
   add_run_command(app, run);
   add_inspect_command(app, run);
+  add_explain_command(app, run);
   add_check_command(app, run);
   add_bench_command(app, run);
   add_tune_command(app, run);

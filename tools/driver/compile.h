@@ -22,7 +22,8 @@ struct CompiledModel {
 
 // Runs a pipeline over `graph` and lowers it: "inference", or "training" for what build_train_step makes. Random
 // integers of inputs keep the bounds that follow from the graph as it was.
-Result<CompiledModel> compile_graph(Graph& graph, const CompileOptions& options, std::string_view pipeline = "inference");
+Result<CompiledModel> compile_graph(Graph& graph, const CompileOptions& options, std::string_view pipeline = "inference",
+                                    const RunOptions& passes = {});
 
 // Adds --backend: "compiled" or "reference".
 void add_backend_argument(CLI::App& command, std::string& backend);

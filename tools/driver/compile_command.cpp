@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 
@@ -12,6 +13,10 @@
 namespace gannet {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
 struct CompileArguments {
   ModelArguments model;
   CompileOptions compile;
@@ -20,11 +25,17 @@ struct CompileArguments {
 
 Status compile_model(const CompileArguments& arguments) {
   TRY(check_output_path(arguments.output));
+  Clock::time_point start = Clock::now();
   ImportedModel model = TRY(load_model(arguments.model));
+  const double read = seconds_since(start);
+  start = Clock::now();
   Result<CompiledModel> compiled = compile_graph(*model.graph, arguments.compile);
   if (!compiled.ok()) return with_prefix(arguments.model.path + ": ", compiled.error());
   const Program& program = *compiled->program;
+  const double compiling = seconds_since(start);
+  start = Clock::now();
   TRY(write_artifact(arguments.output, program));
+  const double written = seconds_since(start);
   for (const ProgramInput& input : program.inputs) fmt::print("input {}  {}\n", printable(input.name), to_string(input.type));
   for (const ProgramOutput& output : program.outputs) fmt::print("output {}  {}\n", printable(output.name), to_string(output.type));
   size_t kernels = 0, primitives = 0;
@@ -36,6 +47,7 @@ Status compile_model(const CompileArguments& arguments) {
   const auto bytes = std::filesystem::file_size(arguments.output, unknown);
   fmt::print("{} steps: {} generated kernels, {} library primitives\nwrote {}{}\n", program.steps.size(), kernels, primitives, arguments.output,
              unknown ? "" : fmt::format("  {}", bytes_text(static_cast<int64_t>(bytes))));
+  fmt::print("read in {:.2f} s, compiled in {:.2f} s, written in {:.2f} s\n", read, compiling, written);
   return {};
 }
 

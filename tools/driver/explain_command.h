@@ -1,0 +1,11 @@
+// gannet explain: where every node of a model went, and why.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace gannet {
+
+CLI::App* add_explain_command(CLI::App& app, std::function<int()>& run);
+
+}  // namespace gannet
