@@ -178,7 +178,7 @@ Status eval_by_decomposition(EvalContext& context) {
 
 bool VjpContext::wants(size_t i) const {
   const Value* value = operand(i);
-  return value != nullptr && value->type.is_tensor() && is_float(value->type.dtype);
+  return value != nullptr && carries_gradient(value->type);
 }
 
 }  // namespace gannet

@@ -233,7 +233,7 @@ Status elementwise_vjp(VjpContext& context) {
   std::vector<Value*> with_gradient = operands;
   with_gradient.push_back(context.gradient());
   for (size_t k = 0; k < operands.size(); ++k) {
-    if (!context.wants(positions[k])) continue;
+    if (!is_float(operands[k]->type.dtype)) continue;
     ScalarExpr partial = derivative(body, static_cast<int>(k), upstream);
     if (partial->op == ScalarOp::kNumber && partial->number == 0) continue;
     if (!operands[k]->type.shape) return unsupported("the rank of an operand is not known");

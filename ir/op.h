@@ -36,7 +36,8 @@ struct Arity {
 };
 
 // The definition of an op that is not elementwise. `infer` and `eval` may be left out when `decompose` is given: then
-// both follow from the composition. `vjp` may be left out only then too.
+// both follow from the composition. Every op answers for its gradient: by `vjp`, by `decompose`, by `for_gradient`, or by
+// the reason in `no_gradient`.
 struct StructuredOp {
   Arity inputs;
   Arity outputs;
@@ -45,8 +46,12 @@ struct StructuredOp {
   EvalFn eval = nullptr;
   VjpFn vjp = nullptr;
   DecomposeFn decompose = nullptr;
-  FlopsFn flops = nullptr;  // null: none, as for ops that move data
-  bool random = false;      // two equal nodes may give different results
+  // What a node becomes once a gradient is to pass it: the same with the outputs that its rule reads, or a composition.
+  // It sets nothing where the node may stay.
+  DecomposeFn for_gradient = nullptr;
+  std::string_view no_gradient = {};  // why the result does not depend differentiably on any operand
+  FlopsFn flops = nullptr;            // null: none, as for ops that move data
+  bool random = false;                // two equal nodes may give different results
 };
 
 // Element types that an elementwise op accepts.
@@ -67,8 +72,10 @@ struct OpDef {
   std::span<const AttrDef> attrs;
   InferFn infer = nullptr;  // never null
   EvalFn eval = nullptr;    // never null
-  VjpFn vjp = nullptr;      // null: the gradient is that of the decomposition
+  VjpFn vjp = nullptr;      // null: the gradient is that of the decomposition or of for_gradient
   DecomposeFn decompose = nullptr;
+  DecomposeFn for_gradient = nullptr;
+  std::string_view no_gradient = {};  // the reason; vjp then sets nothing
   FlopsFn flops = nullptr;
   BodyFn body = nullptr;    // of an elementwise op
   uint8_t types = kAny;     // that an elementwise op accepts
@@ -91,9 +98,7 @@ std::optional<Dim> flops_of(const Node& node);
 // operand i is given; operands are numbered densely among those present.
 ScalarExpr body_of(const OpDef& op, const Attributes& attrs, std::span<const bool> present);
 
-// A vjp for ops whose result does not depend differentiably on any operand; gradients stop there.
-Status no_gradient(VjpContext& context);
-// A vjp for differentiable ops whose rule is not written: an Unsupported error that says so.
+// A vjp for ops that exist only behind differentiation: an Unsupported error that says so.
 Status missing_gradient(VjpContext& context);
 
 }  // namespace gannet

@@ -13,74 +13,84 @@ namespace {
 
 using ValueSet = std::unordered_set<const Value*>;
 
-bool carries_gradient(const Value* value) {
-  return value && (!value->type.is_tensor() || is_float(value->type.dtype) || value->type.dtype == DType::kUndefined);
-}
-
-// Values that depend on a variable through floats.
+// Values that depend on a variable differentiably.
 ValueSet reach_forward(const Graph& graph, std::span<Value* const> variables) {
   ValueSet reached(variables.begin(), variables.end());
   for (const auto& node : graph.nodes()) {
     bool depends = false;
     for (const Value* operand : node->inputs()) depends |= operand && reached.contains(operand);
-    if (!depends) continue;
+    if (!depends || !node->op().no_gradient.empty()) continue;
     for (const Value* output : node->outputs()) {
-      if (carries_gradient(output)) reached.insert(output);
+      if (output && carries_gradient(output->type)) reached.insert(output);
     }
   }
   return reached;
 }
 
-// Replaces a node that is defined by decomposition with its parts.
-Status decompose_node(Graph& graph, Node* node) {
+// Replaces a node with what `make` builds in its place; false when that is nothing.
+Result<bool> replace_node(Graph& graph, Node* node, DecomposeFn make) {
+  size_t count = node->outputs().size();
+  while (count > 0 && !node->output(count - 1)) --count;
   GraphBuilder builder(graph, node, node->name);
-  DecomposeContext context(builder, node->attrs, {node->inputs().begin(), node->inputs().end()}, node->outputs().size());
-  Status status = node->op().decompose(context);
+  DecomposeContext context(builder, node->attrs, {node->inputs().begin(), node->inputs().end()}, count);
+  Status status = make(context);
   if (status.ok()) status = builder.status();
   if (!status.ok()) return with_prefix(describe(*node), status.error());
-  for (size_t i = 0; i < node->outputs().size(); ++i) {
-    if (node->output(i) && context.outputs()[i]) graph.replace_uses(node->output(i), context.outputs()[i]);
+  bool replaced = false;
+  for (size_t i = 0; i < count; ++i) {
+    Value* part = context.outputs()[i];
+    replaced |= part != nullptr;
+    if (node->output(i) && part) graph.replace_uses(node->output(i), part);
   }
-  graph.erase(node);
-  return {};
+  if (replaced) graph.erase(node);
+  return replaced;
 }
 
-// Decomposes until every node that the gradient passes has a rule of its own. True when there was any such node.
-Result<bool> decompose_reached_once(Graph& graph, std::span<Value* const> variables) {
+// Replaces nodes until every one that the gradient passes has a rule of its own and what that rule reads. True when there
+// was any such node.
+Result<bool> prepare_reached_once(Graph& graph, std::span<Value* const> variables) {
   ValueSet reached = reach_forward(graph, variables);
-  std::vector<Node*> composite;
+  std::vector<Node*> candidates;
   for (const auto& node : graph.nodes()) {
-    if (node->op().vjp != nullptr) continue;
+    if (node->op().vjp != nullptr && node->op().for_gradient == nullptr) continue;
     bool on_path = false;
     for (const Value* operand : node->inputs()) on_path |= operand && reached.contains(operand);
-    if (on_path) composite.push_back(node.get());
+    if (on_path) candidates.push_back(node.get());
   }
-  for (Node* node : composite) TRY(decompose_node(graph, node));
-  return !composite.empty();
+  bool changed = false;
+  for (Node* node : candidates) {
+    const OpDef& op = node->op();
+    changed |= TRY(replace_node(graph, node, op.for_gradient ? op.for_gradient : op.decompose));
+  }
+  return changed;
 }
 
-// Decomposition replaces values; `tracked` follows them, held as graph outputs meanwhile.
-Status decompose_reached(Graph& graph, std::span<Value*> tracked) {
+// The same until nothing changes; `tracked`, whose last `variables` values are the variables, follows values that are
+// replaced, held as graph outputs meanwhile.
+Status prepare_reached(Graph& graph, std::span<Value*> tracked, size_t variables) {
   size_t own = graph.outputs.size();
   for (Value* value : tracked) graph.outputs.push_back({"", value});
   Result<bool> changed = true;
   while (changed.ok() && *changed) {
     for (size_t i = 0; i < tracked.size(); ++i) tracked[i] = graph.outputs[own + i].value;
-    changed = decompose_reached_once(graph, tracked.subspan(1));
+    changed = prepare_reached_once(graph, tracked.last(variables));
   }
   graph.outputs.resize(own);
   if (!changed.ok()) return changed.error();
   return {};
 }
 
+Result<std::vector<Value*>> backpropagate(Graph& graph, std::vector<ValueGradient> given, std::vector<Value*> variables);
+
 class Sweep {
  public:
   Sweep(Graph& graph, std::span<Value* const> variables)
       : graph_(graph), builder_(graph), reached_(reach_forward(graph, variables)) {}
 
-  Status run(Value* loss) {
-    if (!reached_.contains(loss)) return {};
-    gradients_[loss] = builder_.full(*loss->type.shape, loss->type.dtype, 1.0);
+  Status run(std::span<const ValueGradient> given) {
+    for (const ValueGradient& start : given) {
+      if (reached_.contains(start.value)) add(start.value, start.gradient);
+    }
     std::vector<Node*> order;
     for (const auto& node : graph_.nodes()) order.push_back(node.get());
     for (auto it = order.rbegin(); it != order.rend(); ++it) TRY(visit(**it));
@@ -93,6 +103,11 @@ class Sweep {
   }
 
  private:
+  void add(const Value* value, Value* part) {
+    auto [entry, is_new] = gradients_.try_emplace(value, part);
+    if (!is_new) entry->second = sum_of_gradients(builder_, entry->second, part);
+  }
+
   Status visit(Node& node) {
     std::vector<Value*> upstream;
     bool any = false;
@@ -101,19 +116,17 @@ class Sweep {
       any |= upstream.back() != nullptr;
     }
     bool wanted = false;
-    for (const Value* operand : node.inputs()) wanted |= operand && reached_.contains(operand) && carries_gradient(operand);
+    for (const Value* operand : node.inputs()) wanted |= operand && reached_.contains(operand);
     if (!any || !wanted) return {};
     GraphBuilder builder(graph_, nullptr, node.name.empty() ? std::string() : "gradient/" + node.name);
-    VjpContext context(builder, node, std::move(upstream));
+    VjpContext context(builder, node, std::move(upstream), backpropagate);
     Status status = node.op().vjp(context);
     if (status.ok()) status = builder.status();
     if (!status.ok()) return with_prefix(describe(node), status.error());
     for (size_t i = 0; i < node.inputs().size(); ++i) {
       const Value* operand = node.input(i);
       Value* part = context.results()[i];
-      if (operand == nullptr || part == nullptr || !reached_.contains(operand)) continue;
-      auto [entry, is_new] = gradients_.try_emplace(operand, part);
-      if (!is_new) entry->second = builder_.add(entry->second, part);
+      if (operand && part && reached_.contains(operand)) add(operand, part);
     }
     return {};
   }
@@ -124,6 +137,20 @@ class Sweep {
   std::unordered_map<const Value*, Value*> gradients_;
 };
 
+Result<std::vector<Value*>> backpropagate(Graph& graph, std::vector<ValueGradient> given, std::vector<Value*> variables) {
+  std::vector<Value*> tracked;
+  for (const ValueGradient& start : given) tracked.push_back(start.value);
+  tracked.insert(tracked.end(), variables.begin(), variables.end());
+  TRY(prepare_reached(graph, tracked, variables.size()));
+  for (size_t i = 0; i < given.size(); ++i) given[i].value = tracked[i];
+  std::span<Value* const> followed = std::span<Value* const>(tracked).last(variables.size());
+  Sweep sweep(graph, followed);
+  TRY(sweep.run(given));
+  std::vector<Value*> gradients;
+  for (const Value* variable : followed) gradients.push_back(sweep.gradient_of(variable));
+  return gradients;
+}
+
 }  // namespace
 
 Result<std::vector<Value*>> differentiate(Graph& graph, Value* loss, std::span<Value* const> variables) {
@@ -131,15 +158,10 @@ Result<std::vector<Value*>> differentiate(Graph& graph, Value* loss, std::span<V
   if (!is_scalar || !is_float(loss->type.dtype)) {
     return invalid_model(fmt::format("the loss must be one floating point element, '{}' is {}", loss->name, to_string(loss->type)));
   }
-  std::vector<Value*> tracked = {loss};
-  tracked.insert(tracked.end(), variables.begin(), variables.end());
-  TRY(decompose_reached(graph, tracked));
-  std::span<Value* const> followed = std::span<Value* const>(tracked).subspan(1);
-  Sweep sweep(graph, followed);
-  TRY(sweep.run(tracked[0]));
-  std::vector<Value*> gradients;
-  for (const Value* variable : followed) gradients.push_back(sweep.gradient_of(variable));
-  return gradients;
+  GraphBuilder builder(graph);
+  Value* one = builder.full(*loss->type.shape, loss->type.dtype, 1.0);
+  TRY(Status(builder.status()));
+  return backpropagate(graph, {{loss, one}}, {variables.begin(), variables.end()});
 }
 
 }  // namespace gannet

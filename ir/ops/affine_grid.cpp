@@ -3,6 +3,7 @@
 #include "ir/ops/float_compute.h"
 #include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
+#include "ir/vjp.h"
 
 namespace gannet {
 namespace {
@@ -91,6 +92,24 @@ Status eval_affine_grid(EvalContext& c) {
   return {};
 }
 
+// The grid of the identity holds the positions that the matrices multiply: d theta = (d grid)' [positions, 1].
+Status affine_grid_vjp(VjpContext& c) {
+  const Shape grid = TRY(known_shape(c.output(), "the grid"));
+  if (!grid.back().is_constant()) return unsupported("the gradient needs the number of dimensions");
+  const int64_t rank = grid.back().constant();
+  Tensor identity = Tensor::zeros(DType::kF64, {1, rank, rank + 1});
+  for (int64_t i = 0; i < rank; ++i) identity.mutable_data<double>()[static_cast<size_t>(i * (rank + 2))] = 1;
+  Shape size = {Dim(1), Dim(1)};
+  size.insert(size.end(), grid.begin() + 1, grid.end() - 1);
+  const DType dtype = c.gradient()->type.dtype;
+  Value* positions = c.b.op("AffineGrid", {c.b.cast(c.b.constant(identity), dtype), c.b.dims(size)}, c.attrs());
+  const Dim points = element_count(std::span<const Dim>(size).subspan(2));
+  Value* dy = c.b.transpose(c.b.reshape(c.gradient(), {grid[0], points, Dim(rank)}), {0, 2, 1});
+  Value* turned = c.b.matmul(dy, c.b.reshape(positions, {points, Dim(rank)}));
+  c.set(0, c.b.concat({turned, c.b.reduce_sum(dy, {2}, true)}, 2));
+  return c.b.status();
+}
+
 }  // namespace
 
 constinit const StructuredOp ops::AffineGrid = {.inputs = {2, 2},
@@ -98,6 +117,6 @@ constinit const StructuredOp ops::AffineGrid = {.inputs = {2, 2},
                                                 .attrs = kAttrs,
                                                 .infer = infer_affine_grid,
                                                 .eval = eval_affine_grid,
-                                                .vjp = missing_gradient};
+                                                .vjp = affine_grid_vjp};
 
 }  // namespace gannet

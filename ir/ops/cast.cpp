@@ -249,6 +249,6 @@ constinit const StructuredOp ops::Cast = {
 constinit const StructuredOp ops::CastLike = {
     .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kCastLikeAttrs, .infer = infer_cast_like, .eval = eval_cast, .vjp = cast_vjp};
 constinit const StructuredOp ops::BitCast = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kBitCastAttrs, .infer = infer_bit_cast, .eval = eval_bit_cast, .vjp = no_gradient};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kBitCastAttrs, .infer = infer_bit_cast, .eval = eval_bit_cast, .no_gradient = "bits are not numbers"};
 
 }  // namespace gannet

@@ -1,10 +1,11 @@
-// Col2Im: columns of blocks added back into an image, the adjoint of cutting an image into blocks.
+// Col2Im: columns of blocks added back into an image; and Im2Col, its adjoint, which cuts an image into blocks.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <complex>
 
 #include "ir/base/checked.h"
+#include "ir/ops/element_copy.h"
 #include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
 
@@ -140,9 +141,69 @@ Status eval_col2im(EvalContext& c) {
   return {};
 }
 
+// Operands: the image [batch, channels, extents...] and the block's shape.
+Status infer_im2col(InferContext& c) {
+  TRY(expect_tensors(c, 2));
+  TRY(expect_float(c, 0, "image"));
+  TRY(expect_dtype(c, 1, DType::kI64, "block_shape"));
+  TRY(expect_list(c, 1, "block_shape"));
+  const Shape* x = c.shape(0);
+  const std::optional<std::vector<Dim>> block = short_contents(c, 1);
+  Shape shape = fresh_shape(c, 3, "columns");
+  if (x && x->size() < 3) return invalid_model(fmt::format("the image must have rank 3 or more, got {}", x->size()));
+  if (x) shape[0] = (*x)[0];
+  if (x && block && is_static(*block)) {
+    const std::span<const Dim> image = std::span<const Dim>(*x).subspan(2);
+    if (is_static(image)) TRY(blocks_of(c.attrs(), static_extents(image), static_extents(*block)));
+    if (block->size() != image.size()) return invalid_model(fmt::format("a block of rank {} in an image of rank {}", block->size(), image.size()));
+    const auto strides = list_or(c.attrs(), "strides", image.size(), 1), dilations = list_or(c.attrs(), "dilations", image.size(), 1),
+               pads = list_or(c.attrs(), "pads", 2 * image.size(), 0);
+    shape[1] = (*x)[1] * element_count(*block);
+    shape[2] = Dim(1);
+    for (size_t i = 0; i < image.size(); ++i) {
+      const Dim span = image[i] + (pads[i] + pads[image.size() + i] - 1) - ((*block)[i] - 1) * dilations[i];
+      shape[2] = shape[2] * (floordiv(span, strides[i]) + 1);
+    }
+  }
+  c.set_tensor(0, c.dtype(0), std::move(shape));
+  return {};
+}
+
+Status eval_im2col(EvalContext& c) {
+  const Tensor& x = c.tensor(0);
+  const Blocks b = TRY(blocks_of(c.attrs(), {x.extents().begin() + 2, x.extents().end()}, c.tensor(1).ints()));
+  Tensor y = TRY(allocate_inferred(c));
+  if (y.elements() > 0) {
+    fill_zero(y);
+    const std::vector<int64_t> places = image_positions(b, TRY(product_of(b.block)), TRY(product_of(b.counts)));
+    const int64_t image_elements = TRY(product_of(b.image)), planes = x.elements() / image_elements;
+    const ElementMover mover(x, y);
+    for (int64_t plane = 0; plane < planes; ++plane) {
+      for (size_t i = 0; i < places.size(); ++i) {
+        if (places[i] >= 0) mover.copy(plane * static_cast<int64_t>(places.size()) + static_cast<int64_t>(i), plane * image_elements + places[i]);
+      }
+    }
+  }
+  c.set(std::move(y));
+  return {};
+}
+
+Status col2im_vjp(VjpContext& c) {
+  if (c.wants(0)) c.set(0, c.b.op("Im2Col", {c.gradient(), c.operand(2)}, c.attrs()));
+  return c.b.status();
+}
+
+Status im2col_vjp(VjpContext& c) {
+  const Shape shape = TRY(known_shape(c.operand(0), "the image"));
+  c.set(0, c.b.op("Col2Im", {c.gradient(), c.b.dims(Shape(shape.begin() + 2, shape.end())), c.operand(1)}, c.attrs()));
+  return c.b.status();
+}
+
 }  // namespace
 
 constinit const StructuredOp ops::Col2Im = {
-    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kAttrs, .infer = infer_col2im, .eval = eval_col2im, .vjp = missing_gradient};
+    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kAttrs, .infer = infer_col2im, .eval = eval_col2im, .vjp = col2im_vjp};
+constinit const StructuredOp ops::Im2Col = {
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kAttrs, .infer = infer_im2col, .eval = eval_im2col, .vjp = im2col_vjp};
 
 }  // namespace gannet

@@ -172,12 +172,12 @@ Status eval_eye_like(EvalContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Constant = {
-    .inputs = {0, 0}, .outputs = {1, 1}, .attrs = kConstantAttrs, .infer = infer_constant, .eval = eval_constant, .vjp = no_gradient};
+    .inputs = {0, 0}, .outputs = {1, 1}, .attrs = kConstantAttrs, .infer = infer_constant, .eval = eval_constant, .no_gradient = "no operands"};
 constinit const StructuredOp ops::ConstantOfShape = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kFillAttrs,
-    .infer = infer_constant_of_shape, .eval = eval_constant_of_shape, .vjp = no_gradient};
+    .infer = infer_constant_of_shape, .eval = eval_constant_of_shape, .no_gradient = "only the shape follows from the operand"};
 constinit const StructuredOp ops::Range = {
-    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kRangeAttrs, .infer = infer_range, .eval = eval_range, .vjp = no_gradient};
+    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kRangeAttrs, .infer = infer_range, .eval = eval_range, .no_gradient = "the number of elements jumps with the operands"};
 constinit const StructuredOp ops::EyeLike = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kEyeAttrs, .infer = infer_eye_like, .eval = eval_eye_like, .vjp = no_gradient};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kEyeAttrs, .infer = infer_eye_like, .eval = eval_eye_like, .no_gradient = "only the shape follows from the operand"};
 
 }  // namespace gannet

@@ -9,6 +9,8 @@ namespace {
 
 constexpr AttrDef kCumulativeAttrs[] = {int_attr("exclusive", 0), int_attr("reverse", 0)};
 
+constexpr AttrDef kRecurrenceAttrs[] = {int_attr("reverse", 0)};
+
 Status infer_cumulative(InferContext& c) {
   TRY(expect_tensors(c, 2));
   DType t = c.dtype(0);
@@ -89,6 +91,78 @@ Status cumsum_vjp(VjpContext& c) {
   return c.b.status();
 }
 
+// y[i] = x[i] * y[i - 1] + b[i] along the axis, from the other end when reversed; 0 before the first.
+Status infer_recurrence(InferContext& c) {
+  TRY(expect_tensors(c, 3));
+  TRY(expect_float(c, 0, "factors"));
+  TRY(expect_same_dtype(c, 0, 1));
+  TRY(expect_index(c, 2, "axis"));
+  TRY(expect_single(c, 2, "axis"));
+  std::optional<Shape> shape;
+  if (c.shape(0) && c.shape(1)) shape = TRY(merge_shapes(*c.shape(0), *c.shape(1)));
+  const auto axis = c.ints(2);
+  if (axis && axis->size() == 1 && shape) TRY(normalize_axis((*axis)[0], static_cast<int64_t>(shape->size())));
+  c.set_tensor(0, c.dtype(0), std::move(shape));
+  return {};
+}
+
+Status eval_recurrence(EvalContext& c) {
+  const DType dtype = c.tensor(0).dtype();
+  const Tensor factors = TRY(widened(c.tensor(0))), summands = TRY(widened(c.tensor(1)));
+  const AxisView view = view_axis(factors.extents(), TRY(normalize_axis(c.tensor(2).int_at(0), factors.rank())));
+  const bool reverse = c.attrs().integer("reverse") != 0;
+  Tensor y = TRY(c.allocate(factors.dtype(), factors.extents()));
+  visit_compute(dtype, [&]<class T>(Tag<T>) {
+    const T *a = factors.data<T>().data(), *b = summands.data<T>().data();
+    T* out = y.mutable_data<T>().data();
+    const int64_t stride = reverse ? -view.inner : view.inner;
+    for (int64_t lane = 0; lane < view.outer * view.inner && view.length > 0; ++lane) {
+      int64_t at = (lane / view.inner * view.length + (reverse ? view.length - 1 : 0)) * view.inner + lane % view.inner;
+      double total = 0;
+      for (int64_t k = 0; k < view.length; ++k, at += stride) {
+        total = static_cast<double>(a[at]) * total + static_cast<double>(b[at]);
+        out[at] = static_cast<T>(total);
+      }
+    }
+  });
+  c.set(TRY(as_dtype(y, dtype)));
+  return {};
+}
+
+// `x` moved by one along the axis: element i is the old element i - 1, or i + 1 when `towards_first`.
+Result<Value*> shifted(VjpContext& c, Value* x, Value* axis_operand, bool towards_first) {
+  const std::optional<std::vector<int64_t>> axis = constant_ints(axis_operand);
+  if (!axis || axis->size() != 1) return unsupported("the gradient needs the axis, which is not known");
+  const int64_t by = towards_first ? -1 : 1;
+  return c.b.op("Pad", {x, c.b.ints({by, -by}), nullptr, c.b.ints({(*axis)[0]})});
+}
+
+Value* recurrence(VjpContext& c, Value* factors, Value* summands, Value* axis, bool reverse) {
+  return c.b.op("LinearRecurrence", {factors, summands, axis}, {{"reverse", int64_t{reverse}}});
+}
+
+// What reaches a total later counts as often as the factors between say.
+Status recurrence_vjp(VjpContext& c) {
+  const bool reverse = c.attrs().integer("reverse") != 0;
+  Value *axis = c.operand(2), *next = TRY(shifted(c, c.operand(0), axis, !reverse));
+  Value* summed = recurrence(c, next, c.gradient(), axis, !reverse);
+  c.set(1, summed);
+  c.set(0, c.b.mul(summed, TRY(shifted(c, c.output(), axis, reverse))));
+  return c.b.status();
+}
+
+// dx[i] = (product of the elements before i) * s[i] with s[i] = dy[i] + x[i + 1] * s[i + 1]: no division, so zeros are
+// no exception.
+Status cumprod_vjp(VjpContext& c) {
+  const bool exclusive = c.attrs().integer("exclusive") != 0, reverse = c.attrs().integer("reverse") != 0;
+  Value *x = c.operand(0), *axis = c.operand(1), *dy = c.gradient();
+  if (exclusive) dy = TRY(shifted(c, dy, axis, !reverse));
+  Value* before = exclusive ? c.output() : c.b.op("CumProd", {x, axis}, {{"exclusive", int64_t{1}}, {"reverse", int64_t{reverse}}});
+  Value* behind = recurrence(c, TRY(shifted(c, x, axis, !reverse)), dy, axis, !reverse);
+  c.set(0, c.b.mul(before, behind));
+  return c.b.status();
+}
+
 Status decompose_mean(DecomposeContext& c) {
   std::vector<Value*> operands;
   for (size_t i = 0; i < c.operand_count(); ++i) operands.push_back(c.operand(i));
@@ -110,7 +184,13 @@ constinit const StructuredOp ops::CumProd = {.inputs = {2, 2},
                                              .attrs = kCumulativeAttrs,
                                              .infer = infer_cumulative,
                                              .eval = eval_cumulative<true>,
-                                             .vjp = missing_gradient};
+                                             .vjp = cumprod_vjp};
+constinit const StructuredOp ops::LinearRecurrence = {.inputs = {3, 3},
+                                                      .outputs = {1, 1},
+                                                      .attrs = kRecurrenceAttrs,
+                                                      .infer = infer_recurrence,
+                                                      .eval = eval_recurrence,
+                                                      .vjp = recurrence_vjp};
 constinit const StructuredOp ops::Mean = {
     .inputs = {1, kVariadic}, .outputs = {1, 1}, .attrs = {}, .decompose = decompose_mean};
 

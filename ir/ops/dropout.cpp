@@ -62,7 +62,15 @@ Status eval_dropout(EvalContext& c) {
   return {};
 }
 
-// In inference the identity. In training what was kept is in the mask, which the node must therefore give.
+// In training the rule reads the mask.
+Status dropout_for_gradient(DecomposeContext& c) {
+  const Tensor* known = c.operand(2) ? c.operand(2)->constant() : nullptr;
+  if (c.output_count() > 1 || !c.operand(2) || (known && known->int_at(0) == 0)) return {};
+  c.set(0, c.b.op_n("Dropout", {c.operand(0), c.operand(1), c.operand(2)}, c.attrs(), 2)[0]);
+  return {};
+}
+
+// In inference the identity; in training what was kept is in the mask.
 Status dropout_vjp(VjpContext& c) {
   GraphBuilder& b = c.b;
   Value *ratio = c.operand(1), *training = c.operand(2), *mask = c.output(1), *dy = c.gradient();
@@ -71,7 +79,7 @@ Status dropout_vjp(VjpContext& c) {
     c.set(0, dy);
     return b.status();
   }
-  if (!mask) return unsupported("the gradient of Dropout in training needs its output 1 (mask)");
+  CHECK(mask != nullptr, "Dropout was not made ready for its gradient");
   DType dtype = dy->type.dtype;
   Value* ratio_value = ratio ? b.cast(b.reshape(ratio, {}), dtype) : b.number(kDefaultRatio, dy);
   Value* scale = b.map(select(ScalarExpr::arg(1), 1.0 / (1.0 - ScalarExpr::arg(0)), 1.0),
@@ -88,6 +96,7 @@ constinit const StructuredOp ops::Dropout = {.inputs = {1, 3},
                                              .infer = infer_dropout,
                                              .eval = eval_dropout,
                                              .vjp = dropout_vjp,
+                                             .for_gradient = dropout_for_gradient,
                                              .random = true};
 
 }  // namespace gannet

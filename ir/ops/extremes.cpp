@@ -106,6 +106,21 @@ Status eval_top_k(EvalContext& c) {
   return {};
 }
 
+// The rule reads where the elements stood.
+Status top_k_for_gradient(DecomposeContext& c) {
+  if (c.output_count() > 1) return {};
+  c.set(0, c.b.op_n("TopK", {c.operand(0), c.operand(1)}, c.attrs(), 2)[0]);
+  return {};
+}
+
+Status top_k_vjp(VjpContext& c) {
+  const Shape shape = TRY(known_shape(c.operand(0), "the input"));
+  Value* zeros = c.b.full(shape, c.gradient()->type.dtype, 0);
+  c.set(0, c.b.op("ScatterElements", {zeros, c.output(1), c.gradient()},
+                  {{"axis", c.attrs().integer("axis")}, {"reduction", std::string("add")}}));
+  return {};
+}
+
 Status infer_arg(InferContext& c) {
   TRY(expect_tensors(c, 1));
   TRY(expect_ordered(c));
@@ -160,10 +175,11 @@ Status eval_arg_min(EvalContext& c) { return eval_arg(c, false); }
 }  // namespace
 
 constinit const StructuredOp ops::TopK = {
-    .inputs = {2, 2}, .outputs = {1, 2}, .attrs = kTopKAttrs, .infer = infer_top_k, .eval = eval_top_k, .vjp = missing_gradient};
+    .inputs = {2, 2}, .outputs = {1, 2}, .attrs = kTopKAttrs, .infer = infer_top_k, .eval = eval_top_k,
+    .vjp = top_k_vjp, .for_gradient = top_k_for_gradient};
 constinit const StructuredOp ops::ArgMax = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kArgAttrs, .infer = infer_arg, .eval = eval_arg_max, .vjp = no_gradient};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kArgAttrs, .infer = infer_arg, .eval = eval_arg_max, .no_gradient = "positions are integers"};
 constinit const StructuredOp ops::ArgMin = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kArgAttrs, .infer = infer_arg, .eval = eval_arg_min, .vjp = no_gradient};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kArgAttrs, .infer = infer_arg, .eval = eval_arg_min, .no_gradient = "positions are integers"};
 
 }  // namespace gannet

@@ -131,6 +131,44 @@ Status gather_gradient_vjp(VjpContext& c) {
   return {};
 }
 
+// Zeros of the shape of operand 0.
+Result<Value*> zeros_like_data(VjpContext& c) {
+  const Shape shape = TRY(known_shape(c.operand(0), "the input"));
+  return c.b.full(shape, c.gradient()->type.dtype, 0);
+}
+
+Status gather_elements_vjp(VjpContext& c) {
+  if (!c.wants(0)) return {};
+  c.set(0, c.b.op("ScatterElements", {TRY(zeros_like_data(c)), c.operand(1), c.gradient()},
+                  {{"axis", c.attrs().integer("axis")}, {"reduction", std::string("add")}}));
+  return {};
+}
+
+// The tuples of `indices` with the coordinates of the leading `batch` axes before them.
+Result<Value*> with_batch_coordinates(VjpContext& c, Value* indices, int64_t batch) {
+  if (batch == 0) return indices;
+  const Shape shape = TRY(known_shape(indices, "indices"));
+  std::vector<Value*> columns;
+  for (int64_t i = 0; i < batch; ++i) {
+    Value* extent = c.b.squeeze(c.b.dims({shape[static_cast<size_t>(i)]}), {0});
+    Value* zero = c.b.constant(Tensor::scalar<int64_t>(0));
+    Value* coordinates = c.b.op("Range", {zero, extent, c.b.constant(Tensor::scalar<int64_t>(1))});
+    Shape aligned(shape.size(), Dim(1)), column = shape;
+    aligned[static_cast<size_t>(i)] = shape[static_cast<size_t>(i)];
+    column.back() = Dim(1);
+    columns.push_back(c.b.expand(c.b.reshape(coordinates, aligned), column));
+  }
+  columns.push_back(indices);
+  return c.b.concat(std::move(columns), -1);
+}
+
+Status gather_nd_vjp(VjpContext& c) {
+  if (!c.wants(0)) return {};
+  Value* indices = TRY(with_batch_coordinates(c, c.operand(1), c.attrs().integer("batch_dims")));
+  c.set(0, c.b.op("ScatterND", {TRY(zeros_like_data(c)), indices, c.gradient()}, {{"reduction", std::string("add")}}));
+  return {};
+}
+
 Status infer_gather_elements(InferContext& c) {
   TRY(expect_tensors(c, 2));
   TRY(expect_index(c, 1, "indices"));
@@ -207,8 +245,8 @@ constinit const StructuredOp ops::Gather = {
 constinit const StructuredOp ops::GatherGradient = {.inputs = {3, 3}, .outputs = {1, 1}, .attrs = kAxisAttrs,
     .infer = infer_gather_gradient, .eval = eval_gather_gradient, .vjp = gather_gradient_vjp};
 constinit const StructuredOp ops::GatherElements = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kAxisAttrs,
-    .infer = infer_gather_elements, .eval = eval_gather_elements, .vjp = missing_gradient};
+    .infer = infer_gather_elements, .eval = eval_gather_elements, .vjp = gather_elements_vjp};
 constinit const StructuredOp ops::GatherND = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kBatchAttrs, .infer = infer_gather_nd, .eval = eval_gather_nd, .vjp = missing_gradient};
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kBatchAttrs, .infer = infer_gather_nd, .eval = eval_gather_nd, .vjp = gather_nd_vjp};
 
 }  // namespace gannet

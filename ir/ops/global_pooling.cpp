@@ -101,6 +101,17 @@ Status global_max_vjp(VjpContext& c) {
   return c.b.status();
 }
 
+// dx = dy * sign(x) * (|x| / y)^(p - 1), 0 where y is 0.
+Status global_lp_vjp(VjpContext& c) {
+  const int64_t p = c.attrs().integer("p");
+  ScalarExpr dy = ScalarExpr::arg(0), x = ScalarExpr::arg(1), y = ScalarExpr::arg(2);
+  if (p == 1) return c.set(0, c.b.map(dy * scalar::sign(x), {c.gradient(), c.operand(0)})), c.b.status();
+  ScalarExpr ratio = x / select(y == 0, 1, y);
+  ScalarExpr slope = p == 2 ? ratio : ratio * scalar::pow(scalar::abs(ratio), static_cast<double>(p - 2));
+  c.set(0, c.b.map(dy * select(y == 0, 0, slope), {c.gradient(), c.operand(0), c.output()}));
+  return c.b.status();
+}
+
 }  // namespace
 
 constinit const StructuredOp ops::GlobalAveragePool = {.inputs = {1, 1},
@@ -122,7 +133,7 @@ constinit const StructuredOp ops::GlobalLpPool = {.inputs = {1, 1},
                                                   .attrs = kLpAttrs,
                                                   .infer = infer_global_lp_pool,
                                                   .eval = eval_global_lp,
-                                                  .vjp = missing_gradient,
+                                                  .vjp = global_lp_vjp,
                                                   .flops = one_per_operand_element};
 
 }  // namespace gannet

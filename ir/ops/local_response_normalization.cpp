@@ -62,6 +62,23 @@ Status eval_lrn(EvalContext& c) {
   return {};
 }
 
+// The sums over channels as a pooling of [batch, 1, channels, rest].
+Status lrn_for_gradient(DecomposeContext& c) {
+  Value* x = c.operand(0);
+  const Shape shape = TRY(known_shape(x, "the input"));
+  const int64_t size = c.attrs().integer("size");
+  ScalarExpr arg = ScalarExpr::arg(0), mean = ScalarExpr::arg(1);
+  const Dim rest = element_count(std::span<const Dim>(shape).subspan(2));
+  Value* squares = c.b.reshape(c.b.map(arg * arg, {x}), {shape[0], Dim(1), shape[1], rest});
+  Value* means = c.b.op("AveragePool", {squares},
+                        {{"kernel_shape", std::vector<int64_t>{size, 1}},
+                         {"pads", std::vector<int64_t>{(size - 1) / 2, 0, size / 2, 0}},
+                         {"count_include_pad", int64_t{1}}});
+  ScalarExpr norm = static_cast<double>(c.attrs().number("bias")) + static_cast<double>(c.attrs().number("alpha")) * mean;
+  c.set(0, c.b.map(arg * scalar::pow(norm, -static_cast<double>(c.attrs().number("beta"))), {x, c.b.reshape(means, shape)}));
+  return {};
+}
+
 }  // namespace
 
 constinit const StructuredOp ops::LRN = {.inputs = {1, 1},
@@ -69,6 +86,6 @@ constinit const StructuredOp ops::LRN = {.inputs = {1, 1},
                                          .attrs = kAttrs,
                                          .infer = infer_lrn,
                                          .eval = eval_lrn,
-                                         .vjp = missing_gradient};
+                                         .for_gradient = lrn_for_gradient};
 
 }  // namespace gannet

@@ -58,6 +58,17 @@ Status infer_max_unpool(InferContext& c) {
   return {};
 }
 
+// Each element's gradient is the one where it went. Of several that went to one place, all get it, as in PyTorch.
+Status max_unpool_vjp(VjpContext& c) {
+  const Shape inner = TRY(pooled_from(c.attrs(), TRY(known_shape(c.operand(0), "the input"))));
+  const Shape outer = TRY(known_shape(c.output(), "the result"));
+  std::vector<Dim> pads(2 * inner.size(), Dim(0));
+  for (size_t d = 0; d < inner.size(); ++d) pads[inner.size() + d] = inner[d] - outer[d];
+  Value* dy = inner == outer ? c.gradient() : c.b.op("Pad", {c.gradient(), c.b.dims(pads)});
+  c.set(0, c.b.op("Gather", {c.b.reshape(dy, {element_count(inner)}), c.operand(1)}));
+  return {};
+}
+
 // Indices count the elements of the shape that the window tells; where a larger result is wanted, that shape
 // is its first corner.
 Status eval_max_unpool(EvalContext& c) {
@@ -91,6 +102,6 @@ constinit const StructuredOp ops::MaxUnpool = {.inputs = {2, 3},
                                                .attrs = kAttrs,
                                                .infer = infer_max_unpool,
                                                .eval = eval_max_unpool,
-                                               .vjp = missing_gradient};
+                                               .vjp = max_unpool_vjp};
 
 }  // namespace gannet

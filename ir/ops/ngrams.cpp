@@ -164,6 +164,6 @@ constinit const StructuredOp ops::TfIdfVectorizer = {.inputs = {1, 1},
                                                      .attrs = kTfIdfAttrs,
                                                      .infer = infer_tfidf,
                                                      .eval = eval_tfidf,
-                                                     .vjp = no_gradient};
+                                                     .no_gradient = "counts of equal elements are constant between jumps"};
 
 }  // namespace gannet

@@ -120,6 +120,6 @@ constinit const StructuredOp ops::NonMaxSuppression = {.inputs = {2, 5},
                                                        .attrs = kAttrs,
                                                        .infer = infer_nms,
                                                        .eval = eval_nms,
-                                                       .vjp = no_gradient};
+                                                       .no_gradient = "positions are integers"};
 
 }  // namespace gannet

@@ -134,7 +134,7 @@ constexpr StructuredOp optimizer(std::span<const AttrDef> attrs, InferFn infer, 
           .attrs = attrs,
           .infer = infer,
           .eval = eval,
-          .vjp = missing_gradient};
+          .no_gradient = "a gradient does not pass an optimizer's step"};
 }
 
 }  // namespace

@@ -57,6 +57,6 @@ constinit const StructuredOp ops::Optional = {
 constinit const StructuredOp ops::OptionalGetElement = {
     .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_get, .eval = eval_get, .vjp = missing_gradient};
 constinit const StructuredOp ops::OptionalHasElement = {
-    .inputs = {0, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_has, .eval = eval_has, .vjp = no_gradient};
+    .inputs = {0, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_has, .eval = eval_has, .no_gradient = "a truth value"};
 
 }  // namespace gannet

@@ -175,14 +175,36 @@ Status eval_pad(EvalContext& c) {
   return {};
 }
 
+// Where elements are repeated, each collects the gradients of its copies: along each axis the positions that the same
+// padding gives.
+Status repeating_pad_vjp(VjpContext& c, const std::vector<Dim>& pads) {
+  const Shape shape = TRY(known_shape(c.operand(0), "the input"));
+  std::optional<std::vector<int64_t>> given;
+  if (c.operand(3)) given = constant_ints(c.operand(3));
+  if (c.operand(3) && !given) return unsupported("the gradient needs the axes, which are not known");
+  const std::vector<int64_t> axes = TRY(padded_axes(given, static_cast<int64_t>(shape.size())));
+  Value* dx = c.gradient();
+  Shape extents = TRY(known_shape(dx, "the gradient"));
+  auto integer = [&](int64_t value) { return c.b.constant(Tensor::scalar<int64_t>(value)); };
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const auto axis = static_cast<size_t>(axes[i]);
+    const Dim &before = pads[i], &after = pads[axes.size() + i];
+    if (before.is_constant(0) && after.is_constant(0)) continue;
+    Value* range = c.b.op("Range", {integer(0), c.b.squeeze(c.b.dims({shape[axis]}), {0}), integer(1)});
+    Value* positions = c.b.op("Pad", {range, c.b.dims({before, after})}, {{"mode", std::string(c.attrs().text("mode"))}});
+    extents[axis] = shape[axis];
+    dx = c.b.op("GatherGradient", {dx, positions, c.b.dims(extents)}, {{"axis", axes[i]}});
+  }
+  c.set(0, dx);
+  return {};
+}
+
 // The gradient of what was padded is cut out by the negated pads; the padding value gets all the rest.
 Status pad_vjp(VjpContext& c) {
   if (!c.wants(0)) return {};
-  if (c.attrs().text("mode") != "constant") {
-    return unsupported(fmt::format("there is no gradient for mode '{}'", c.attrs().text("mode")));
-  }
   const std::optional<std::vector<Dim>> pads = dims_of(c.operand(1));
   if (!pads) return unsupported("the gradient needs the pads, which are not known");
+  if (c.attrs().text("mode") != "constant") return repeating_pad_vjp(c, *pads);
   std::vector<Dim> negated;
   for (const Dim& pad : *pads) negated.push_back(Dim(0) - pad);
   Value* inside = c.b.op("Pad", {c.gradient(), c.b.dims(negated), nullptr, c.operand(3)});
@@ -222,6 +244,21 @@ Status infer_center_crop_pad(InferContext& c) {
   return {};
 }
 
+// What was cut off around the centre is padded back, and the other way round.
+Status center_crop_pad_vjp(VjpContext& c) {
+  if (!c.wants(0)) return {};
+  const Shape shape = TRY(known_shape(c.operand(0), "the input"));
+  std::vector<Dim> wanted = shape;
+  if (c.attrs().has("axes")) {
+    wanted.clear();
+    for (int64_t axis : TRY(ordered_axes(c.attrs().integers("axes"), static_cast<int64_t>(shape.size())))) {
+      wanted.push_back(shape[static_cast<size_t>(axis)]);
+    }
+  }
+  c.set(0, c.b.op("CenterCropPad", {c.gradient(), c.b.dims(wanted)}, c.attrs()));
+  return {};
+}
+
 Status eval_center_crop_pad(EvalContext& c) {
   const Tensor& x = c.tensor(0);
   Tensor y = TRY(allocate_inferred(c));
@@ -241,6 +278,6 @@ Status eval_center_crop_pad(EvalContext& c) {
 constinit const StructuredOp ops::Pad = {
     .inputs = {2, 4}, .outputs = {1, 1}, .attrs = kPadAttrs, .infer = infer_pad, .eval = eval_pad, .vjp = pad_vjp};
 constinit const StructuredOp ops::CenterCropPad = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kCenterAttrs,
-    .infer = infer_center_crop_pad, .eval = eval_center_crop_pad, .vjp = missing_gradient};
+    .infer = infer_center_crop_pad, .eval = eval_center_crop_pad, .vjp = center_crop_pad_vjp};
 
 }  // namespace gannet

@@ -338,10 +338,57 @@ Status eval_lp_pool(EvalContext& c) {
   return {};
 }
 
+// Zeros around the input, so that all windows lie inside of it and have equally many elements.
+Value* padded_for_ceil(GraphBuilder& b, Value* x, const Window& window, const Shape& input, const Shape& output) {
+  std::vector<Dim> pads(2 * input.size(), Dim(0));
+  for (size_t d = 0; d < window.rank(); ++d) {
+    pads[d + 2] = Dim(window.pads_begin[d]);
+    pads[input.size() + d + 2] =
+        (output[d + 2] - 1) * window.strides[d] + window.span(d) - input[d + 2] - window.pads_begin[d];
+  }
+  return b.op("Pad", {x, b.dims(pads)});
+}
+
+// The root of a multiple of the mean of powers; 0 has the slope 0.
+Status lp_pool_for_gradient(DecomposeContext& c) {
+  const Window window = TRY(read_window(c.attrs(), c.attrs().integers("kernel_shape")));
+  const Shape input = TRY(known_shape(c.operand(0), "the input"));
+  const double p = static_cast<double>(c.attrs().integer("p"));
+  Attributes attrs = c.attrs();
+  attrs.erase("p");
+  attrs.set("count_include_pad", int64_t{1});
+  ScalarExpr x = ScalarExpr::arg(0);
+  Value* powers = c.b.map(p == 1 ? scalar::abs(x) : p == 2 ? x * x : scalar::pow(scalar::abs(x), p), {c.operand(0)});
+  if (window.ceil_mode && window.auto_pad == AutoPad::kNotSet) {
+    Shape output = input;
+    for (size_t d = 0; d < window.rank(); ++d) output[d + 2] = TRY(window_output(window, d, input[d + 2]));
+    powers = padded_for_ceil(c.b, powers, window, input, output);
+    for (const char* attr : {"pads", "ceil_mode"}) attrs.erase(attr);
+  }
+  double count = 1;
+  for (int64_t extent : window.kernel) count *= static_cast<double>(extent);
+  Value* means = c.b.op("AveragePool", {powers}, attrs);
+  ScalarExpr sum = x * count, safe = select(sum == 0, 1, sum);
+  c.set(0, c.b.map(p == 1 ? sum : select(sum == 0, 0, p == 2 ? scalar::sqrt(safe) : scalar::pow(safe, 1 / p)), {means}));
+  return {};
+}
+
 Status max_pool_vjp(VjpContext& c) {
   Attributes attrs = c.attrs();
   attrs.erase("storage_order");
   c.set(0, c.b.op("MaxPoolGradient", {c.operand(0), c.gradient()}, attrs));
+  return c.b.status();
+}
+
+// Linear in the gradient: each window takes back the element where its largest one stands. A window of padding alone
+// has the index -1 and takes none.
+Status max_pool_gradient_vjp(VjpContext& c) {
+  Value* x = c.operand(0);
+  const Shape shape = TRY(known_shape(x, "the input"));
+  Value* indices = c.b.op_n("MaxPool", {x}, c.attrs(), 2)[1];
+  Value* taken = c.b.op("Gather", {c.b.reshape(c.gradient(), {element_count(shape)}), indices});
+  Value* zero = c.b.number(0, taken);
+  c.set(1, c.b.op("Where", {c.b.op("Less", {indices, c.b.constant(Tensor::scalar<int64_t>(0))}), zero, taken}));
   return c.b.status();
 }
 
@@ -370,7 +417,7 @@ constinit const StructuredOp ops::MaxPoolGradient = {.inputs = {2, 2},
                                                      .attrs = kPoolAttrs,
                                                      .infer = infer_pool_gradient,
                                                      .eval = eval_max_pool_gradient,
-                                                     .vjp = missing_gradient};
+                                                     .vjp = max_pool_gradient_vjp};
 constinit const StructuredOp ops::AveragePool = {.inputs = {1, 1},
                                                  .outputs = {1, 1},
                                                  .attrs = kAveragePoolAttrs,
@@ -389,7 +436,7 @@ constinit const StructuredOp ops::LpPool = {.inputs = {1, 1},
                                             .attrs = kLpPoolAttrs,
                                             .infer = infer_lp_pool,
                                             .eval = eval_lp_pool,
-                                            .vjp = missing_gradient,
+                                            .for_gradient = lp_pool_for_gradient,
                                             .flops = one_per_operand_element};
 
 }  // namespace gannet

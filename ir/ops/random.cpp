@@ -152,7 +152,7 @@ constexpr StructuredOp random_op(int inputs, std::span<const AttrDef> attrs, Inf
           .attrs = attrs,
           .infer = infer,
           .eval = eval,
-          .vjp = no_gradient,
+          .no_gradient = "draws do not follow from the operands smoothly",
           .random = true};
 }
 

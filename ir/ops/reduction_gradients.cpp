@@ -62,16 +62,22 @@ Status reduce_extremum_vjp(VjpContext& c) {
   return c.b.status();
 }
 
-// Each element's gradient is the product of the others: of those before it and of those behind it.
+// Each element's gradient is the product of the others: of those before it and of those behind it, one axis after the
+// other. Nothing is divided, so zeros are no exception.
 Status reduce_prod_vjp(VjpContext& c) {
   ReduceVjp r = TRY(begin_vjp(c));
   if (r.axes.empty()) return c.set(0, r.dy), c.b.status();
-  if (r.axes.size() > 1) return unsupported("the gradient of ReduceProd over more than one axis");
-  auto others = [&](int64_t reverse) {
-    Value* axis = c.b.constant(Tensor::scalar<int64_t>(r.axes[0]));
-    return c.b.op("CumProd", {r.x, axis}, {{"exclusive", int64_t{1}}, {"reverse", reverse}});
-  };
-  c.set(0, c.b.mul(r.dy, c.b.mul(others(0), others(1))));
+  std::vector<Value*> partial = {r.x};
+  for (size_t i = 0; i + 1 < r.axes.size(); ++i) partial.push_back(c.b.reduce("ReduceProd", partial.back(), {r.axes[i]}, true));
+  Value* gradient = r.dy;
+  for (size_t i = r.axes.size(); i-- > 0;) {
+    auto others = [&](int64_t reverse) {
+      Value* axis = c.b.constant(Tensor::scalar<int64_t>(r.axes[i]));
+      return c.b.op("CumProd", {partial[i], axis}, {{"exclusive", int64_t{1}}, {"reverse", reverse}});
+    };
+    gradient = c.b.mul(gradient, c.b.mul(others(0), others(1)));
+  }
+  c.set(0, gradient);
   return c.b.status();
 }
 

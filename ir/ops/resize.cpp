@@ -8,6 +8,7 @@
 #include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
 #include "ir/ops/resize_axis.h"
+#include "ir/vjp.h"
 
 namespace gannet {
 namespace {
@@ -22,7 +23,7 @@ constexpr AttrDef kResizeAttrs[] = {int_attr("antialias", 0),
                                     string_attr("mode", "nearest"),
                                     string_attr("nearest_mode", "round_prefer_floor")};
 
-enum Operand : size_t { kInput, kRoi, kScales, kSizes };
+enum Operand : size_t { kInput, kRoi, kScales, kSizes, kExtents };
 
 Status check_attributes(const InferContext& c) {
   TRY(expect_choice(c, "coordinate_transformation_mode",
@@ -174,16 +175,15 @@ Status infer_resize(InferContext& c) {
 }
 
 // One entry an axis of the input.
-Result<std::vector<ResizeAxis>> plan_axes(const EvalContext& c, std::span<const int64_t> output) {
-  const Tensor& x = c.tensor(kInput);
-  const std::vector<int64_t> axes = TRY(resized_axes(c.attrs(), x.rank()));
+Result<std::vector<ResizeAxis>> plan_axes(const EvalContext& c, std::span<const int64_t> input, std::span<const int64_t> output) {
+  const std::vector<int64_t> axes = TRY(resized_axes(c.attrs(), static_cast<int64_t>(input.size())));
   std::vector<ResizeAxis> plan;
-  for (size_t d = 0; d < output.size(); ++d) plan.push_back({x.extents()[d], output[d], 1, 0, 1});
+  for (size_t d = 0; d < output.size(); ++d) plan.push_back({input[d], output[d], 1, 0, 1});
   const bool with_sizes = is_given(c, kSizes);
   float common = 0;
   const std::string_view policy = c.attrs().text("keep_aspect_ratio_policy");
   if (with_sizes && policy != "stretch") {
-    common = static_cast<float>(aspect_scale(policy, axes, c.tensor(kSizes).data<int64_t>(), x.extents()));
+    common = static_cast<float>(aspect_scale(policy, axes, c.tensor(kSizes).data<int64_t>(), input));
   }
   Tensor roi;
   if (c.attrs().text("coordinate_transformation_mode") == "tf_crop_and_resize")
@@ -345,8 +345,96 @@ Status resize_by_weights(EvalContext& c, const std::vector<ResizeAxis>& plan) {
 }
 
 Status eval_resize(EvalContext& c) {
-  const std::vector<ResizeAxis> plan = TRY(plan_axes(c, static_extents(*c.output_type(0).shape)));
+  const std::vector<ResizeAxis> plan = TRY(plan_axes(c, c.tensor(kInput).extents(), static_extents(*c.output_type(0).shape)));
   return c.attrs().text("mode") == "nearest" ? resize_nearest(c, plan) : resize_by_weights(c, plan);
+}
+
+// Operands: the gradient of the result, roi, scales, sizes, the extents of the input.
+Status infer_resize_gradient(InferContext& c) {
+  TRY(expect_tensors(c, 1));
+  TRY(expect_float(c, 0, "dy"));
+  if (!c.has(kExtents)) return invalid_model("needs the extents of the input");
+  TRY(expect_dtype(c, kExtents, DType::kI64, "extents"));
+  TRY(expect_list(c, kExtents, "extents"));
+  TRY(check_attributes(c));
+  const std::optional<int64_t> rank = list_length(c, kExtents);
+  std::optional<Shape> shape;
+  if (const std::optional<std::vector<Dim>> extents = short_contents(c, kExtents)) shape = *extents;
+  else if (rank && *rank <= kMaxContents) shape = fresh_shape(c, *rank, "resized");
+  if (shape && c.shape(0) && shape->size() != c.shape(0)->size()) {
+    return invalid_model(fmt::format("dy has rank {}, the input has rank {}", c.shape(0)->size(), shape->size()));
+  }
+  c.set_tensor(0, c.dtype(0), std::move(shape));
+  return {};
+}
+
+// The adjoint of one axis: what a coordinate of the result took is given back.
+template <class T>
+void give_back_axis(const AxisView& view, const ResizeWeights& w, int64_t output, const T* gradients, T* sums) {
+  for (int64_t i = 0; i < view.outer; ++i, sums += view.length * view.inner) {
+    const T* from = gradients + (i * output + w.first) * view.inner;
+    for (int64_t o = 0; o < w.outputs; ++o, from += view.inner) {
+      const int64_t* index = w.indices.data() + o * w.count;
+      if (index[0] < 0) continue;
+      for (int64_t k = 0; k < w.count; ++k) {
+        const T factor = static_cast<T>(w.weights[static_cast<size_t>(o * w.count + k)]);
+        T* row = sums + index[k] * view.inner;
+        for (int64_t j = 0; j < view.inner; ++j) row[j] += factor * from[j];
+      }
+    }
+  }
+}
+
+// Weights of one for nearest.
+ResizeWeights weights_of(const ResizeAxis& axis, const Attributes& attrs) {
+  if (attrs.text("mode") != "nearest") return interpolation_weights(axis, attrs, 0, axis.output);
+  ResizeWeights w{0, axis.output, 1, std::vector<int64_t>(static_cast<size_t>(axis.output)), {}};
+  w.weights.assign(static_cast<size_t>(axis.output), 1.0f);
+  nearest_coordinates(axis, attrs, w.indices);
+  return w;
+}
+
+Status eval_resize_gradient(EvalContext& c) {
+  const std::vector<int64_t> input = TRY(inferred_extents(c));
+  const DType dtype = c.tensor(0).dtype();
+  Tensor g = TRY(widened(c.tensor(0)));
+  const std::vector<ResizeAxis> plan = TRY(plan_axes(c, input, g.extents()));
+  const bool empty = std::ranges::any_of(input, [](int64_t extent) { return extent == 0; });
+  for (size_t d = 0; d < plan.size() && !empty && g.elements() > 0; ++d) {
+    if (plan[d].identity(c.attrs().text("coordinate_transformation_mode"))) continue;
+    std::vector<int64_t> extents = g.extents();
+    extents[d] = plan[d].input;
+    Tensor sums = TRY(c.allocate(g.dtype(), extents));
+    const ResizeWeights weights = weights_of(plan[d], c.attrs());
+    visit_compute(dtype, [&]<class T>(Tag<T>) {
+      std::span<T> out = sums.mutable_data<T>();
+      std::fill(out.begin(), out.end(), T(0));
+      give_back_axis<T>(view_axis(extents, static_cast<int64_t>(d)), weights, plan[d].output, g.data<T>().data(), out.data());
+    });
+    g = std::move(sums);
+  }
+  if (g.extents() != input) {
+    g = TRY(c.allocate(g.dtype(), input));
+    visit_compute(dtype, [&]<class T>(Tag<T>) { std::ranges::fill(g.mutable_data<T>(), T(0)); });
+  }
+  c.set(TRY(as_dtype(g, dtype)));
+  return {};
+}
+
+// Only the resized values have a gradient: where to cut (roi) and how far to stretch are settings.
+Status resize_vjp(VjpContext& c) {
+  if (!c.wants(kInput)) return {};
+  const Shape shape = TRY(known_shape(c.operand(kInput), "the input"));
+  c.set(kInput, c.b.op("ResizeGradient", {c.gradient(), c.operand(kRoi), c.operand(kScales), c.operand(kSizes), c.b.dims(shape)}, c.attrs()));
+  return c.b.status();
+}
+
+// Linear: the same resize, with zeros where it extrapolates.
+Status resize_gradient_vjp(VjpContext& c) {
+  Attributes attrs = c.attrs();
+  attrs.erase("extrapolation_value");
+  c.set(0, c.b.op("Resize", {c.gradient(), c.operand(kRoi), c.operand(kScales), c.operand(kSizes)}, attrs));
+  return c.b.status();
 }
 
 }  // namespace
@@ -356,6 +444,12 @@ constinit const StructuredOp ops::Resize = {.inputs = {1, 4},
                                             .attrs = kResizeAttrs,
                                             .infer = infer_resize,
                                             .eval = eval_resize,
-                                            .vjp = missing_gradient};
+                                            .vjp = resize_vjp};
+constinit const StructuredOp ops::ResizeGradient = {.inputs = {1, 5},
+                                                    .outputs = {1, 1},
+                                                    .attrs = kResizeAttrs,
+                                                    .infer = infer_resize_gradient,
+                                                    .eval = eval_resize_gradient,
+                                                    .vjp = resize_gradient_vjp};
 
 }  // namespace gannet

@@ -10,6 +10,7 @@
 #include "ir/ops/indices.h"
 #include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
+#include "ir/ops/scatter_gradients.h"
 
 namespace gannet {
 namespace {
@@ -210,10 +211,10 @@ Status eval_tensor_scatter(EvalContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::ScatterElements = {.inputs = {3, 3}, .outputs = {1, 1}, .attrs = kElementsAttrs,
-    .infer = infer_scatter_elements, .eval = eval_scatter_elements, .vjp = missing_gradient};
+    .infer = infer_scatter_elements, .eval = eval_scatter_elements, .vjp = scatter_elements_vjp};
 constinit const StructuredOp ops::ScatterND = {
-    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kNdAttrs, .infer = infer_scatter_nd, .eval = eval_scatter_nd, .vjp = missing_gradient};
+    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kNdAttrs, .infer = infer_scatter_nd, .eval = eval_scatter_nd, .vjp = scatter_nd_vjp};
 constinit const StructuredOp ops::TensorScatter = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kCacheAttrs,
-    .infer = infer_tensor_scatter, .eval = eval_tensor_scatter, .vjp = missing_gradient};
+    .infer = infer_tensor_scatter, .eval = eval_tensor_scatter, .vjp = tensor_scatter_vjp};
 
 }  // namespace gannet

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "ir/ops/element_copy.h"
 #include "ir/ops/indices.h"
@@ -63,6 +64,17 @@ Status eval_compress(EvalContext& c) {
   return {};
 }
 
+Status compress_vjp(VjpContext& c) {
+  if (!c.wants(0)) return {};
+  const Shape shape = TRY(known_shape(c.operand(0), "the input"));
+  const bool flat = !c.attrs().has("axis");
+  Value* kept = c.b.squeeze(c.b.op("NonZero", {c.operand(1)}), {0});
+  Value* extents = flat ? c.b.dims({element_count(shape)}) : c.b.dims(shape);
+  Value* dx = c.b.op("GatherGradient", {c.gradient(), kept, extents}, {{"axis", flat ? int64_t{0} : c.attrs().integer("axis")}});
+  c.set(0, flat ? c.b.reshape(dx, shape) : dx);
+  return {};
+}
+
 Status infer_non_zero(InferContext& c) {
   TRY(expect_tensors(c, 1));
   const Dim rank = c.shape(0) ? Dim(static_cast<int64_t>(c.shape(0)->size())) : c.fresh("rank");
@@ -113,6 +125,21 @@ Result<int64_t> depth_of(const Tensor& depth) {
   return static_cast<int64_t>(value);
 }
 
+// Values are off and on; which of them an element is does not follow from the indices smoothly.
+Status one_hot_vjp(VjpContext& c) {
+  if (!c.wants(2)) return {};
+  Value* dy = c.gradient();
+  if (!dy->type.shape) return unsupported("the gradient needs the rank of the indices");
+  std::vector<int64_t> all(dy->type.shape->size());
+  std::iota(all.begin(), all.end(), 0);
+  Value* bits = c.b.cast(c.b.constant(Tensor::from<float>({2}, {0, 1})), dy->type.dtype);
+  Value* hits = c.b.op("OneHot", {c.operand(0), c.operand(1), bits}, c.attrs());
+  Value* on = c.b.reduce_sum(c.b.mul(dy, hits), all, false);
+  Value* off = c.b.sub(c.b.reduce_sum(dy, all, false), on);
+  c.set(2, c.b.concat({c.b.unsqueeze(off, {0}), c.b.unsqueeze(on, {0})}, 0));
+  return {};
+}
+
 Status infer_one_hot(InferContext& c) {
   TRY(expect_tensors(c, 3));
   for (size_t i = 0; i < 2; ++i) {
@@ -160,10 +187,12 @@ Status eval_one_hot(EvalContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Compress = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kCompressAttrs, .infer = infer_compress, .eval = eval_compress, .vjp = missing_gradient};
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kCompressAttrs, .infer = infer_compress, .eval = eval_compress,
+    .vjp = compress_vjp};
 constinit const StructuredOp ops::NonZero = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_non_zero, .eval = eval_non_zero, .vjp = no_gradient};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_non_zero, .eval = eval_non_zero, .no_gradient = "positions are integers"};
 constinit const StructuredOp ops::OneHot = {
-    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kOneHotAttrs, .infer = infer_one_hot, .eval = eval_one_hot, .vjp = missing_gradient};
+    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kOneHotAttrs, .infer = infer_one_hot, .eval = eval_one_hot,
+    .vjp = one_hot_vjp};
 
 }  // namespace gannet

@@ -265,7 +265,7 @@ Status eval_map(EvalContext& c) {
 constinit const StructuredOp ops::SequenceConstruct = {
     .inputs = {1, kVariadic}, .outputs = {1, 1}, .attrs = {}, .infer = infer_construct, .eval = eval_construct, .vjp = missing_gradient};
 constinit const StructuredOp ops::SequenceEmpty = {
-    .inputs = {0, 0}, .outputs = {1, 1}, .attrs = kEmptyAttrs, .infer = infer_empty, .eval = eval_empty, .vjp = no_gradient};
+    .inputs = {0, 0}, .outputs = {1, 1}, .attrs = kEmptyAttrs, .infer = infer_empty, .eval = eval_empty, .no_gradient = "no operands"};
 constinit const StructuredOp ops::SequenceInsert = {
     .inputs = {2, 3}, .outputs = {1, 1}, .attrs = {}, .infer = infer_insert, .eval = eval_insert, .vjp = missing_gradient};
 constinit const StructuredOp ops::SequenceErase = {
@@ -273,7 +273,7 @@ constinit const StructuredOp ops::SequenceErase = {
 constinit const StructuredOp ops::SequenceAt = {
     .inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_at, .eval = eval_at, .vjp = missing_gradient};
 constinit const StructuredOp ops::SequenceLength = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_length, .eval = eval_length, .vjp = no_gradient};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_length, .eval = eval_length, .no_gradient = "a length is an integer"};
 constinit const StructuredOp ops::SplitToSequence = {.inputs = {1, 2}, .outputs = {1, 1}, .attrs = kSplitAttrs,
     .infer = infer_split_to_sequence, .eval = eval_split_to_sequence, .vjp = missing_gradient};
 constinit const StructuredOp ops::ConcatFromSequence = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kConcatAttrs,

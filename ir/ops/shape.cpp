@@ -77,10 +77,10 @@ Status eval_dims(EvalContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Shape = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kShapeAttrs, .infer = infer_shape, .eval = eval_shape, .vjp = no_gradient};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kShapeAttrs, .infer = infer_shape, .eval = eval_shape, .no_gradient = "extents are integers"};
 constinit const StructuredOp ops::Size = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_size, .eval = eval_size, .vjp = no_gradient};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_size, .eval = eval_size, .no_gradient = "a count is an integer"};
 constinit const StructuredOp ops::Dims = {
-    .inputs = {0, 0}, .outputs = {1, 1}, .attrs = kDimsAttrs, .infer = infer_dims, .eval = eval_dims, .vjp = no_gradient};
+    .inputs = {0, 0}, .outputs = {1, 1}, .attrs = kDimsAttrs, .infer = infer_dims, .eval = eval_dims, .no_gradient = "extents are integers"};
 
 }  // namespace gannet

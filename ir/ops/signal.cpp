@@ -166,6 +166,53 @@ Status eval_dft(EvalContext& c) {
   return {};
 }
 
+// `x` cut or filled with zeros behind its elements to `extent` along the axis.
+Value* fitted(GraphBuilder& b, Value* x, int64_t axis, const Dim& extent) {
+  const Dim have = (*x->type.shape)[static_cast<size_t>(axis)];
+  return have == extent ? x : b.op("Pad", {x, b.dims({Dim(0), extent - have}), nullptr, b.ints({axis})});
+}
+
+// How often each frequency of a half spectrum counts in a real signal of `length`: the constant and, for even lengths, the
+// middle one once, every other one with its mirror image.
+Value* counts_of_frequencies(GraphBuilder& b, Value* length, const Dim& frequencies, const Shape& aligned, DType dtype) {
+  Value* zero = b.constant(Tensor::scalar<int64_t>(0));
+  Value* k = b.op("Range", {zero, b.squeeze(b.dims({frequencies}), {0}), b.constant(Tensor::scalar<int64_t>(1))});
+  ScalarExpr f = ScalarExpr::arg(0), n = ScalarExpr::arg(1);
+  ScalarExpr count = select(f == 0 || 2 * f == n, cast(1.0, dtype), cast(2.0, dtype));
+  return b.reshape(b.map(count, {k, length}), aligned);
+}
+
+// A transform is linear; its adjoint is the transform with the opposite sign of the frequencies, without the factor
+// 1 / length or with it.
+Status dft_vjp(VjpContext& c) {
+  GraphBuilder& b = c.b;
+  const Shape x = TRY(known_shape(c.operand(0), "the input"));
+  const DftMode mode = dft_mode(c.attrs());
+  std::optional<std::vector<int64_t>> given = std::vector<int64_t>{-2};
+  if (c.operand(2)) given = constant_ints(c.operand(2));
+  if (!given || given->size() != 1) return unsupported("the gradient needs the axis, which is not known");
+  if (!x.back().is_constant()) return unsupported("whether the input is complex is not known");
+  const int64_t axis = TRY(signal_axis((*given)[0], static_cast<int64_t>(x.size())));
+  const auto along = static_cast<size_t>(axis);
+  const Shape y = TRY(known_shape(c.output(), "the result"));
+  const Dim extent = mode.onesided && !mode.inverse ? x[along] : y[along];
+  Value* length = c.operand(1) ? b.cast(b.reshape(c.operand(1), {}), DType::kI64) : b.squeeze(b.dims({extent}), {0});
+  Value* axis_value = b.constant(Tensor::scalar<int64_t>(axis));
+  Value* scale = b.cast(length, c.gradient()->type.dtype);
+  Attributes attrs = {{"inverse", int64_t{!mode.inverse}}, {"onesided", int64_t{mode.to_real()}}};
+  Value* g = b.op("DFT", {c.gradient(), length, axis_value}, attrs);
+  if (mode.to_real()) {
+    Shape aligned(x.size(), Dim(1));
+    aligned[along] = (*g->type.shape)[along];
+    g = b.mul(g, counts_of_frequencies(b, length, aligned[along], aligned, g->type.dtype));
+  }
+  g = mode.inverse ? b.div(g, scale) : b.mul(g, scale);
+  g = fitted(b, g, axis, x[along]);
+  if (x.back().is_constant(1)) g = b.slice(g, {0}, {1}, {-1});
+  c.set(0, g);
+  return b.status();
+}
+
 // The operands of STFT are signal [batch, length, parts], frame_step, window, frame_length.
 Result<std::optional<Dim>> frame_length(const InferContext& c) {
   if (c.has(3)) {
@@ -254,6 +301,30 @@ Status eval_stft(EvalContext& c) {
   return {};
 }
 
+// Frames gathered from the signal, times the window, transformed.
+Status stft_for_gradient(DecomposeContext& c) {
+  GraphBuilder& b = c.b;
+  const Shape x = TRY(known_shape(c.operand(0), "the signal"));
+  const std::optional<std::vector<Dim>> step = dims_of(c.operand(1));
+  std::optional<std::vector<Dim>> length;
+  if (c.operand(3)) length = dims_of(c.operand(3));
+  else if (c.operand(2)) length = TRY(known_shape(c.operand(2), "the window"));
+  else length = std::vector<Dim>{x[1]};
+  if (!step || step->size() != 1 || !(*step)[0].is_constant() || !length || length->size() != 1) {
+    return unsupported("the gradient needs frame_step and frame_length, which are not known");
+  }
+  const Dim frames = floordiv(x[1] - (*length)[0], (*step)[0].constant()) + 1;
+  auto range = [&](const Dim& count, int64_t by) {
+    auto integer = [&](const Dim& value) { return b.squeeze(b.dims({value}), {0}); };
+    return b.op("Range", {integer(Dim(0)), integer(count * by), integer(Dim(by))});
+  };
+  Value* starts = b.reshape(range(frames, (*step)[0].constant()), {frames, Dim(1)});
+  Value* framed = b.op("Gather", {c.operand(0), b.add(starts, range((*length)[0], 1))}, {{"axis", int64_t{1}}});
+  if (c.operand(2)) framed = b.mul(framed, b.unsqueeze(c.operand(2), {1}));
+  c.set(0, b.op("DFT", {framed, nullptr, b.constant(Tensor::scalar<int64_t>(2))}, {{"onesided", c.attrs().integer("onesided")}}));
+  return {};
+}
+
 }  // namespace
 
 constinit const StructuredOp ops::DFT = {.inputs = {1, 3},
@@ -261,12 +332,12 @@ constinit const StructuredOp ops::DFT = {.inputs = {1, 3},
                                          .attrs = kDftAttrs,
                                          .infer = infer_dft,
                                          .eval = eval_dft,
-                                         .vjp = missing_gradient};
+                                         .vjp = dft_vjp};
 constinit const StructuredOp ops::STFT = {.inputs = {2, 4},
                                           .outputs = {1, 1},
                                           .attrs = kStftAttrs,
                                           .infer = infer_stft,
                                           .eval = eval_stft,
-                                          .vjp = missing_gradient};
+                                          .for_gradient = stft_for_gradient};
 
 }  // namespace gannet

@@ -154,8 +154,9 @@ constinit const StructuredOp ops::Softmax =
     along_axis(kAxisAttrs, infer_along_axis, eval_softmax, softmax_vjp);
 constinit const StructuredOp ops::LogSoftmax =
     along_axis(kAxisAttrs, infer_along_axis, eval_log_softmax, log_softmax_vjp);
-constinit const StructuredOp ops::Hardmax =
-    along_axis(kAxisAttrs, infer_along_axis, eval_hardmax, no_gradient);
+constinit const StructuredOp ops::Hardmax = {
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kAxisAttrs, .infer = infer_along_axis, .eval = eval_hardmax,
+    .no_gradient = "constant between jumps", .flops = one_per_operand_element};
 constinit const StructuredOp ops::LpNormalization = along_axis(kLpAttrs, infer_lp, eval_lp, lp_vjp);
 
 }  // namespace gannet

@@ -199,18 +199,18 @@ constinit const StructuredOp ops::StringConcat = {.inputs = {2, 2},
                                                   .attrs = {},
                                                   .infer = infer_concat,
                                                   .eval = eval_concat,
-                                                  .vjp = no_gradient};
+                                                  .no_gradient = "strings are not numbers"};
 constinit const StructuredOp ops::StringSplit = {.inputs = {1, 1},
                                                  .outputs = {1, 2},
                                                  .attrs = kSplitAttrs,
                                                  .infer = infer_split,
                                                  .eval = eval_split,
-                                                 .vjp = no_gradient};
+                                                 .no_gradient = "strings are not numbers"};
 constinit const StructuredOp ops::StringNormalizer = {.inputs = {1, 1},
                                                       .outputs = {1, 1},
                                                       .attrs = kNormalizerAttrs,
                                                       .infer = infer_normalizer,
                                                       .eval = eval_normalizer,
-                                                      .vjp = no_gradient};
+                                                      .no_gradient = "strings are not numbers"};
 
 }  // namespace gannet

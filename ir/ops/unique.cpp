@@ -141,6 +141,6 @@ Status eval_unique(EvalContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Unique = {
-    .inputs = {1, 1}, .outputs = {1, 4}, .attrs = kUniqueAttrs, .infer = infer_unique, .eval = eval_unique, .vjp = missing_gradient};
+    .inputs = {1, 1}, .outputs = {1, 4}, .attrs = kUniqueAttrs, .infer = infer_unique, .eval = eval_unique, .no_gradient = "the number of elements jumps where two become equal"};
 
 }  // namespace gannet

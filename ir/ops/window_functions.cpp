@@ -134,7 +134,7 @@ constexpr StructuredOp table_op(int inputs, std::span<const AttrDef> attrs, Infe
           .attrs = attrs,
           .infer = infer,
           .eval = eval,
-          .vjp = no_gradient};
+          .no_gradient = "made of sizes, which are integers"};
 }
 
 }  // namespace

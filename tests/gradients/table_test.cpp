@@ -1,0 +1,73 @@
+// Every op answers for its gradient: a case of the table differentiates it, or it gives the reason why there is none.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "ir/op.h"
+#include "tests/gradients/cases.h"
+
+namespace gannet::test {
+namespace {
+
+using Family = void (*)(Cases&);
+
+void run(Family family) {
+  Cases cases;
+  family(cases);
+  for (const Case& c : cases.all()) expect_gradients(c.name, c.model, c.inputs, c.check);
+}
+
+TEST(GradientTable, Elementwise) { run(elementwise_cases); }
+TEST(GradientTable, Contractions) { run(contraction_cases); }
+TEST(GradientTable, Pooling) { run(pooling_cases); }
+TEST(GradientTable, Movement) { run(movement_cases); }
+TEST(GradientTable, Indexing) { run(indexing_cases); }
+TEST(GradientTable, Reductions) { run(reduction_cases); }
+TEST(GradientTable, Normalization) { run(normalization_cases); }
+TEST(GradientTable, Losses) { run(loss_cases); }
+TEST(GradientTable, Attention) { run(attention_cases); }
+TEST(GradientTable, Spatial) { run(spatial_cases); }
+TEST(GradientTable, Signal) { run(signal_cases); }
+TEST(GradientTable, Quantization) { run(quantization_cases); }
+TEST(GradientTable, ControlFlow) { run(control_flow_cases); }
+TEST(GradientTable, Sequences) { run(sequence_cases); }
+
+// Names of the ops that the model of a case is built of, subgraphs included.
+std::set<std::string_view> ops_of(const Case& c) {
+  Graph graph;
+  std::vector<Value*> operands;
+  for (const Tensor& input : c.inputs) operands.push_back(graph.add_input("x", Type::tensor(input.dtype(), to_shape(input.extents()))));
+  GraphBuilder b(graph);
+  c.model(b, operands);
+  std::set<std::string_view> names;
+  for_each_node(graph, [&](const Node& node) { names.insert(node.op().name); });
+  return names;
+}
+
+TEST(GradientTable, NoOpIsForgotten) {
+  Cases cases;
+  for (Family family : {elementwise_cases, contraction_cases, pooling_cases, movement_cases, indexing_cases, reduction_cases, normalization_cases,
+                        loss_cases, attention_cases, spatial_cases, signal_cases, quantization_cases, control_flow_cases, sequence_cases}) {
+    family(cases);
+  }
+  EXPECT_GE(cases.all().size(), 600u);
+  RecordProperty("cases", static_cast<int>(cases.all().size()));
+  std::set<std::string_view> seen;
+  for (const Case& c : cases.all()) seen.merge(ops_of(c));
+  // Formed behind differentiation.
+  std::set<std::string_view> later = {"Fused"};
+  later.merge(std::set<std::string_view>{
+      "Attention", "ConcatFromSequence", "ConvInputGradient", "ConvWeightGradient", "DeformConv", "DequantizeLinear", "DynamicQuantizeLinear", "Einsum",
+      "GRU", "GridSample", "If", "LSTM", "Loop", "MaxRoiPool", "Optional", "OptionalGetElement", "QLinearConv", "QLinearMatMul", "QuantizeLinear", "RNN",
+      "RoiAlign", "Scan", "SequenceAt", "SequenceConstruct", "SequenceErase", "SequenceInsert", "SequenceMap", "SplitToSequence"});
+  for (const OpDef& op : all_ops()) {
+    bool floats = !op.body || (op.types & kFloats);
+    bool compares = op.name == "Equal" || op.name.starts_with("Less") || op.name.starts_with("Greater") || op.name.starts_with("Is");
+    EXPECT_TRUE(op.vjp || op.decompose || op.for_gradient) << op.name;
+    if (!floats || compares || !op.no_gradient.empty() || later.contains(op.name)) continue;
+    EXPECT_TRUE(seen.contains(op.name)) << op.name << " has no case";
+  }
+}
+
+}  // namespace
+}  // namespace gannet::test
