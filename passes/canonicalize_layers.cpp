@@ -26,6 +26,24 @@ Value* global_pooling(Rewrite& r, std::string_view reduction) {
 Value* global_average(Rewrite& r) { return global_pooling(r, "ReduceMean"); }
 Value* global_max(Rewrite& r) { return global_pooling(r, "ReduceMax"); }
 
+// A window over everything.
+Value* whole_average(Rewrite& r) {
+  const Type& x = r.operand(0)->type;
+  const Attributes& attrs = r.node->attrs;
+  if (!x.shape || x.rank() < 3 || (attrs.text("auto_pad") != "NOTSET" && attrs.text("auto_pad") != "VALID")) return nullptr;
+  for (int64_t pad : attrs.integers("pads")) {
+    if (pad != 0) return nullptr;
+  }
+  for (int64_t dilation : attrs.integers("dilations")) {
+    if (dilation != 1) return nullptr;
+  }
+  const std::vector<int64_t>& kernel = attrs.integers("kernel_shape");
+  for (size_t d = 0; d < kernel.size(); ++d) {
+    if (!(*x.shape)[d + 2].is_constant(kernel[d])) return nullptr;
+  }
+  return global_average(r);
+}
+
 // alpha * A B + beta * C in parts, where C broadcasts to the product and not the other way round.
 Value* gemm(Rewrite& r) {
   if (!r.type().shape || !is_float(r.type().dtype)) return nullptr;
@@ -50,6 +68,7 @@ constexpr RewriteRow kRules[] = {
     {"Dropout", dropout},
     {"GlobalAveragePool", global_average},
     {"GlobalMaxPool", global_max},
+    {"AveragePool", whole_average},
     {"Gemm", gemm},
 };
 
