@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "ir/op.h"
+#include "ir/quantize_scalar.h"
 
 namespace gannet {
 namespace {
@@ -148,6 +149,36 @@ class Matcher {
   std::unordered_map<const ScalarNode*, bool> depends_;
 };
 
+// The literal of a number or of its conversion.
+std::optional<double> literal_of(const ScalarExpr& e) {
+  if (e->op == ScalarOp::kCast) return literal_of(e->args[0]);
+  if (e->op == ScalarOp::kNumber) return e->is_integer ? static_cast<double>(e->integer) : e->number;
+  return std::nullopt;
+}
+
+// What quantize_scalar made: the operand, and the zero point.
+struct Quantization {
+  ScalarExpr operand;
+  double zero = 0;
+};
+
+std::optional<Quantization> quantization_of(const ScalarExpr& body) {
+  if (body->op != ScalarOp::kCast || element_bits(body->dtype) != 8 || !is_quantized_integer(body->dtype)) return std::nullopt;
+  // cast(min(max(rounded + zero, low), high)), rounded = select(x == x, round(x), 0)
+  const ScalarExpr* e = &body->args[0];
+  for (int i = 0; i < 2; ++i) {
+    if ((*e)->op != (i == 0 ? ScalarOp::kMin : ScalarOp::kMax)) return std::nullopt;
+    e = &(*e)->args[0];
+  }
+  if ((*e)->op != ScalarOp::kAdd || (*e)->args[0]->op != ScalarOp::kSelect) return std::nullopt;
+  const ScalarExpr& rounded = (*e)->args[0]->args[1];
+  const std::optional<double> zero = literal_of((*e)->args[1]);
+  if (!zero || rounded->op != ScalarOp::kRound) return std::nullopt;
+  const ScalarExpr& operand = rounded->args[0];
+  if (!same_expression(body, quantize_scalar(operand, (*e)->args[1], body->dtype))) return std::nullopt;
+  return Quantization{operand, *zero};
+}
+
 bool is_f32(const Value* value) { return value && value->type.is_tensor() && value->type.dtype == DType::kF32; }
 
 // The node's body over its operands by position; absent where it is not elementwise.
@@ -185,6 +216,10 @@ std::optional<std::vector<EpilogueTerm>> epilogue_of(const ScalarExpr& body, int
   Matcher matcher(chained);
   std::vector<EpilogueTerm> terms;
   ScalarExpr rest = body;
+  if (const std::optional<Quantization> quantization = quantization_of(body)) {
+    terms.push_back({EpilogueKind::kQuantize, 0, static_cast<float>(quantization->zero), -1});
+    rest = quantization->operand;
+  }
   while (!(rest->op == ScalarOp::kArg && rest->index == chained)) {
     ScalarExpr before;
     std::optional<EpilogueTerm> term = matcher.last(rest, before);
@@ -197,7 +232,8 @@ std::optional<std::vector<EpilogueTerm>> epilogue_of(const ScalarExpr& body, int
 }
 
 std::optional<std::vector<EpilogueTerm>> epilogue_of(const Node& node, size_t chained) {
-  if (!is_f32(node.output()) || node.outputs().size() != 1) return std::nullopt;
+  const bool coded = node.output() && node.output()->type.is_tensor() && is_quantized_integer(node.output()->type.dtype);
+  if ((!is_f32(node.output()) && !coded) || node.outputs().size() != 1) return std::nullopt;
   const ScalarExpr body = body_of_node(node);
   if (body.empty()) return std::nullopt;
   std::vector<ScalarExpr> operands;
@@ -205,9 +241,10 @@ std::optional<std::vector<EpilogueTerm>> epilogue_of(const Node& node, size_t ch
     const Value* value = node.input(i);
     operands.push_back(ScalarExpr::arg(static_cast<int>(i)));
     if (!value) continue;
-    if (!is_f32(value)) return std::nullopt;
     const Tensor* tensor = value->constant();
-    if (i != chained && tensor && tensor->elements() == 1) operands.back() = ScalarExpr(tensor->double_at(0));
+    const bool literal = i != chained && tensor && tensor->elements() == 1;
+    if (!is_f32(value) && !(literal && is_quantized_integer(value->type.dtype))) return std::nullopt;
+    if (literal) operands.back() = ScalarExpr(tensor->double_at(0));
   }
   return epilogue_of(substitute(body, operands), static_cast<int>(chained));
 }
@@ -219,7 +256,7 @@ uint32_t functions_of(EpilogueKind kind) {
   using enum EpilogueKind;
   auto bit = [](EpilogueKind function) { return 1u << static_cast<uint32_t>(function); };
   switch (kind) {
-    case kAdd: case kMul: case kMax: case kMin: return 0;
+    case kAdd: case kMul: case kMax: case kMin: case kQuantize: return 0;
     case kLeakyRelu: return bit(kRelu);
     case kHardSigmoid: return bit(kLinear) | bit(kClip);
     default: return bit(kind);
@@ -229,6 +266,7 @@ uint32_t functions_of(EpilogueKind kind) {
 }  // namespace
 
 TermPlace append_term(std::vector<EpilogueTerm>& chain, const EpilogueTerm& term) {
+  if (!chain.empty() && chain.back().kind == EpilogueKind::kQuantize) return TermPlace::kRefused;
   const bool linear = term.kind == EpilogueKind::kLinear;
   if (linear && !chain.empty() && chain.back().kind == EpilogueKind::kLinear) {
     EpilogueTerm& before = chain.back();
@@ -241,6 +279,12 @@ TermPlace append_term(std::vector<EpilogueTerm>& chain, const EpilogueTerm& term
   if ((used & functions_of(term.kind)) != 0) return TermPlace::kRefused;
   chain.push_back(term);
   return TermPlace::kAdded;
+}
+
+bool sums_integers(const Node& core) { return core.op().name == "ConvInteger" || core.op().name == "MatMulInteger"; }
+
+bool widens_sums(const Node& node) {
+  return node.op().name == "Cast" && is_f32(node.output()) && node.input(0)->type.dtype == DType::kI32;
 }
 
 bool takes_order(ContractionKind kind, ContractionOperand operand, std::span<const int64_t> order) {

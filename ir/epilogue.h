@@ -8,6 +8,7 @@
 //     which orders are free),
 //   - nodes for which epilogue_of gives steps, each over the result of the one before; Add after a convolution or a
 //     product is its bias where the operand has one element a channel. Pooling takes none.
+// Sums of integers (ConvInteger, MatMulInteger) are made f32 by a Cast first, and may end as codes of 8 bits.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +35,7 @@ enum class EpilogueKind : uint8_t {
   kAbs, kSqrt, kSquare, kExp,
   kSoftplus,     // log(1 + exp(v))
   kAdd, kMul, kMax, kMin,  // with z
+  kQuantize,  // round(v) + b in the range of the result's type of 8 bits; the last step, after sums of integers
 };
 
 struct EpilogueTerm {
@@ -49,7 +51,8 @@ inline constexpr size_t kMostEpilogueTerms = 12;
 // the operand itself.
 std::optional<std::vector<EpilogueTerm>> epilogue_of(const ScalarExpr& body, int chained);
 // The same of an elementwise node over its operand `chained`; constants of one element become literals. Nothing for
-// types other than f32 and for nodes that are not elementwise. The result's shape must be that of the operand.
+// types other than f32 (and codes of 8 bits as a result) and for nodes that are not elementwise. The result's shape must
+// be that of the operand.
 std::optional<std::vector<EpilogueTerm>> epilogue_of(const Node& node, size_t chained);
 
 enum class TermPlace : uint8_t { kAdded, kMerged, kRefused };
@@ -58,6 +61,11 @@ enum class TermPlace : uint8_t { kAdded, kMerged, kRefused };
 // stays its own), and a function that stands in the chain already is refused, because oneDNN 2.6.3's matrix products
 // apply each function of one operand with the parameters of its first use.
 TermPlace append_term(std::vector<EpilogueTerm>& chain, const EpilogueTerm& term);
+
+// True for contractions that sum integers.
+bool sums_integers(const Node& core);
+// True for the Cast of such sums to f32.
+bool widens_sums(const Node& node);
 
 enum class ContractionKind : uint8_t { kConvolution, kMatmul, kPooling };
 enum class ContractionOperand : uint8_t { kData, kWeights, kResult, kEpilogue };

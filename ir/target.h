@@ -14,11 +14,14 @@ struct Target {
   bool channels_last = true;  // convolutions and poolings run on N, spatial..., C
   bool convolution_epilogues = true;
   bool matmul_epilogues = true;
+  // Sums of products of 8 bits are exact (AVX-512 VNNI); without, pairs of products saturate at 16 bits.
+  bool integer_products = false;
 
   int vector_bytes() const { return isa == Isa::kV4 ? 64 : 32; }
 };
 
-// This machine, or less: GANNET_ISA=x86-64-v3 keeps to AVX2. Unsupported machines (no AVX2) give kV3; loading code
+// This machine, or less: GANNET_ISA=x86-64-v3 keeps to AVX2, and so does ONEDNN_MAX_CPU_ISA below AVX512_CORE_VNNI in
+// products of integers. Unsupported machines (no AVX2) give kV3; loading code
 // then reports it.
 Target host_target();
 // "x86-64-v3", "x86-64-v4".

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "ir/builder.h"
+#include "ir/epilogue.h"
 #include "ir/op.h"
 #include "passes/fusion.h"
 #include "passes/pass.h"
@@ -19,6 +20,7 @@ struct SpatialOp {
 
 const std::vector<SpatialOp>& spatial_ops() {
   static const std::vector<SpatialOp> kOps = {{"Conv", "convolution", {0}}, {"ConvTranspose", "convolution", {0}},
+                                              {"ConvInteger", "convolution", {0}},
                                               {"MaxPool", "pooling", {0}}, {"AveragePool", "pooling", {0}},
                                               {"ConvInputGradient", "gradient", {0, 2}}, {"ConvWeightGradient", "gradient", {0, 1}, false},
                                               {"MaxPoolGradient", "gradient", {0, 1}}, {"AveragePoolGradient", "gradient", {0, 1}}};
@@ -49,7 +51,8 @@ std::string obstacle(const Node& node) {
   const Type& x = node.input(0)->type;
   if (!x.shape || x.rank() < 3) return "the rank of its input is not known";
   if (x.rank() > 5) return "it has more than 3 spatial dimensions";
-  if (x.dtype != DType::kF32 && x.dtype != DType::kBF16) return "its input is " + std::string(name_of(x.dtype));
+  const bool codes = (x.dtype == DType::kI8 || x.dtype == DType::kU8) && (sums_integers(node) || node.op().name == "MaxPool");
+  if (x.dtype != DType::kF32 && x.dtype != DType::kBF16 && !codes) return "its input is " + std::string(name_of(x.dtype));
   if (node.outputs().size() > 1 && node.output(1) != nullptr) return "its indices are wanted";
   return "";
 }

@@ -13,8 +13,8 @@ namespace {
 
 std::optional<ContractionKind> contraction_of(const Node& node) {
   const std::string_view op = node.op().name;
-  if (op == "MatMul" || op == "Gemm") return ContractionKind::kMatmul;
-  if (op == "Conv" || op == "ConvTranspose" || is_fused(node, "convolution")) return ContractionKind::kConvolution;
+  if (op == "MatMul" || op == "Gemm" || op == "MatMulInteger") return ContractionKind::kMatmul;
+  if (op == "Conv" || op == "ConvTranspose" || op == "ConvInteger" || is_fused(node, "convolution")) return ContractionKind::kConvolution;
   return std::nullopt;
 }
 
@@ -45,7 +45,10 @@ Node* absorbed_operand(Graph& graph, Node& node, ContractionKind kind, size_t i)
 class Chain {
  public:
   Chain(Graph& graph, PassContext& context, ContractionKind kind, Node& core)
-      : graph_(graph), context_(context), kind_(kind), tail_(&core) {}
+      : graph_(graph), context_(context), kind_(kind), tail_(&core) {
+    const Node* principal = core.op().name == "Fused" ? principal_node(core) : &core;
+    of_integers_ = principal && sums_integers(*principal);
+  }
 
   std::vector<Node*> follow() {
     std::vector<Node*> nodes;
@@ -66,9 +69,11 @@ class Chain {
       const bool fits = kind_ == ContractionKind::kMatmul && takes_order(kind_, ContractionOperand::kResult, node->attrs.integers("perm"));
       return fits ? node : nullptr;
     }
+    if (of_integers_ && widens_sums(*node) && terms_.empty()) return node;
     if (!is_elementwise(*node)) return nullptr;
     const std::optional<std::vector<EpilogueTerm>> terms = epilogue_of(*node, static_cast<size_t>(result->uses()[0].index));
-    if (!terms || !result->type.shape || node->output()->type.shape != result->type.shape) {
+    const bool codes = terms && !terms->empty() && terms->back().kind == EpilogueKind::kQuantize;
+    if (!terms || (codes && !of_integers_) || !result->type.shape || node->output()->type.shape != result->type.shape) {
       context_.remark(*node, "not joined to the contraction before it: its kernel has no such epilogue");
       return nullptr;
     }
@@ -88,7 +93,7 @@ class Chain {
   const ContractionKind kind_;
   Node* tail_;
   std::vector<EpilogueTerm> terms_;
-  bool ended_ = false;
+  bool ended_ = false, of_integers_ = false;
 };
 
 bool takes_epilogue(const Target& target, ContractionKind kind) {
@@ -106,7 +111,7 @@ Result<bool> fuse_contractions(Graph& graph, PassContext& context) {
   for (Node* core : cores) {
     const ContractionKind kind = *contraction_of(*core);
     std::vector<Node*> members;
-    if (kind == ContractionKind::kMatmul && core->op().name == "MatMul") {
+    if (kind == ContractionKind::kMatmul && core->op().name.starts_with("MatMul")) {
       for (size_t i : {0, 1}) {
         if (Node* transpose = absorbed_operand(graph, *core, kind, i)) members.push_back(transpose);
       }

@@ -23,7 +23,7 @@ bool is_transpose(const Node* node) { return node && node->op().name == "Transpo
 
 // Ops that take Transposes of their operands and of their result into their own strides.
 bool is_contraction(const Node* node) {
-  constexpr std::string_view kOps[] = {"Fused", "Conv", "ConvTranspose", "MatMul", "Gemm", "MaxPool", "AveragePool"};
+  constexpr std::string_view kOps[] = {"Fused", "Conv", "ConvTranspose", "ConvInteger", "MatMul", "MatMulInteger", "Gemm", "MaxPool", "AveragePool"};
   return node && std::ranges::find(kOps, node->op().name) != std::end(kOps);
 }
 

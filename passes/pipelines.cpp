@@ -14,8 +14,9 @@ constexpr Pipeline kPipelines[] = {
     {"import", "canonicalize,eliminate_dead_nodes"},
     {"inference",
      "eliminate_dead_nodes,"
+     "canonicalize,simplify_quantization,unsigned_codes,integer_contractions,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
-     "decompose,widen_halves,"
+     "expand_quantization,decompose,widen_halves,"
      "recognize_gelu,recognize_swish,recognize_hard_swish,recognize_mish,recognize_softmax,"
      "recognize_layer_normalization,recognize_rms_normalization,recognize_group_normalization,"
      "fold_batch_normalization,"

@@ -345,6 +345,31 @@ Value* ScalarCode::integer_power(DType base, DType exponent, Value* x, Value* y)
   return b_.CreateSelect(b_.CreateICmpSLT(y, splat(u, 0)), inverse, next_result);
 }
 
+namespace {
+
+// The operand of the minimum (`predicate` OLT) or maximum (OGT), as VectorMath computes it, of it and a literal below
+// 2^31; null for others.
+Value* clamped_operand(Value* x, llvm::CmpInst::Predicate predicate) {
+  auto* outer = llvm::dyn_cast<llvm::SelectInst>(x);
+  auto* inner = outer ? llvm::dyn_cast<llvm::SelectInst>(outer->getFalseValue()) : nullptr;
+  auto* compare = inner ? llvm::dyn_cast<llvm::FCmpInst>(inner->getCondition()) : nullptr;
+  auto* bound = inner ? llvm::dyn_cast<llvm::Constant>(inner->getFalseValue()) : nullptr;
+  auto* number = bound ? llvm::dyn_cast_or_null<llvm::ConstantFP>(bound->getSplatValue()) : nullptr;
+  if (!compare || !number || !number->getType()->isFloatTy()) return nullptr;
+  if (!(std::abs(number->getValueAPF().convertToFloat()) < 0x1p31f)) return nullptr;
+  Value* operand = inner->getTrueValue();
+  const bool fits = compare->getPredicate() == predicate && compare->getOperand(0) == operand && compare->getOperand(1) == bound;
+  return fits && outer->getTrueValue() == operand ? operand : nullptr;
+}
+
+// True for NaN and numbers of less than 32 bits: x is min(max(y, literal), literal).
+bool fits_32_bits(Value* x) {
+  Value* inner = clamped_operand(x, llvm::CmpInst::FCMP_OLT);
+  return inner && clamped_operand(inner, llvm::CmpInst::FCMP_OGT);
+}
+
+}  // namespace
+
 Value* ScalarCode::cast(Value* x, DType from, DType to) {
   if (from == to) return x;
   llvm::Type* target = vector_type(to);
@@ -356,6 +381,10 @@ Value* ScalarCode::cast(Value* x, DType from, DType to) {
   if (from_real && to_real) return to == DType::kF64 ? b_.CreateFPExt(x, target) : b_.CreateFPTrunc(x, target);
   const bool from_signed = is_signed_int(from);
   if (to_real) return from_signed ? b_.CreateSIToFP(x, target) : b_.CreateUIToFP(x, target);
+  if (from_real && from == DType::kF32 && width(to) <= 32 && fits_32_bits(x)) {
+    Value* known = b_.CreateSelect(b_.CreateFCmpORD(x, x), x, llvm::Constant::getNullValue(x->getType()));
+    return b_.CreateTrunc(b_.CreateFPToSI(known, vector_type(DType::kI32)), target);
+  }
   if (from_real) {
     // Beyond 64 bits it saturates, and then keeps the low bits.
     Value* wide = b_.CreateIntrinsic(llvm::Intrinsic::fptosi_sat, {vector_type(DType::kI64), x->getType()}, {x});

@@ -3,6 +3,7 @@
 
 #include "backend/backend.h"
 #include "backend/onednn/contraction.h"
+#include "ir/epilogue.h"
 #include "ir/op.h"
 
 namespace gannet {
@@ -19,6 +20,7 @@ struct Row {
 
 constexpr Row kRows[] = {{"Conv", onednn::lower_convolution}, {"ConvTranspose", onednn::lower_convolution},
                          {"MatMul", onednn::lower_matmul},    {"Gemm", onednn::lower_matmul},
+                         {"ConvInteger", onednn::lower_convolution}, {"MatMulInteger", onednn::lower_matmul},
                          {"MaxPool", onednn::lower_pooling},  {"AveragePool", onednn::lower_pooling},
                          {"ConvInputGradient", onednn::lower_input_gradient}, {"ConvWeightGradient", onednn::lower_weight_gradient},
                          {"MaxPoolGradient", onednn::lower_pooling_gradient}, {"AveragePoolGradient", onednn::lower_pooling_gradient}};
@@ -42,6 +44,8 @@ bool contains(const std::string_view (&names)[N], std::string_view name) {
 
 class OnednnBackend final : public Backend {
  public:
+  explicit OnednnBackend(const Target& target) : target_(target) {}
+
   std::string_view name() const override { return "onednn"; }
 
   Result<Lowering> lower(const Node& node, ProgramBuilder& builder) override {
@@ -55,16 +59,22 @@ class OnednnBackend final : public Backend {
     } else {
       Contraction contraction;
       reason = contraction.read(node);
+      if (reason.empty() && sums_integers(contraction.core()) && !target_.integer_products) reason = "products of 8 bits saturate";
       if (reason.empty()) reason = lowering_of(contraction.core().op().name)(node, contraction, builder);
     }
     return Lowering{reason.empty(), reason};
   }
 
   Status finish(ProgramBuilder&) override { return {}; }
+
+ private:
+  const Target target_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_onednn_backend(const CompileOptions&) { return std::make_unique<OnednnBackend>(); }
+std::unique_ptr<Backend> make_onednn_backend(const CompileOptions& options) {
+  return std::make_unique<OnednnBackend>(options.target);
+}
 
 }  // namespace gannet

@@ -12,7 +12,7 @@ namespace gannet::onednn {
 namespace {
 
 constexpr std::string_view kCores[] = {"Conv",    "ConvTranspose", "ConvInputGradient", "ConvWeightGradient", "MatMul", "Gemm",
-                                       "MaxPool", "AveragePool",   "MaxPoolGradient",   "AveragePoolGradient"};
+                                       "MaxPool", "AveragePool",   "MaxPoolGradient",   "AveragePoolGradient", "ConvInteger", "MatMulInteger"};
 
 bool is_core(const Node& node) { return std::ranges::find(kCores, node.op().name) != std::end(kCores); }
 
@@ -98,6 +98,8 @@ Refusal Contraction::follow_chain(const Graph& body) {
     if (is_transpose(use.node)) {
       const std::vector<int64_t> permutation = permutation_of(*use.node), before = order_;
       for (size_t i = 0; i < order_.size(); ++i) order_[i] = before[static_cast<size_t>(permutation[i])];
+    } else if (!widened_ && sums_integers(*core_) && widens_sums(*use.node)) {
+      widened_ = true;
     } else {
       if (Refusal reason = add_elementwise(*use.node, present); !reason.empty()) return reason;
     }
@@ -114,9 +116,11 @@ Refusal Contraction::add_elementwise(const Node& node, const Value* chained) {
   const std::optional<std::vector<EpilogueTerm>> terms = epilogue_of(node, static_cast<size_t>(position));
   if (!terms) return fmt::format("{} is no step of an epilogue", node.op().name);
   if (node.output()->type.shape != chained->type.shape) return fmt::format("{} changes the shape of the result", node.op().name);
+  if (sums_integers(*core_) && !widened_) return "sums of integers go on as such";
   description_ += fmt::format(" + {}", node.op().name);
   for (const EpilogueTerm& term : *terms) {
     const TermPlace place = append_term(chain_, term);
+    if (term.kind == EpilogueKind::kQuantize && !sums_integers(*core_)) return "codes after a contraction in f32";
     if (place == TermPlace::kRefused) return fmt::format("{} is a function that stands in the epilogue already", node.op().name);
     if (place == TermPlace::kMerged) {
       epilogue_.back().step.alpha = chain_.back().alpha;
@@ -172,6 +176,34 @@ std::optional<MemoryView> Contraction::operand(size_t i) const {
 }
 
 std::string Contraction::description() const { return description_; }
+
+Refusal read_integer_operands(const Contraction& contraction, const MemoryView& x, const MemoryView& w, ZeroPoint& x_zero) {
+  if (x.dtype != DType::kI8 && x.dtype != DType::kU8) return std::string(name_of(x.dtype));
+  if (w.dtype != DType::kI8) return fmt::format("weights in {}", name_of(w.dtype));
+  auto zero_of = [&](size_t i) -> std::optional<int64_t> {
+    const Value* zero = contraction.core().input(i);
+    if (!zero) return 0;
+    const std::optional<MemoryView> view = contraction.operand(i);
+    const Tensor* tensor = !view ? nullptr : view->constant ? view->constant : view->value->constant();
+    if (!tensor || tensor->elements() == 0) return std::nullopt;
+    for (int64_t k = 1; k < tensor->elements(); ++k) {
+      if (tensor->int_at(k) != tensor->int_at(0)) return std::nullopt;
+    }
+    return tensor->int_at(0);
+  };
+  const std::optional<int64_t> of_x = zero_of(2), of_w = zero_of(3);
+  if (!of_x) {
+    x_zero.view = contraction.operand(2);
+    const bool one = x_zero.view && !x_zero.view->is_constant() && element_count(x_zero.view->extents).is_constant(1);
+    if (!one) return "more than one zero point";
+  }
+  if (!of_w || *of_w != 0) return "weights with a zero point";
+  if (!is_static(w.extents) || std::ranges::any_of(w.extents, [](const Dim& d) { return d.is_constant(0); })) {
+    return "weights of symbolic extents, or without elements";
+  }
+  x_zero.number = static_cast<int32_t>(of_x.value_or(0));
+  return "";
+}
 
 StepParts finish_epilogue(std::vector<ValueId> operands, std::span<const EpilogueOperand> epilogue, ProgramBuilder& builder) {
   StepParts parts{std::move(operands), {}};

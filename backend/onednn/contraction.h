@@ -67,7 +67,7 @@ class Contraction {
   std::vector<EpilogueTerm> chain_;  // the same without operands, in order
   std::vector<int64_t> order_;  // axis of the present result -> axis of the core's
   Shape core_extents_;
-  size_t used_nodes_ = 0;
+  bool widened_ = false;  // sums of integers have been made f32
   std::string description_;
 };
 
@@ -80,6 +80,14 @@ struct StepParts {
 StepParts finish_epilogue(std::vector<ValueId> operands, std::span<const EpilogueOperand> epilogue, ProgramBuilder& builder);
 void add_primitive_step(const Node& node, std::string op, std::vector<ValueId> inputs, std::vector<ValueId> outputs, Recipe recipe,
                         ProgramBuilder& builder);
+
+// The zero point of x: a number, or a value.
+struct ZeroPoint {
+  int32_t number = 0;
+  std::optional<MemoryView> view;
+};
+// Of sums of integers; a refusal where the library has no form for their operands.
+Refusal read_integer_operands(const Contraction& contraction, const MemoryView& x, const MemoryView& w, ZeroPoint& x_zero);
 
 // Each lowers a node that is, or whose body holds, its kind of op.
 Refusal lower_convolution(const Node& node, Contraction& contraction, ProgramBuilder& builder);

@@ -4,6 +4,7 @@
 
 #include "backend/onednn/contraction.h"
 #include "backend/onednn/window_pads.h"
+#include "ir/epilogue.h"
 #include "ir/infer.h"
 #include "ir/op.h"
 #include "ir/ops/convolution.h"
@@ -37,7 +38,10 @@ bool is_bias(const MemoryView& view) {
 // What the library cannot take.
 Refusal obstacle(const Contraction& contraction, const MemoryView& x, const MemoryView& w) {
   const size_t rank = x.extents.size();
-  if (x.dtype != DType::kF32 || w.dtype != DType::kF32) return std::string(name_of(x.dtype == DType::kF32 ? w.dtype : x.dtype));
+  const bool codes = sums_integers(contraction.core());
+  if (!codes && (x.dtype != DType::kF32 || w.dtype != DType::kF32)) {
+    return std::string(name_of(x.dtype == DType::kF32 ? w.dtype : x.dtype));
+  }
   if (rank < 3 || rank > 5) return fmt::format("{} spatial dimensions", rank - 2);
   if (w.extents.size() != rank) return fmt::format("weights of rank {} for an input of rank {}", w.extents.size(), rank);
   if (!is_static(w.extents)) return "weights of symbolic extents";
@@ -51,14 +55,19 @@ Refusal obstacle(const Contraction& contraction, const MemoryView& x, const Memo
 Refusal lower_convolution(const Node& node, Contraction& contraction, ProgramBuilder& builder) {
   const Node& core = contraction.core();
   const std::optional<MemoryView> x = contraction.operand(0), w = contraction.operand(1);
-  std::optional<MemoryView> bias = contraction.operand(2);
-  if (!x || !w || (core.input(2) && !bias)) return "an operand that is neither given nor a Transpose";
+  const bool codes = sums_integers(core);
+  std::optional<MemoryView> bias = codes ? std::nullopt : contraction.operand(2);
+  if (!x || !w || (!codes && core.input(2) && !bias)) return "an operand that is neither given nor a Transpose";
   if (Refusal reason = obstacle(contraction, *x, *w); !reason.empty()) return reason;
   const MemoryView& y = contraction.result();
   const Result<std::optional<Window>> window = convolution_window(core.attrs, w->extents);
   if (!window.ok() || !*window) return "a window that is not known";
 
   ConvolutionRecipe recipe;
+  ZeroPoint zero;
+  if (codes) {
+    if (Refusal reason = read_integer_operands(contraction, *x, *w, zero); !reason.empty()) return reason;
+  }
   recipe.transposed = core.op().name == "ConvTranspose";
   recipe.groups = core.attrs.integer("group");
   recipe.strides = (*window)->strides;
@@ -88,6 +97,11 @@ Refusal lower_convolution(const Node& node, Contraction& contraction, ProgramBui
   if (bias) inputs.push_back(value_of(*bias, builder));
   StepParts parts = finish_epilogue(std::move(inputs), epilogue, builder);
   recipe.epilogue = std::move(parts.epilogue);
+  recipe.x_zero = zero.number;
+  if (zero.view) {
+    recipe.x_zero_input = static_cast<int32_t>(parts.inputs.size());
+    parts.inputs.push_back(value_of(*zero.view, builder));
+  }
   add_primitive_step(node, contraction.description(), std::move(parts.inputs), {builder.value(node.output())}, std::move(recipe), builder);
   return "";
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backend/onednn/contraction.h"
+#include "ir/epilogue.h"
 #include "ir/infer.h"
 #include "ir/op.h"
 
@@ -23,6 +24,11 @@ bool has_rows(const MemoryView& view) { return is_unit(view.strides.back(), view
 MemoryView with_batch(MemoryView view, size_t rank) {
   while (view.extents.size() < rank) view = with_axis(std::move(view), 0);
   return view;
+}
+
+bool is_constant_row(const MemoryView& view) {
+  auto is_one = [](const Dim& extent) { return extent.is_constant(1); };
+  return view.is_constant() && has_rows(view) && std::all_of(view.extents.begin(), view.extents.end() - 1, is_one);
 }
 
 // What the product is made of: all views over batch..., rows, columns.
@@ -75,7 +81,13 @@ Refusal check_extents(const Product& p) {
 Refusal lower_matmul(const Node& node, Contraction& contraction, ProgramBuilder& builder) {
   const std::optional<MemoryView> x = contraction.operand(0), w = contraction.operand(1);
   if (!x || !w) return "an operand that is neither given nor a Transpose";
-  if (x->dtype != DType::kF32 || w->dtype != DType::kF32) return std::string(name_of(x->dtype));
+  const bool codes = sums_integers(contraction.core());
+  if (!codes && (x->dtype != DType::kF32 || w->dtype != DType::kF32)) return std::string(name_of(x->dtype));
+  MatmulRecipe recipe;
+  ZeroPoint zero;
+  if (codes) {
+    if (Refusal reason = read_integer_operands(contraction, *x, *w, zero); !reason.empty()) return reason;
+  }
   Product p{*x, *w, contraction.result(), std::nullopt, 1};
   std::vector<EpilogueOperand>& epilogue = contraction.epilogue();
   if (contraction.core().op().name == "Gemm") {
@@ -97,14 +109,15 @@ Refusal lower_matmul(const Node& node, Contraction& contraction, ProgramBuilder&
   for (EpilogueOperand& operand : epilogue) {
     if (operand.view) operand.view = completed(*operand.view);
   }
-  if (!p.bias && !epilogue.empty() && epilogue[0].step.kind == EpilogueKind::kAdd) {
+  // Sums of integers have factors after the bias, which the library applies to a row of it only.
+  const bool has_summand = !epilogue.empty() && epilogue[0].step.kind == EpilogueKind::kAdd;
+  if (!p.bias && has_summand && (!codes || is_constant_row(*epilogue[0].view))) {
     p.bias = epilogue[0].view;
     epilogue.erase(epilogue.begin());
   }
   if (Refusal reason = check_extents(p); !reason.empty()) return reason;
 
   builder.check(p.x.extents[rank - 1], p.w.extents[rank - 2], false, describe(node) + "inner extents");
-  MatmulRecipe recipe;
   recipe.x = layout_of(p.x, builder);
   recipe.w = layout_of(p.w, builder);
   recipe.y = layout_of(p.y, builder);
@@ -118,6 +131,11 @@ Refusal lower_matmul(const Node& node, Contraction& contraction, ProgramBuilder&
   }
   StepParts parts = finish_epilogue(std::move(inputs), epilogue, builder);
   recipe.epilogue = std::move(parts.epilogue);
+  recipe.x_zero = zero.number;
+  if (zero.view) {
+    recipe.x_zero_input = static_cast<int32_t>(parts.inputs.size());
+    parts.inputs.push_back(value_of(*zero.view, builder));
+  }
   add_primitive_step(node, contraction.description(), std::move(parts.inputs), {builder.value(node.output())}, std::move(recipe), builder);
   return "";
 }

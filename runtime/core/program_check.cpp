@@ -158,11 +158,14 @@ class ProgramCheck {
     });
   }
 
+  static bool zero_fits(const Step& step, int32_t input) { return input == -1 || within(input, step.inputs); }
+
   bool recipe_fits(const Step& step, const ConvolutionRecipe& r) const {
     const size_t rank = r.x.extents.size(), spatial = rank - 2;
     return rank > 2 && layout_fits(r.x) && layout_fits(r.w) && layout_fits(r.y) && r.w.extents.size() == rank && r.y.extents.size() == rank &&
            r.groups > 0 && r.strides.size() == spatial && r.dilations.size() == spatial && r.pads_begin.size() == spatial &&
            r.pads_end.size() == spatial && are_sizes(r.pads_begin) && are_sizes(r.pads_end) && epilogue_fits(step, r.epilogue, rank) &&
+           zero_fits(step, r.x_zero_input) &&
            has_operands(step, r.has_bias ? 3 : 2, 1);
   }
 
@@ -170,6 +173,7 @@ class ProgramCheck {
     const size_t rank = r.y.extents.size();
     return rank >= 2 && r.x.extents.size() == rank && r.w.extents.size() == rank && layout_fits(r.x) && layout_fits(r.w) && layout_fits(r.y) &&
            layout_fits(r.bias) && (!r.has_bias || r.bias.extents.size() == rank) && epilogue_fits(step, r.epilogue, rank) &&
+           zero_fits(step, r.x_zero_input) &&
            has_operands(step, r.has_bias ? 3 : 2, 1);
   }
 

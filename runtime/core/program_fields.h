@@ -15,7 +15,7 @@ namespace gannet {
 // The largest value of each enumeration that is archived.
 constexpr DType last_of(DType) { return static_cast<DType>(kDTypeCount - 1); }
 constexpr BufferKind last_of(BufferKind) { return BufferKind::kBoxed; }
-constexpr EpilogueKind last_of(EpilogueKind) { return EpilogueKind::kMin; }
+constexpr EpilogueKind last_of(EpilogueKind) { return EpilogueKind::kQuantize; }
 constexpr PoolingKind last_of(PoolingKind) { return PoolingKind::kAverageWithoutPadding; }
 constexpr RecurrentKind last_of(RecurrentKind) { return RecurrentKind::kLstm; }
 
@@ -70,12 +70,14 @@ void fields(A& a, EpilogueStep& step) { a(step.kind, step.alpha, step.beta, step
 template <class A>
 void fields(A& a, ConvolutionRecipe& r) {
   a(r.x, r.w, r.y, r.transposed, r.has_bias, r.groups, r.strides, r.dilations, r.pads_begin, r.pads_end, r.constant_weights,
-    r.epilogue);
+    r.x_zero, r.x_zero_input, r.epilogue);
 }
 template <class A>
 void fields(A& a, WeightGradientRecipe& r) { a(r.x, r.w, r.y, r.groups, r.strides, r.dilations, r.pads_begin); }
 template <class A>
-void fields(A& a, MatmulRecipe& r) { a(r.x, r.w, r.y, r.has_bias, r.bias, r.alpha, r.constant_weights, r.epilogue); }
+void fields(A& a, MatmulRecipe& r) {
+  a(r.x, r.w, r.y, r.has_bias, r.bias, r.alpha, r.constant_weights, r.x_zero, r.x_zero_input, r.epilogue);
+}
 template <class A>
 void fields(A& a, PoolingRecipe& r) { a(r.kind, r.x, r.y, r.kernel, r.strides, r.dilations, r.pads_begin, r.pads_end, r.gradient); }
 template <class A>

@@ -31,6 +31,9 @@ struct EpilogueStep {
   TensorLayout layout;    // of that operand; extent 1 where it is broadcast
 };
 
+// Sums of integers: x is i8 or u8 and w i8, x_zero is taken from each element of x (not from padding, which counts as 0),
+// and the sums become f32 where y is not i32.
+
 // y = epilogue(conv(x, w) + bias). Inputs of the step: x, w, then the bias where there is one, then operands of the
 // epilogue. For `transposed` (deconvolution) w is [in, out / groups, kernel...], else [out, in / groups, kernel...].
 struct ConvolutionRecipe {
@@ -41,6 +44,7 @@ struct ConvolutionRecipe {
   std::vector<int64_t> strides, dilations;     // per spatial axis
   std::vector<SizeId> pads_begin, pads_end;
   bool constant_weights = false;               // w may be repacked once and kept
+  int32_t x_zero = 0, x_zero_input = -1;       // a number, or which of the step's inputs, of one element like x
   std::vector<EpilogueStep> epilogue;
 };
 
@@ -60,6 +64,7 @@ struct MatmulRecipe {
   TensorLayout bias;
   float alpha = 1;
   bool constant_weights = false;
+  int32_t x_zero = 0, x_zero_input = -1;
   std::vector<EpilogueStep> epilogue;
 };
 

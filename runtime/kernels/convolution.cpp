@@ -4,6 +4,7 @@
 // at a time.
 #include <algorithm>
 
+#include "runtime/kernels/integer_sums.h"
 #include "runtime/kernels/prepare.h"
 #include "runtime/threads/threads.h"
 
@@ -43,7 +44,7 @@ Status complete(Parts& parts, const ConvolutionRecipe& recipe, std::span<const i
   spec.pads_begin = values_at(recipe.pads_begin, sizes);
   spec.w = onednn::any_layout(parts.w_memory);
   if (recipe.has_bias) {
-    parts.bias_memory = TRY(memory_of({recipe.y.dtype, {parts.y.extents[1]}, {1}}));
+    parts.bias_memory = TRY(memory_of({DType::kF32, {parts.y.extents[1]}, {1}}));
     spec.bias = parts.bias_memory;
   }
   for (size_t d = 0; d < recipe.strides.size(); ++d) {
@@ -134,10 +135,18 @@ Layout library_weights(const Layout& w, int64_t groups) {
   return result;
 }
 
-Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRecipe& recipe, const Preparation& p) {
+Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRecipe& given, const Preparation& p) {
+  ConvolutionRecipe recipe = given;
+  IntegerParts integers;
+  const bool of_integers = sums_integers(given.x);
+  if (of_integers) {
+    integers = TRY(integer_parts(given, p, 1));
+    recipe.epilogue = integers.epilogue;
+  }
   Parts parts = TRY(parts_of(recipe, p.sizes));
-  const size_t output = input_count(recipe);
+  const size_t output = input_count(given);
   if (parts.y.elements() == 0) return make_nothing();
+  if (of_integers && parts.x.elements() == 0) return unsupported("a convolution of integers over nothing");
   if (parts.x.elements() == 0 || parts.w.elements() == 0) {
     std::optional<Layout> bias;
     if (recipe.has_bias) {
@@ -148,12 +157,19 @@ Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRe
   }
   TRY(complete(parts, recipe, p.sizes));
   const double bytes = 4.0 * static_cast<double>(parts.x.elements() + parts.y.elements());
-  const int threads = p.threads_for(flops_of(parts), bytes);
+  const int threads = p.threads_for(flops_of(parts), bytes, of_integers ? kIntegerSpeed : 1);
   const LibraryThreads library_threads(threads);
   std::vector<onednn::PostOp> later;
   if (recipe.transposed) {
     later.swap(parts.spec.post_ops);
     parts.spec.bias.reset();
+  }
+  if (of_integers) {
+    // With few channels the library's form that knows zero points is several times as fast as its others.
+    const int64_t channels = parts.x.extents[1] / recipe.groups;
+    const bool depthwise = recipe.groups > 1 && channels == 1;
+    integers.sums.has_x_zero |= channels < 16 && !depthwise;
+    parts.spec.sums = integers.sums;
   }
   const onednn::Made made = TRY(best_form(parts));
 
@@ -174,6 +190,7 @@ Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRe
                                                  {onednn::argument_id(Argument::kScratch), made.scratch, sequence->reserve(made.scratch)}};
   if (parts.spec.bias) operands.push_back({onednn::argument_id(Argument::kBias), parts.bias_memory, {Place::kPointer, 2}});
   add_post_op_operands(operands, recipe, parts.spec.post_ops);
+  if (of_integers) TRY(add_zero_points(operands, integers, *sequence));
   sequence->add(made.primitive, std::move(operands));
   if (!in_place) TRY(sequence->copy(y_used, made.y, y, parts.y_memory));
   if (recipe.transposed && (recipe.has_bias || !later.empty())) TRY(finish_transposed(*sequence, parts, recipe, later, y));

@@ -37,6 +37,7 @@ float apply(const EpilogueStep& step, float v, float z) {
     case kMul: return v * z;
     case kMax: return std::max(v, z);
     case kMin: return std::min(v, z);
+    case kQuantize: return std::nearbyint(v) + b;
   }
   return v;
 }

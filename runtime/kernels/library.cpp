@@ -46,7 +46,7 @@ class Key {
 
 void add(Key& key, const ConvolutionRecipe& r) {
   key.layout(r.x).layout(r.w).layout(r.y).number(r.transposed).number(r.has_bias).number(r.groups).numbers(r.strides).numbers(r.dilations);
-  key.sizes(r.pads_begin).sizes(r.pads_end).number(r.constant_weights).epilogue(r.epilogue);
+  key.sizes(r.pads_begin).sizes(r.pads_end).number(r.constant_weights).number(r.x_zero).number(r.x_zero_input).epilogue(r.epilogue);
 }
 
 void add(Key& key, const WeightGradientRecipe& r) {
@@ -55,7 +55,7 @@ void add(Key& key, const WeightGradientRecipe& r) {
 
 void add(Key& key, const MatmulRecipe& r) {
   key.layout(r.x).layout(r.w).layout(r.y).number(r.has_bias).layout(r.bias).number(std::bit_cast<int32_t>(r.alpha));
-  key.number(r.constant_weights).epilogue(r.epilogue);
+  key.number(r.constant_weights).number(r.x_zero).number(r.x_zero_input).epilogue(r.epilogue);
 }
 
 void add(Key& key, const PoolingRecipe& r) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 
+#include "runtime/kernels/integer_sums.h"
 #include "runtime/kernels/prepare.h"
 #include "runtime/threads/threads.h"
 
@@ -135,6 +136,7 @@ struct Request {
   std::vector<Term> terms;
   bool bias_joins = false;  // the bias is the library's, not a term
   int64_t output = 0;
+  IntegerParts integers;
 };
 
 Result<onednn::MatmulSpec> spec_of(const Request& r, bool packs) {
@@ -143,6 +145,7 @@ Result<onednn::MatmulSpec> spec_of(const Request& r, bool packs) {
   spec.w = TRY(memory_of(r.product.w));
   if (packs) spec.w = onednn::any_layout(spec.w);
   spec.y = TRY(memory_of(r.product.y));
+  spec.sums = r.integers.sums;
   if (r.bias_joins) spec.bias = TRY(memory_of(*r.product.bias));
   for (const Term& term : r.terms) {
     spec.post_ops.push_back(term.op);
@@ -210,10 +213,18 @@ Result<std::shared_ptr<const Primitive>> piecewise(const Request& r, int threads
 
 }  // namespace
 
-Result<std::shared_ptr<const Primitive>> prepare_matmul(const MatmulRecipe& recipe, const Preparation& p) {
-  Request r{product_of(recipe, p.sizes), {}, false, static_cast<int64_t>(input_count(recipe))};
+Result<std::shared_ptr<const Primitive>> prepare_matmul(const MatmulRecipe& given, const Preparation& p) {
+  MatmulRecipe recipe = given;
+  IntegerParts integers;
+  const bool of_integers = sums_integers(given.x);
+  if (of_integers) {
+    integers = TRY(integer_parts(given, p, given.y.extents.size() - 1));
+    recipe.epilogue = integers.epilogue;
+  }
+  Request r{product_of(recipe, p.sizes), {}, false, static_cast<int64_t>(input_count(given)), std::move(integers)};
   Product& product = r.product;
   if (product.y.elements() == 0) return make_nothing();
+  if (of_integers && product.x.elements() == 0) return unsupported("a product of integers over nothing");
   if (product.x.elements() == 0) {
     return make_fill(product.y, product.bias, recipe.epilogue, product.operands, static_cast<size_t>(r.output));
   }
@@ -232,12 +243,13 @@ Result<std::shared_ptr<const Primitive>> prepare_matmul(const MatmulRecipe& reci
   }
 
   const double bytes = 4.0 * static_cast<double>(product.x.elements() + product.w.elements() + product.y.elements());
-  const int threads = p.threads_for(flops, bytes);
+  const int threads = p.threads_for(flops, bytes, of_integers ? kIntegerSpeed : 1);
   const LibraryThreads library_threads(threads);
   const bool packs = recipe.constant_weights && p.constants.size() > 1 && p.constants[1];
   const onednn::MatmulSpec spec = TRY(spec_of(r, packs));
   const onednn::Made made = TRY(onednn::make_matmul(spec));
-  if (!made.implementation.starts_with("brg")) return piecewise(r, threads);
+  // Sums of integers are the same in any order.
+  if (!made.implementation.starts_with("brg") && !of_integers) return piecewise(r, threads);
   const MemoryDesc w_memory = TRY(memory_of(product.w));
   auto sequence = std::make_shared<CallSequence>(threads);
   const Place w = packs ? sequence->keep(TRY(p.packed.pack(p.constants[1], w_memory, made.w))) : Place{Place::kPointer, 1};
@@ -252,6 +264,7 @@ Result<std::shared_ptr<const Primitive>> prepare_matmul(const MatmulRecipe& reci
     if (r.terms[i].pointer < 0) continue;
     operands.push_back({onednn::post_op_argument(positions[i]), spec.post_ops[i].operand, {Place::kPointer, r.terms[i].pointer}});
   }
+  if (of_integers) TRY(add_zero_points(operands, r.integers, *sequence));
   sequence->add(made.primitive, std::move(operands));
   return std::shared_ptr<const Primitive>(std::move(sequence));
 }

@@ -55,7 +55,7 @@ std::vector<Eltwise> eltwise_of(const PostOp& op) {
     case kSquare: return {{algorithm::eltwise_square, 0, 0}};
     case kExp: return {{algorithm::eltwise_exp, 0, 0}};
     case kSoftplus: return {{algorithm::eltwise_soft_relu, 0, 0}};
-    case kAdd: case kMul: case kMax: case kMin: return {};
+    case kAdd: case kMul: case kMax: case kMin: case kQuantize: return {};
   }
   return {};
 }
@@ -69,7 +69,8 @@ algorithm binary_of(EpilogueKind kind) {
   }
 }
 
-dnnl::primitive_attr attributes(const std::vector<PostOp>& post_ops) {
+// `channels` is the axis of the result that scales belong to.
+dnnl::primitive_attr attributes(const std::vector<PostOp>& post_ops, const IntegerSums& sums = {}, int channels = 1) {
   dnnl::post_ops ops;
   for (const PostOp& op : post_ops) {
     const std::vector<Eltwise> functions = eltwise_of(op);
@@ -78,6 +79,9 @@ dnnl::primitive_attr attributes(const std::vector<PostOp>& post_ops) {
   }
   dnnl::primitive_attr attr;
   attr.set_post_ops(ops);
+  if (!sums.scales.empty()) attr.set_output_scales(sums.scales.size() == 1 ? 0 : 1 << channels, sums.scales);
+  if (sums.has_x_zero) attr.set_zero_points(DNNL_ARG_SRC, 0, {DNNL_RUNTIME_S32_VAL});
+  if (sums.has_y_zero) attr.set_zero_points(DNNL_ARG_DST, 0, {DNNL_RUNTIME_S32_VAL});
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   return attr;
 }
@@ -93,7 +97,7 @@ Made finish(const Desc& desc) {
 }
 
 Made convolution_made(const ConvolutionSpec& s) {
-  const dnnl::primitive_attr attr = attributes(s.post_ops);
+  const dnnl::primitive_attr attr = attributes(s.post_ops, s.sums);
   const std::vector<int64_t> dilations = less_one(s.dilations);
   const auto kind = dnnl::prop_kind::forward_inference;
   const auto direct = algorithm::convolution_direct;
@@ -109,13 +113,26 @@ Made convolution_made(const ConvolutionSpec& s) {
 }  // namespace
 
 Result<MemoryDesc> dense_layout(DType dtype, const std::vector<int64_t>& extents, const std::vector<int64_t>& strides) {
-  if (dtype != DType::kF32 && dtype != DType::kBF16) return unsupported(fmt::format("oneDNN has no kernels for {}", name_of(dtype)));
-  const auto type = dtype == DType::kF32 ? dnnl::memory::data_type::f32 : dnnl::memory::data_type::bf16;
+  using Type = dnnl::memory::data_type;
+  Type type = Type::f32;
+  switch (dtype) {
+    case DType::kF32: break;
+    case DType::kBF16: type = Type::bf16; break;
+    case DType::kI32: type = Type::s32; break;
+    case DType::kI8: type = Type::s8; break;
+    case DType::kU8: type = Type::u8; break;
+    default: return unsupported(fmt::format("oneDNN has no kernels for {}", name_of(dtype)));
+  }
   return guarded("layout", [&] { return MemoryDesc(extents, type, strides); });
 }
 
 MemoryDesc any_layout(const MemoryDesc& like) {
   return MemoryDesc(like.dims(), like.data_type(), dnnl::memory::format_tag::any);
+}
+
+bool has_integer_products() {
+  const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
+  return isa == dnnl::cpu_isa::avx512_core_vnni || isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
 }
 
 int64_t bytes_of(const MemoryDesc& desc) { return static_cast<int64_t>(desc.get_size()); }
@@ -127,7 +144,8 @@ std::string identity_of(const MemoryDesc& desc) {
   for (int i = 0; i < d.format_desc.blocking.inner_nblks; ++i) {
     text += fmt::format("{}x{},", d.format_desc.blocking.inner_idxs[i], d.format_desc.blocking.inner_blks[i]);
   }
-  return text + fmt::format("{}", static_cast<int>(d.format_kind));
+  return text + fmt::format("{} {} {} {}", static_cast<int>(d.format_kind), d.extra.flags, d.extra.compensation_mask,
+                            d.extra.asymm_compensation_mask);
 }
 
 namespace {
@@ -175,7 +193,7 @@ Result<Made> make_sum(const MemoryDesc& x, const MemoryDesc& z, const std::vecto
 
 Result<Made> make_matmul(const MatmulSpec& spec) {
   return guarded("matrix product", [&] {
-    const dnnl::primitive_attr attr = attributes(spec.post_ops);
+    const dnnl::primitive_attr attr = attributes(spec.post_ops, spec.sums, static_cast<int>(spec.y.dims().size()) - 1);
     const dnnl::matmul::desc desc = spec.bias ? dnnl::matmul::desc(spec.x, spec.w, *spec.bias, spec.y) : dnnl::matmul::desc(spec.x, spec.w, spec.y);
     const dnnl::matmul::primitive_desc primitive(desc, attr, cpu());
     Made made = finish<dnnl::matmul>(primitive);
@@ -294,6 +312,8 @@ Result<MadeRecurrent> make_recurrent(const RecurrentSpec& s) {
 int argument_id(Argument argument) {
   switch (argument) {
     case Argument::kX: return DNNL_ARG_SRC;
+    case Argument::kXZero: return DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC;
+    case Argument::kYZero: return DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_DST;
     case Argument::kOther: return DNNL_ARG_SRC_1;
     case Argument::kW: return DNNL_ARG_WEIGHTS;
     case Argument::kBias: return DNNL_ARG_BIAS;

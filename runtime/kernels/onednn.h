@@ -38,6 +38,16 @@ struct PostOp {
   MemoryDesc operand;  // of kAdd, kMul, kMax, kMin
 };
 
+// What happens to sums of integers besides post-ops: x_zero is taken from elements of x, sums (with bias) are multiplied by
+// scales before the post-ops, y_zero is added after them. Zero points are further operands of the primitive, of one i32.
+struct IntegerSums {
+  std::vector<float> scales;  // one, or one for each channel; none for 1
+  bool has_x_zero = false, has_y_zero = false;
+};
+
+// True where products of 8 bits do not saturate (AVX-512 VNNI).
+bool has_integer_products();
+
 // A primitive and the layouts that it takes.
 struct Made {
   dnnl::primitive primitive;
@@ -52,6 +62,7 @@ struct ConvolutionSpec {
   bool transposed = false;
   std::vector<int64_t> strides, dilations, pads_begin, pads_end;
   std::vector<PostOp> post_ops;
+  IntegerSums sums;
 };
 // Weights are [groups,] out, in, kernel..., where a transposed convolution is from out to in; it takes no bias and no
 // post-ops, and its operands are kYGradient and kXGradient for x and y.
@@ -67,6 +78,7 @@ struct MatmulSpec {
   MemoryDesc x, w, y;
   std::optional<MemoryDesc> bias;
   std::vector<PostOp> post_ops;
+  IntegerSums sums;
 };
 Result<Made> make_matmul(const MatmulSpec& spec);
 
@@ -103,7 +115,7 @@ struct MadeRecurrent {
 Result<MadeRecurrent> make_recurrent(const RecurrentSpec& spec);
 
 // Which operand of a primitive an address is for.
-enum class Argument { kX, kOther, kW, kBias, kY, kScratch, kFrom, kTo, kInitialState, kInitialCell, kRecurrence, kLastState, kLastCell,
+enum class Argument { kX, kXZero, kYZero, kOther, kW, kBias, kY, kScratch, kFrom, kTo, kInitialState, kInitialCell, kRecurrence, kLastState, kLastCell,
                       kXGradient, kWGradient, kYGradient, kWorkspace };
 int argument_id(Argument argument);
 int post_op_argument(size_t index);

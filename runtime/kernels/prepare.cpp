@@ -78,8 +78,8 @@ Result<std::shared_ptr<const void>> PackedConstants::pack(const void* constant, 
   return std::shared_ptr<const void>(memory);
 }
 
-int Preparation::threads_for(double flops, double bytes) const {
-  const double nanoseconds = std::max(flops / kFlopsPerNanosecond, bytes / kBytesPerNanosecond);
+int Preparation::threads_for(double flops, double bytes, double speed) const {
+  const double nanoseconds = std::max(flops / (kFlopsPerNanosecond * speed), bytes / kBytesPerNanosecond);
   return Threads(threads).workers_for(static_cast<int64_t>(std::min(nanoseconds, 1e15)));
 }
 
@@ -146,12 +146,14 @@ std::shared_ptr<const Primitive> make_nothing() { return std::make_shared<Nothin
 size_t input_count(const ConvolutionRecipe& recipe) {
   size_t count = recipe.has_bias ? 3 : 2;
   for (const EpilogueStep& step : recipe.epilogue) count = std::max(count, static_cast<size_t>(step.operand + 1));
+  count = std::max(count, static_cast<size_t>(recipe.x_zero_input + 1));
   return count;
 }
 
 size_t input_count(const MatmulRecipe& recipe) {
   size_t count = recipe.has_bias ? 3 : 2;
   for (const EpilogueStep& step : recipe.epilogue) count = std::max(count, static_cast<size_t>(step.operand + 1));
+  count = std::max(count, static_cast<size_t>(recipe.x_zero_input + 1));
   return count;
 }
 

@@ -46,8 +46,8 @@ struct Preparation {
   std::span<const void* const> constants;
   PackedConstants& packed;
 
-  // Threads for work of so many operations and bytes.
-  int threads_for(double flops, double bytes) const;
+  // Threads for work of so many operations and bytes; `speed` says how many times as fast as f32 the operations are.
+  int threads_for(double flops, double bytes, double speed = 1) const;
 };
 
 // An address that a call gets: one of the step's, a part of the scratch memory, or memory that the primitive keeps.
