@@ -5,7 +5,8 @@
 
 Peers are whatever Python can import: onnxruntime, openvino, torch (with onnx2torch; the faster of eager and compiled).
 Every engine gets the same inputs and threads and lives in a process of its own. They take turns, a few runs each, so
-that a noisy moment meets all of them. Times are medians in milliseconds; the ratio is Gannet's time over the peer's.
+that a noisy moment meets all of them; who is not at work is stopped, because idle threads that wait for work by
+spinning cost the others up to half of their speed. Times are medians in milliseconds; the ratio is Gannet's time over the peer's.
 A result that differs from onnxruntime's by more than 1e-3 of its largest magnitude (or of 0.001, if that is
 more) is said.
 """
@@ -14,6 +15,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -110,7 +112,9 @@ class Engine:
         self.log = tempfile.TemporaryFile("w+")
         self.error = None
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
-        if not self.answer().startswith("ready"):
+        ready = self.answer().startswith("ready")
+        self.pause()
+        if not ready:
             self.process.wait()
             self.log.seek(0)
             lines = self.log.read().strip().splitlines()
@@ -122,18 +126,34 @@ class Engine:
                 return line
         return ""
 
-    def ask(self, line):
-        try:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            return ""
-        return self.answer()
+    def pause(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+
+    def ask(self, *lines):
+        """The answer to the last of `lines`."""
+        self.resume()
+        answer = ""
+        for line in lines:
+            try:
+                self.process.stdin.write(line + "\n")
+                self.process.stdin.flush()
+            except BrokenPipeError:
+                return ""
+            answer = self.answer()
+        self.pause()
+        return answer
 
     def run(self, count):
-        return [float(t) for t in self.ask(f"run {count}").split()]
+        """Times of `count` runs, after one that wakes it up."""
+        return [float(t) for t in self.ask("run 1", f"run {count}").split()]
 
     def close(self):
+        self.resume()
         if self.process.poll() is None:
             self.process.stdin.close()
             self.process.wait()
