@@ -109,6 +109,7 @@ class Planner {
     const auto last = last_reads_.find(state.in);
     if (last != last_reads_.end() && last->second > at) return false;
     if (reads_twice(program_.steps[found->second->step], found->second->input)) return false;
+    tell_step(*found->second);
     builder_.aliases_[state.out] = {state.in, 0};
     return true;
   }
@@ -205,9 +206,19 @@ class Planner {
       if (from.kind != BufferKind::kArena || to.kind != BufferKind::kArena || !ends) continue;
       if (byte_count(type_of(x)) != byte_count(type_of(y)) || shares_operands(step, in_place.input)) continue;
       if (to.last == kForever && !covers_root(x)) continue;
+      tell_step(in_place);
       from.last = to.last;
       places_[static_cast<size_t>(y)] = {base, place_of(x).offset};
     }
+  }
+
+  // A convolution must know that what it adds lies where its result goes.
+  void tell_step(const ProgramBuilder::InPlace& in_place) {
+    auto* primitive = std::get_if<PrimitiveCall>(&program_.steps[in_place.step].call);
+    auto* convolution = primitive ? std::get_if<ConvolutionRecipe>(&primitive->recipe) : nullptr;
+    if (!convolution) return;
+    const auto added = std::ranges::find(convolution->epilogue, static_cast<int32_t>(in_place.input), &EpilogueStep::operand);
+    convolution->in_place = static_cast<int32_t>(added - convolution->epilogue.begin());
   }
 
   // As reads_twice, with the places as they are by now.

@@ -35,6 +35,17 @@ bool is_bias(const MemoryView& view) {
   return true;
 }
 
+// Inputs of the step that are added to the result element by element: it may take their memory.
+std::vector<size_t> whole_addends(const ConvolutionRecipe& recipe) {
+  std::vector<size_t> inputs;
+  if (recipe.transposed || recipe.x.dtype != DType::kF32) return inputs;
+  for (const EpilogueStep& step : recipe.epilogue) {
+    const bool whole = step.layout.extents == recipe.y.extents && step.layout.strides == recipe.y.strides;
+    if (step.kind == EpilogueKind::kAdd && whole) inputs.push_back(static_cast<size_t>(step.operand));
+  }
+  return inputs;
+}
+
 // What the library cannot take.
 Refusal obstacle(const Contraction& contraction, const MemoryView& x, const MemoryView& w) {
   const size_t rank = x.extents.size();
@@ -102,7 +113,9 @@ Refusal lower_convolution(const Node& node, Contraction& contraction, ProgramBui
     recipe.x_zero_input = static_cast<int32_t>(parts.inputs.size());
     parts.inputs.push_back(value_of(*zero.view, builder));
   }
+  const std::vector<size_t> addends = whole_addends(recipe);
   add_primitive_step(node, contraction.description(), std::move(parts.inputs), {builder.value(node.output())}, std::move(recipe), builder);
+  for (const size_t input : addends) builder.may_run_in_place(builder.program().steps.size() - 1, input, 0);
   return "";
 }
 

@@ -14,7 +14,7 @@
 namespace gannet {
 
 // Grows with every change of what a Program holds, of MathTable, or of how kernels are called.
-inline constexpr uint32_t kArtifactFormat = 1;
+inline constexpr uint32_t kArtifactFormat = 2;
 
 // Replaces `path` as a whole or not at all.
 Status write_artifact(const std::string& path, const Program& program);

@@ -166,7 +166,20 @@ class ProgramCheck {
            r.groups > 0 && r.strides.size() == spatial && r.dilations.size() == spatial && r.pads_begin.size() == spatial &&
            r.pads_end.size() == spatial && are_sizes(r.pads_begin) && are_sizes(r.pads_end) && epilogue_fits(step, r.epilogue, rank) &&
            zero_fits(step, r.x_zero_input) &&
-           has_operands(step, r.has_bias ? 3 : 2, 1);
+           has_operands(step, r.has_bias ? 3 : 2, 1) && in_place_fits(step, r);
+  }
+
+  // What is added in place lies where the result goes.
+  bool in_place_fits(const Step& step, const ConvolutionRecipe& r) const {
+    if (r.in_place == -1) return true;
+    if (r.in_place < 0 || static_cast<size_t>(r.in_place) >= r.epilogue.size() || r.transposed || r.x.dtype != DType::kF32) return false;
+    const EpilogueStep& added = r.epilogue[static_cast<size_t>(r.in_place)];
+    if (added.kind != EpilogueKind::kAdd || added.layout.extents != r.y.extents || added.layout.strides != r.y.strides) return false;
+    const ValueId input = step.inputs[static_cast<size_t>(added.operand)];
+    if (input == kNone) return false;
+    const ProgramValue& z = program_.values[static_cast<size_t>(input)];
+    const ProgramValue& y = program_.values[static_cast<size_t>(step.outputs[0])];
+    return z.buffer == y.buffer && z.offset == y.offset;
   }
 
   bool recipe_fits(const Step& step, const MatmulRecipe& r) const {

@@ -70,7 +70,7 @@ void fields(A& a, EpilogueStep& step) { a(step.kind, step.alpha, step.beta, step
 template <class A>
 void fields(A& a, ConvolutionRecipe& r) {
   a(r.x, r.w, r.y, r.transposed, r.has_bias, r.groups, r.strides, r.dilations, r.pads_begin, r.pads_end, r.constant_weights,
-    r.x_zero, r.x_zero_input, r.epilogue);
+    r.x_zero, r.x_zero_input, r.epilogue, r.in_place);
 }
 template <class A>
 void fields(A& a, WeightGradientRecipe& r) { a(r.x, r.w, r.y, r.groups, r.strides, r.dilations, r.pads_begin); }

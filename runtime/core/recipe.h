@@ -46,6 +46,8 @@ struct ConvolutionRecipe {
   bool constant_weights = false;               // w may be repacked once and kept
   int32_t x_zero = 0, x_zero_input = -1;       // a number, or which of the step's inputs, of one element like x
   std::vector<EpilogueStep> epilogue;
+  // The step of the epilogue, a kAdd, whose operand is in the memory of y, which it ends in; -1: none.
+  int32_t in_place = -1;
 };
 
 // The gradient of a convolution's weights, w, from its input x and the gradient y of its result; otherwise as above.

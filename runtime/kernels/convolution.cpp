@@ -87,18 +87,33 @@ Result<onednn::Made> best_form(Parts& parts) {
   return error;
 }
 
+// With what is added in place as the library's own sum, which reads y before partial results go there. Where it has no
+// fast form with that, the operand is an operand like others, and must be saved before y is written.
+Result<onednn::Made> best_form_in_place(Parts& parts, const ConvolutionRecipe& recipe) {
+  if (recipe.in_place < 0) return best_form(parts);
+  onednn::PostOp& sum = parts.spec.post_ops[static_cast<size_t>(recipe.in_place)];
+  sum.in_place = true;
+  Result<onednn::Made> made = best_form(parts);
+  if (made.ok() && !made->is_reference() && made->y == parts.y_memory) return made;
+  sum.in_place = false;
+  return best_form(parts);
+}
+
 double flops_of(const Parts& parts) {
   const double pixels = static_cast<double>(parts.spec.transposed ? parts.x.elements() : parts.y.elements());
   const auto channels = static_cast<double>(parts.spec.transposed ? parts.x.extents[1] : parts.y.extents[1]);
   return 2 * pixels / channels * static_cast<double>(parts.w.elements());
 }
 
+// `added` is where the operand that is added in place has been saved to.
 void add_post_op_operands(std::vector<CallSequence::Operand>& operands, const ConvolutionRecipe& recipe,
-                          const std::vector<onednn::PostOp>& post_ops) {
+                          const std::vector<onednn::PostOp>& post_ops, std::optional<Place> added = std::nullopt) {
   const std::vector<size_t> positions = onednn::post_op_positions(post_ops);
   for (size_t i = 0; i < post_ops.size(); ++i) {
-    if (recipe.epilogue[i].operand < 0) continue;
-    operands.push_back({onednn::post_op_argument(positions[i]), post_ops[i].operand, {Place::kPointer, recipe.epilogue[i].operand}});
+    if (recipe.epilogue[i].operand < 0 || post_ops[i].in_place) continue;
+    const Place given{Place::kPointer, recipe.epilogue[i].operand};
+    const bool saved = added && static_cast<int32_t>(i) == recipe.in_place;
+    operands.push_back({onednn::post_op_argument(positions[i]), post_ops[i].operand, saved ? *added : given});
   }
 }
 
@@ -171,10 +186,14 @@ Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRe
     integers.sums.has_x_zero |= channels < 16 && !depthwise;
     parts.spec.sums = integers.sums;
   }
-  const onednn::Made made = TRY(best_form(parts));
-
   auto sequence = std::make_shared<CallSequence>(threads);
   const Place x{Place::kPointer, 0}, w{Place::kPointer, 1}, y{Place::kPointer, static_cast<int64_t>(output)};
+  const onednn::Made made = TRY(best_form_in_place(parts, recipe));
+  std::optional<Place> added;
+  if (recipe.in_place >= 0 && !parts.spec.post_ops[static_cast<size_t>(recipe.in_place)].in_place) {
+    added = sequence->reserve(parts.y_memory);
+    TRY(sequence->copy(y, parts.y_memory, *added, parts.y_memory));
+  }
   const Place x_used = TRY(sequence->converted(x, parts.x_memory, made.x));
   Place w_used;
   if (recipe.constant_weights && p.constants.size() > 1 && p.constants[1]) {
@@ -189,7 +208,7 @@ Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRe
                                                  {onednn::argument_id(recipe.transposed ? Argument::kXGradient : Argument::kY), made.y, y_used},
                                                  {onednn::argument_id(Argument::kScratch), made.scratch, sequence->reserve(made.scratch)}};
   if (parts.spec.bias) operands.push_back({onednn::argument_id(Argument::kBias), parts.bias_memory, {Place::kPointer, 2}});
-  add_post_op_operands(operands, recipe, parts.spec.post_ops);
+  add_post_op_operands(operands, recipe, parts.spec.post_ops, added);
   if (of_integers) TRY(add_zero_points(operands, integers, *sequence));
   sequence->add(made.primitive, std::move(operands));
   if (!in_place) TRY(sequence->copy(y_used, made.y, y, parts.y_memory));

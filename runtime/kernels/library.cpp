@@ -47,6 +47,7 @@ class Key {
 void add(Key& key, const ConvolutionRecipe& r) {
   key.layout(r.x).layout(r.w).layout(r.y).number(r.transposed).number(r.has_bias).number(r.groups).numbers(r.strides).numbers(r.dilations);
   key.sizes(r.pads_begin).sizes(r.pads_end).number(r.constant_weights).number(r.x_zero).number(r.x_zero_input).epilogue(r.epilogue);
+  key.number(r.in_place);
 }
 
 void add(Key& key, const WeightGradientRecipe& r) {

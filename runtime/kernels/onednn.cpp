@@ -75,7 +75,8 @@ dnnl::primitive_attr attributes(const std::vector<PostOp>& post_ops, const Integ
   for (const PostOp& op : post_ops) {
     const std::vector<Eltwise> functions = eltwise_of(op);
     for (const Eltwise& e : functions) ops.append_eltwise(1.0f, e.function, e.alpha, e.beta);
-    if (functions.empty()) ops.append_binary(binary_of(op.kind), op.operand);
+    if (op.in_place) ops.append_sum(1.0f);
+    else if (functions.empty()) ops.append_binary(binary_of(op.kind), op.operand);
   }
   dnnl::primitive_attr attr;
   attr.set_post_ops(ops);

@@ -36,6 +36,7 @@ struct PostOp {
   float alpha = 0;
   float beta = 0;
   MemoryDesc operand;  // of kAdd, kMul, kMax, kMin
+  bool in_place = false;  // of kAdd: the operand is what y holds before
 };
 
 // What happens to sums of integers besides post-ops: x_zero is taken from elements of x, sums (with bias) are multiplied by

@@ -177,7 +177,7 @@ TEST_F(Artifact, WhatIsNoneIsRefusedWithTheReason) {
   EXPECT_TRUE(is_artifact(path_));
   std::string newer = folder_.read("model.gannet");
   newer[8] = 7;
-  EXPECT_THAT(error_of(newer), HasSubstr("it has format 7, this program reads format 1"));
+  EXPECT_THAT(error_of(newer), HasSubstr("it has format 7, this program reads format 2"));
   EXPECT_THAT(error_of(folder_.read("model.gannet") + "x"), HasSubstr("were written"));
 }
 
