@@ -73,6 +73,36 @@ std::vector<size_t> sorted_by(std::span<const ArenaItem> items, std::vector<size
   return order;
 }
 
+// How often an order may be changed and tried: what fits into a few milliseconds.
+int64_t attempts_for(size_t items) {
+  constexpr int64_t kPairs = 10'000'000, kMost = 256;
+  const auto n = static_cast<int64_t>(items);
+  return n > static_cast<int64_t>(kFewItems) ? 0 : std::min(kMost, kPairs / std::max<int64_t>(n * n, 1));
+}
+
+// One of the items that end above `bound` comes before all others that live at the same time, or before some of them.
+// `state` is that of a random sequence.
+void raise_one(std::span<const ArenaItem> items, std::vector<size_t>& order, int64_t bound, uint64_t& state) {
+  const auto draw = [&](size_t n) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<size_t>(state >> 33) % n;
+  };
+  std::vector<size_t> high;  // positions in order
+  for (size_t k = 0; k < order.size(); ++k) {
+    if (items[order[k]].offset + aligned(items[order[k]].bytes) > bound) high.push_back(k);
+  }
+  if (high.empty()) return;
+  const size_t position = high[draw(high.size())];
+  std::vector<size_t> rivals;
+  for (size_t k = 0; k < position; ++k) {
+    if (overlap(items[order[position]], items[order[k]])) rivals.push_back(k);
+  }
+  if (rivals.empty()) return;
+  const size_t to = rivals[draw(2) == 0 ? 0 : draw(rivals.size())];
+  const auto at = [&](size_t k) { return order.begin() + static_cast<std::ptrdiff_t>(k); };
+  std::rotate(at(to), at(position), at(position + 1));
+}
+
 }  // namespace
 
 ArenaSize place_buffers(std::span<ArenaItem> items) {
@@ -94,14 +124,34 @@ ArenaSize place_buffers(std::span<ArenaItem> items) {
     orders.push_back(sorted_by(items, open, [](const ArenaItem& item) { return int64_t{item.last}; }));
   }
   std::vector<int64_t> best;
-  for (const std::vector<size_t>& order : orders) {
+  std::vector<size_t> best_order;
+  // True when `order` is the best so far.
+  const auto attempt = [&](const std::vector<size_t>& order) {
     for (const size_t i : open) items[i].offset = -1;
     const int64_t bytes = place_in_order(items, order);
-    if (!best.empty() && bytes >= size.bytes) continue;
+    if (!best.empty() && bytes >= size.bytes) return false;
     size.bytes = bytes;
     best.clear();
     for (const ArenaItem& item : items) best.push_back(item.offset);
-    if (bytes == size.lower_bound) break;
+    best_order = order;
+    return true;
+  };
+  for (const std::vector<size_t>& order : orders) {
+    attempt(order);
+    if (size.bytes == size.lower_bound) break;
+  }
+  uint64_t state = 1;
+  std::vector<size_t> order;
+  constexpr int64_t kPatience = 12;  // attempts without success before the best order is taken up again
+  const int64_t attempts = size.bytes == size.lower_bound ? 0 : attempts_for(open.size());
+  for (int64_t i = 0, failures = kPatience; i < attempts && size.bytes > size.lower_bound; ++i) {
+    if (failures == kPatience) {
+      order = best_order;
+      for (size_t k = 0; k < best.size(); ++k) items[k].offset = best[k];
+      failures = 0;
+    }
+    raise_one(items, order, size.lower_bound, state);
+    failures = attempt(order) ? 0 : failures + 1;
   }
   for (size_t i = 0; i < best.size(); ++i) items[i].offset = best[i];
   return size;

@@ -25,7 +25,8 @@ struct ArenaSize {
 
 // Gives every item its offset, a multiple of the alignment. Greedy by size with the smallest gap that fits (Pisarchyk
 // and Lee, "Efficient memory management for deep neural net inference", 2020), from several orders; the first that
-// reaches the lower bound, else the best.
+// reaches the lower bound, else the best, in which then what ends above the bound is placed earlier, again and again, at
+// random but always the same.
 ArenaSize place_buffers(std::span<ArenaItem> items);
 
 // Memory that only grows, at a multiple of the alignment.

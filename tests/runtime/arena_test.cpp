@@ -57,7 +57,7 @@ TEST(Arena, RandomBuffersStayApartAndClose) {
     }
     const ArenaSize size = place_buffers(items);
     expect_disjoint(items, size);
-    EXPECT_LE(static_cast<double>(size.bytes), 1.25 * static_cast<double>(size.lower_bound)) << seed;
+    EXPECT_LE(static_cast<double>(size.bytes), 1.05 * static_cast<double>(size.lower_bound)) << seed;
   }
 }
 

@@ -120,7 +120,9 @@ void measure_memory(Explanation& explanation, std::span<const Datum> inputs, int
   }
   for (size_t i = 0; i < outputs->size(); ++i) {
     explanation.outputs.emplace_back(program->outputs[i].name, to_string((*outputs)[i].type()));
-    explanation.output_bytes += (*outputs)[i].bytes();
+    const ProgramValue& value = program->values[static_cast<size_t>(program->outputs[i].value)];
+    const BufferKind kind = program->buffers[static_cast<size_t>(value.buffer)].kind;
+    if (kind != BufferKind::kBoxed && kind != BufferKind::kConstant && kind != BufferKind::kInput) explanation.output_bytes += (*outputs)[i].bytes();
   }
   explanation.plan = (*session)->plan();
   explanation.memory = (*session)->memory();

@@ -63,7 +63,7 @@ struct Explanation {
   // Of one run: the extents of the inputs and what stood in the arena; `not_run` says why there was none.
   std::vector<std::pair<std::string, std::string>> inputs;
   std::vector<std::pair<std::string, std::string>> outputs;
-  int64_t output_bytes = 0;
+  int64_t output_bytes = 0;  // of those that have memory of their own
   std::vector<PlannedMemory> plan;
   SessionMemory memory;
   int64_t constant_bytes = 0;
