@@ -126,6 +126,10 @@ Result<TrainStep> build_train_step(const Graph& model, const TrainStepOptions& o
   step.trained_output = output.name;
   graph.outputs.assign(1, output);
   step.running_statistics = TRY(train_batch_normalization(graph, options.batch_norm_momentum));
+  if (!options.dropout.empty()) {
+    Value* seed = graph.add_input("seed", Type::tensor(DType::kI64, Shape{}));
+    TRY(insert_dropout(graph, options.dropout, seed));
+  }
   Value* prediction = graph.outputs[0].value;
   Value* scores = before_ending(prediction, options.loss, step.skipped_ending);
   GraphBuilder b(graph);

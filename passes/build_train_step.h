@@ -9,6 +9,7 @@
 
 #include "ir/base/error.h"
 #include "ir/graph.h"
+#include "passes/insert_dropout.h"
 #include "passes/optimizer.h"
 #include "passes/training_loss.h"
 
@@ -18,6 +19,7 @@ struct TrainStepOptions {
   LossOptions loss = {};
   OptimizerOptions optimizer = {};
   std::string output_name = {};  // the model output that the loss reads; empty: its first float one that depends on a weight
+  std::vector<DropoutRule> dropout = {};  // the first that matches counts
   // Gradients of several batches are added up before one update: `graph` adds, `apply` updates.
   bool accumulate = false;
   bool prediction = false;     // output "prediction": what the model's output is for this batch, its ending included
@@ -28,7 +30,8 @@ struct TrainStepOptions {
 };
 
 struct TrainStep {
-  // Inputs, in this order: those of the model; "target"; with LossOptions::sample_weights "sample_weight"
+  // Inputs, in this order: those of the model; with dropout "seed", an i64 scalar from
+  // which all of it follows, so give each batch another; "target"; with LossOptions::sample_weights "sample_weight"
   // (training_loss.h); last "learning_rate", or with accumulation "gradient_scale", the share of this batch in the update:
   // 1/N for N equal ones. The last is an f32 scalar, f64 where a weight is f64. A model that has an input of one of these
   // names keeps it, ours is called otherwise then: go by the order.

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "ir/op.h"
+#include "passes/lift_weights.h"
 
 namespace gannet {
 
@@ -53,6 +55,22 @@ bool is_weight(const Value& value) {
   return tensor->elements() > 1 || (tensor->elements() == 1 && std::ranges::any_of(value.uses(), is_parameter));
 }
 
+// Weights in bodies that a gradient passes come out of them. A lifted weight is one by its place inside; outside it is
+// known by its origin.
+void lift_from_bodies(Graph& graph, std::set<const Value*>& lifted) {
+  std::vector<Node*> owners;
+  for (const auto& node : graph.nodes()) {
+    bool has_body = false;
+    for_each_subgraph(*node, [&](Graph&) { has_body = true; });
+    if (has_body && node->op().name != "Fused" && node->op().vjp != missing_gradient) owners.push_back(node.get());
+  }
+  for (Node* owner : owners) {
+    size_t before = owner->inputs().size();
+    lift_weights(*owner, [](const Value& value) { return is_weight(value) && !is_running_statistic(value); });
+    for (Value* operand : owner->inputs().subspan(std::min(before, owner->inputs().size()))) lifted.insert(operand);
+  }
+}
+
 bool any_weight_in_subgraphs(const Graph& graph) {
   bool found = false;
   for (const auto& node : graph.nodes()) {
@@ -66,6 +84,13 @@ bool any_weight_in_subgraphs(const Graph& graph) {
   return found;
 }
 
+// Names in a file need not be unique across subgraphs; those of States are.
+std::string unused_name(std::set<std::string>& names, const std::string& wanted) {
+  std::string name = wanted;
+  for (int number = 2; !names.insert(name).second; ++number) name = fmt::format("{}#{}", wanted, number);
+  return name;
+}
+
 Error nothing_to_train(const Graph& graph, const WeightReport& report) {
   if (!report.frozen.empty()) return invalid_input(fmt::format("all {} weights are frozen, none is left to train", report.frozen.size()));
   return invalid_input(fmt::format("the model has no weights to train: no floating point tensors of more than one element{}",
@@ -76,19 +101,24 @@ Error nothing_to_train(const Graph& graph, const WeightReport& report) {
 
 Result<WeightReport> weights_to_state(Graph& graph, const WeightSelection& selection) {
   WeightReport report;
+  std::set<const Value*> lifted;
+  lift_from_bodies(graph, lifted);
   std::vector<Value*> weights;
+  std::set<std::string> names;
+  for (const State& state : graph.states) names.insert(state.name);
   for (const auto& node : graph.nodes()) {
     for (Value* output : node->outputs()) {
-      if (output && is_weight(*output)) weights.push_back(output);
+      if (output && (is_weight(*output) || lifted.contains(output))) weights.push_back(output);
     }
   }
   std::map<std::pair<int64_t, std::string>, const State*> state_of;  // by place and name of the tensor in the file
   graph.states.reserve(graph.states.size() + weights.size());        // state_of points into it
   for (Value* weight : weights) {
     const std::string& name = weight->origin->name;
-    bool frozen = is_running_statistic(*weight) || std::any_of(selection.freeze.begin(), selection.freeze.end(), [&](const std::string& pattern) {
-      return matches_pattern(pattern, name);
-    });
+    bool statistic = is_running_statistic(*weight);
+    bool frozen = (statistic && !selection.running_statistics) ||
+                  std::any_of(selection.freeze.begin(), selection.freeze.end(),
+                              [&](const std::string& pattern) { return matches_pattern(pattern, name); });
     const State*& state = state_of[{weight->origin->offset, name}];
     // Import may have given the second use another form, which an update of the first would not reach.
     if (state) frozen |= !state->initial.identical(*weight->constant());
@@ -100,16 +130,16 @@ Result<WeightReport> weights_to_state(Graph& graph, const WeightSelection& selec
     if (state == nullptr) {
       value_name = weight->name;
       Value* in = graph.add_state_value("", weight->type);
-      graph.states.push_back({name, in, nullptr, *weight->constant(), weight->origin});
+      graph.states.push_back({unused_name(names, name), in, nullptr, *weight->constant(), weight->origin});
       state = &graph.states.back();
-      report.trained.push_back(name);
+      (statistic ? report.running_statistics : report.trained).push_back(state->name);
     }
     Node* constant = weight->producer();
     graph.replace_uses(weight, state->in);
     graph.erase(constant);
     if (!value_name.empty()) graph.rename(state->in, value_name);
   }
-  if (graph.states.empty()) return nothing_to_train(graph, report);
+  if (report.trained.empty()) return nothing_to_train(graph, report);
   return report;
 }
 

@@ -11,17 +11,22 @@
 namespace gannet {
 
 struct WeightSelection {
-  std::vector<std::string> freeze;  // name patterns ('*' and '?') of weights that stay constant
+  std::vector<std::string> freeze = {};  // name patterns ('*' and '?') of weights that stay constant
+  // Running means and variances of BatchNormalization become States too, so that build_train_step normalizes by the
+  // batch and follows it. Where a pattern freezes one of a pair, that normalization stays as in inference.
+  bool running_statistics = false;
 };
 
 struct WeightReport {
-  std::vector<std::string> trained;
-  std::vector<std::string> frozen;  // by a pattern, or running statistics of a batch normalization
+  std::vector<std::string> trained;             // names of their States
+  std::vector<std::string> running_statistics;  // names of the States of those that became one
+  std::vector<std::string> frozen;              // by a pattern, or running statistics that stay constants
 };
 
-// Turns every weight of `graph` into a State named after its origin: a floating point constant that comes from the
-// user's file and has more than one element, or is a layer's parameter. One tensor of the file that is used twice gives one State. Running
-// means and variances of BatchNormalization stay constants. An error when nothing is left to train.
+// Turns every weight of `graph` into a State named after its origin (a second tensor of one name is "name#2"): a floating
+// point constant that comes from the user's file and has more than one element, or is a layer's parameter. Weights in
+// bodies of If, Loop and Scan come out of them, where the op has a gradient. One tensor of the file that is used
+// twice gives one State. An error when nothing is left to train.
 Result<WeightReport> weights_to_state(Graph& graph, const WeightSelection& selection = {});
 
 // True when `text` matches `pattern`, in which '*' stands for any run of characters and '?' for any one.

@@ -49,6 +49,7 @@ static void add_dropout(Cases& cases) {
                   seeded, 2)[0];
   };
   cases.add("Dropout in training", training, {random_tensor({4, 3}, 1)});
+  cases.add({{"SeededDropout", {{"ratio", 0.4f}, {"stream", int64_t{2}}}, {{4, 3}}, {integer(5)}, {}}});
 }
 
 static void add_local_responses(Cases& cases) {

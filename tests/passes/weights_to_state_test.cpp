@@ -4,7 +4,11 @@
 #include <gtest/gtest.h>
 
 #include "ir/builder.h"
+#include "ir/evaluate.h"
+#include "ir/op.h"
+#include "ir/parse.h"
 #include "ir/verify.h"
+#include "passes/lift_weights.h"
 
 namespace gannet {
 namespace {
@@ -103,6 +107,60 @@ TEST(WeightsToState, RunningStatisticsStayConstants) {
   EXPECT_THAT(report->trained, ElementsAre("gamma", "beta"));
   EXPECT_THAT(report->frozen, ElementsAre("mean", "variance"));
   s.expect_sound();
+}
+
+TEST(WeightsToState, RunningStatisticsBecomeStateWhereAsked) {
+  Scene s;
+  std::vector<Value*> operands = {s.x};
+  for (const char* name : {"gamma", "beta", "mean", "variance"}) operands.push_back(s.weight(name, {3}));
+  s.graph.outputs = {{"y", s.b.op("BatchNormalization", operands)}};
+  auto report = weights_to_state(s.graph, {.running_statistics = true});
+  ASSERT_TRUE(report.ok());
+  EXPECT_THAT(report->trained, ElementsAre("gamma", "beta"));
+  EXPECT_THAT(report->running_statistics, ElementsAre("mean", "variance"));
+  EXPECT_EQ(s.graph.states.size(), 4u);
+  s.expect_sound();
+}
+
+TEST(WeightsToState, EqualNamesOfDifferentTensorsAreToldApart) {
+  Scene s;
+  s.graph.outputs = {{"y", s.b.matmul(s.b.matmul(s.x, s.weight("w", {3, 3})), s.weight("w", {3, 3}))}};
+  auto report = weights_to_state(s.graph);
+  ASSERT_TRUE(report.ok());
+  EXPECT_THAT(report->trained, ElementsAre("w", "w#2"));
+}
+
+TEST(LiftWeights, WeightsOfBodiesBecomeCaptures) {
+  auto parsed = parse_graph(R"(graph "g"(%c: bool[], %x: f32[2]) {
+  %y = If(%c, %x) {captures = 1, else_branch = graph "e"(%a: f32[2]) {
+      %w = Constant() {value = f32[2] {10, 20}}
+      %t = Constant() {value = bool[] {true}}
+      %z = If(%t, %w, %a) {captures = 2, else_branch = graph "i"(%p: f32[2], %q: f32[2]) { return %q },
+        then_branch = graph "j"(%r: f32[2], %s: f32[2]) {
+          %v = Constant() {value = f32[2] {3, 4}}
+          %m = Mul(%v, %s)
+          %o = Add(%m, %r)
+          return %o }}
+      return %z }, then_branch = graph "t"(%b: f32[2]) { return %b }}
+  return %y as "y"
+})");
+  if (!parsed.ok()) GTEST_FAIL() << parsed.error().message;
+  Graph& graph = **parsed;
+  Tensor x = Tensor::from<float>({2}, {1, 2});
+  auto before = evaluate(graph, {Tensor::scalar(false), x});
+  ASSERT_TRUE(before.ok()) << before.error().message;
+  lift_weights(*graph.nodes().front(), [](const Value& value) { return is_float(value.type.dtype); });
+  ASSERT_TRUE(verify(graph).ok()) << verify(graph).error().message;
+  int outside = 0;
+  for (const auto& node : graph.nodes()) outside += node->op().name == "Constant";
+  EXPECT_EQ(outside, 2);
+  for (bool condition : {false, true}) {
+    auto expected = evaluate(**parse_graph("graph \"g\"(%c: bool[], %x: f32[2]) { return %x }"), {Tensor::scalar(condition), x});
+    auto after = evaluate(graph, {Tensor::scalar(condition), x});
+    ASSERT_TRUE(after.ok()) << after.error().message;
+    EXPECT_TRUE(after->outputs[0].tensor().identical(condition ? expected->outputs[0].tensor() : before->outputs[0].tensor()));
+  }
+  EXPECT_EQ(before->outputs[0].tensor().double_at(1), 28);
 }
 
 TEST(WeightsToState, NothingToTrainIsAnError) {
