@@ -24,12 +24,15 @@ int64_t varint_bytes(uint64_t value) {
 // Turns a skeleton back into a file: raw data return to their tensors.
 class Restorer {
  public:
-  Restorer(std::string_view skeleton, const FileBytes& source) : skeleton_(std::as_bytes(std::span(skeleton))), source_(source) {}
+  Restorer(std::string_view skeleton, const FileBytes& source)
+      : skeleton_(std::as_bytes(std::span(skeleton))), source_(source) {}
 
   Result<std::string> restore() {
     int64_t size = TRY(size_of(Message::kModel, 0, static_cast<int64_t>(skeleton_.size())));
     if (size > kProtobufLimit) {
-      return unsupported(fmt::format("the edited model has {} bytes, a file can have {}; keep its weights as external data", size, kProtobufLimit));
+      return unsupported(
+          fmt::format("the edited model has {} bytes, a file can have {}; keep its weights as external data",
+                      size, kProtobufLimit));
     }
     out_.reserve(static_cast<size_t>(size));
     TRY(write(Message::kModel, 0, static_cast<int64_t>(skeleton_.size())));
@@ -68,7 +71,8 @@ class Restorer {
     TRY(walk(
         kind, begin, end,
         [&](const WireField& field, Message inner) -> Status {
-          total += field.length_begin - field.begin + with_length(TRY(size_of(inner, field.payload, field.end)));
+          total +=
+              field.length_begin - field.begin + with_length(TRY(size_of(inner, field.payload, field.end)));
           return {};
         },
         [&](int64_t, int64_t length) { total += 1 + with_length(length); },
@@ -88,7 +92,9 @@ class Restorer {
           append_varint(out_, static_cast<uint64_t>(TRY(size_of(inner, field.payload, field.end))));
           return write(inner, field.payload, field.end);
         },
-        [&](int64_t offset, int64_t length) { append_bytes_field(out_, kRawData, source_.text(offset, length)); },
+        [&](int64_t offset, int64_t length) {
+          append_bytes_field(out_, kRawData, source_.text(offset, length));
+        },
         [&](const WireField& field) { copy(field.begin, field.end); });
   }
 
@@ -99,13 +105,15 @@ class Restorer {
 
 }  // namespace
 
-Result<std::shared_ptr<const ModelFile>> edit_model(const ModelFile& original, const std::function<Status(onnx::ModelProto&)>& edit,
+Result<std::shared_ptr<const ModelFile>> edit_model(const ModelFile& original,
+                                                    const std::function<Status(onnx::ModelProto&)>& edit,
                                                     const Limits& limits) {
   onnx::ModelProto proto = original.proto;
   Status edited_proto = edit(proto);
   if (!edited_proto.ok()) return with_prefix(original.path + ": ", edited_proto.error());
   std::string skeleton;
-  if (!proto.SerializeToString(&skeleton)) return unsupported(original.path + ": the edited model is too large for protobuf");
+  if (!proto.SerializeToString(&skeleton))
+    return unsupported(original.path + ": the edited model is too large for protobuf");
   Result<std::string> bytes = Restorer(skeleton, original.source.file).restore();
   if (!bytes.ok()) return with_prefix(original.path + ": ", bytes.error());
   ModelFile edited = TRY(load_model_bytes(*std::move(bytes), original.path, limits));

@@ -1,6 +1,6 @@
-// Changes of a model's structure on the file itself: the user's message with some parts of it other, everything else kept.
-// What comes out is a model like any other, so it is imported, trained, and patched with new weights (patch.h). For the
-// frontend only: this header shows protobuf's types.
+// Changes of a model's structure on the file itself: the user's message with some parts of it other,
+// everything else kept. What comes out is a model like any other, so it is imported, trained, and patched
+// with new weights (patch.h). For the frontend only: this header shows protobuf's types.
 #pragma once
 
 #include <functional>
@@ -11,10 +11,11 @@
 
 namespace gannet {
 
-// The model in memory after `edit` changed its message. Tensors that `edit` leaves alone keep their data, wherever these
-// are; a tensor that it gives new data must lose its unknown fields (set_data does that). Errors start with the path: those
-// of `edit`, and a model of more than 2 GiB without its external data.
-Result<std::shared_ptr<const ModelFile>> edit_model(const ModelFile& original, const std::function<Status(onnx::ModelProto&)>& edit,
+// The model in memory after `edit` changed its message. Tensors that `edit` leaves alone keep their data,
+// wherever these are; a tensor that it gives new data must lose its unknown fields (set_data does that).
+// Errors start with the path: those of `edit`, and a model of more than 2 GiB without its external data.
+Result<std::shared_ptr<const ModelFile>> edit_model(const ModelFile& original,
+                                                    const std::function<Status(onnx::ModelProto&)>& edit,
                                                     const Limits& limits = {});
 
 // Gives `proto` the data of `tensor`, its extents and its dtype, under the name it has.

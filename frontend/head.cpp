@@ -16,9 +16,10 @@ namespace gannet {
 namespace {
 
 // What may stand between the last layer and the output, read through operand 0.
-constexpr std::string_view kPassed[] = {"Softmax",  "LogSoftmax", "Sigmoid", "Identity",          "Reshape",     "Flatten",
-                                        "Squeeze",  "Unsqueeze",  "Dropout", "GlobalAveragePool", "AveragePool", "ReduceMean",
-                                        "Relu",     "Cast",       "Clip",    "GlobalMaxPool",     "MaxPool"};
+constexpr std::string_view kPassed[] = {
+    "Softmax", "LogSoftmax", "Sigmoid", "Identity",          "Reshape",     "Flatten",
+    "Squeeze", "Unsqueeze",  "Dropout", "GlobalAveragePool", "AveragePool", "ReduceMean",
+    "Relu",    "Cast",       "Clip",    "GlobalMaxPool",     "MaxPool"};
 
 struct Layer {
   onnx::NodeProto* node = nullptr;
@@ -28,10 +29,14 @@ struct Layer {
   std::string bias;    // its name, "" without one
 };
 
-bool passes(const onnx::NodeProto& node) { return std::ranges::find(kPassed, node.op_type()) != std::end(kPassed); }
+bool passes(const onnx::NodeProto& node) {
+  return std::ranges::find(kPassed, node.op_type()) != std::end(kPassed);
+}
 
 std::string title(const onnx::NodeProto& node) {
-  return fmt::format("node '{}' ({})", node.name().empty() && node.output_size() ? node.output(0) : node.name(), node.op_type());
+  return fmt::format("node '{}' ({})",
+                     node.name().empty() && node.output_size() ? node.output(0) : node.name(),
+                     node.op_type());
 }
 
 int64_t int_attribute(const onnx::NodeProto& node, std::string_view name, int64_t otherwise) {
@@ -41,7 +46,9 @@ int64_t int_attribute(const onnx::NodeProto& node, std::string_view name, int64_
   return otherwise;
 }
 
-std::string operand(const onnx::NodeProto& node, int index) { return index < node.input_size() ? node.input(index) : std::string(); }
+std::string operand(const onnx::NodeProto& node, int index) {
+  return index < node.input_size() ? node.input(index) : std::string();
+}
 
 // The layer whose node is `node`, with a message where it cannot be one.
 Result<Layer> layer_at(const ProtoNames& names, onnx::NodeProto* node, onnx::NodeProto* bias_add) {
@@ -51,7 +58,8 @@ Result<Layer> layer_at(const ProtoNames& names, onnx::NodeProto* node, onnx::Nod
   if (op == "Gemm" || op == "Conv") {
     layer.bias = operand(*node, 2);
     layer.class_axis = op == "Conv" || int_attribute(*node, "transB", 0) != 0 ? 0 : 1;
-    if (op == "Conv" && int_attribute(*node, "group", 1) != 1) return unsupported(title(*node) + ": a grouped convolution as the last layer");
+    if (op == "Conv" && int_attribute(*node, "group", 1) != 1)
+      return unsupported(title(*node) + ": a grouped convolution as the last layer");
   } else if (op == "MatMul") {
     layer.class_axis = 1;
     if (bias_add) {
@@ -64,9 +72,11 @@ Result<Layer> layer_at(const ProtoNames& names, onnx::NodeProto* node, onnx::Nod
   if (!weighs(1)) return unsupported(title(*node) + ": its weight is no tensor of the file");
   size_t rank = op == "Conv" ? 3 : 2;
   if (static_cast<size_t>(names.tensor(operand(*node, 1))->dims_size()) < rank) {
-    return unsupported(fmt::format("{}: its weight has rank {}", title(*node), names.tensor(operand(*node, 1))->dims_size()));
+    return unsupported(fmt::format("{}: its weight has rank {}", title(*node),
+                                   names.tensor(operand(*node, 1))->dims_size()));
   }
-  if (!layer.bias.empty() && !names.tensor(layer.bias)) return unsupported(title(*node) + ": its bias is no tensor of the file");
+  if (!layer.bias.empty() && !names.tensor(layer.bias))
+    return unsupported(title(*node) + ": its bias is no tensor of the file");
   return layer;
 }
 
@@ -85,8 +95,10 @@ onnx::NodeProto* bias_add_of(const ProtoNames& names, onnx::GraphProto& graph, c
 Result<Layer> find_by_name(const ProtoNames& names, onnx::GraphProto& graph, const std::string& wanted) {
   for (auto& node : *graph.mutable_node()) {
     bool is_layer = node.op_type() == "Gemm" || node.op_type() == "MatMul" || node.op_type() == "Conv";
-    bool named = node.name() == wanted || (node.output_size() && node.output(0) == wanted) || (is_layer && operand(node, 1) == wanted);
-    if (named && (is_layer || node.op_type() != "Constant")) return layer_at(names, &node, bias_add_of(names, graph, node));
+    bool named = node.name() == wanted || (node.output_size() && node.output(0) == wanted) ||
+                 (is_layer && operand(node, 1) == wanted);
+    if (named && (is_layer || node.op_type() != "Constant"))
+      return layer_at(names, &node, bias_add_of(names, graph, node));
   }
   return invalid_input(fmt::format("there is no node, value or weight '{}' to be the head", wanted));
 }
@@ -113,7 +125,8 @@ Result<Layer> find_before(const ProtoNames& names, const std::string& output) {
 std::set<std::string> names_behind(const onnx::GraphProto& graph, const std::string& name) {
   std::set<std::string> behind = {name};
   for (const auto& node : graph.node()) {
-    bool depends = std::any_of(node.input().begin(), node.input().end(), [&](const std::string& input) { return behind.contains(input); });
+    bool depends = std::any_of(node.input().begin(), node.input().end(),
+                               [&](const std::string& input) { return behind.contains(input); });
     if (depends) behind.insert(node.output().begin(), node.output().end());
   }
   return behind;
@@ -131,7 +144,8 @@ class Replacer {
     Layer layer = TRY(find(names, graph));
     const onnx::TensorProto& weight = *names.tensor(operand(*layer.node, 1));
     TensorHeader header = TRY(read_tensor_header(weight, limits_));
-    if (!is_float(header.dtype)) return unsupported(fmt::format("{}: its weight is {}", title(*layer.node), name_of(header.dtype)));
+    if (!is_float(header.dtype))
+      return unsupported(fmt::format("{}: its weight is {}", title(*layer.node), name_of(header.dtype)));
     report.old_classes = header.extents[static_cast<size_t>(layer.class_axis)];
     report.layer = layer.node->name().empty() ? layer.node->output(0) : layer.node->name();
     report.features = operand(*layer.node, 0);
@@ -140,7 +154,8 @@ class Replacer {
     for (const auto& output : graph.output()) {
       if (report.output.empty() && behind.contains(output.name())) report.output = output.name();
     }
-    if (report.output.empty()) return invalid_input(title(*layer.node) + ": no output of the model depends on it");
+    if (report.output.empty())
+      return invalid_input(title(*layer.node) + ": no output of the model depends on it");
     // Nodes and tensors may move when one is added, so everything that is read was read before.
     struct Change {
       std::string tensor;
@@ -153,10 +168,12 @@ class Replacer {
     if (!layer.bias.empty()) {
       Result<Tensor> bias = new_bias(names, layer);
       if (!bias.ok()) return bias.error();
-      if (bias->elements() > 0) changes.push_back({layer.bias, *std::move(bias), layer.bias_add ? layer.bias_add : layer.node});
+      if (bias->elements() > 0)
+        changes.push_back({layer.bias, *std::move(bias), layer.bias_add ? layer.bias_add : layer.node});
     }
     TRY(follow_reshapes(names, graph, behind));
-    for (Change& change : changes) report.weights.push_back(replace(names, change.tensor, change.value, *change.user));
+    for (Change& change : changes)
+      report.weights.push_back(replace(names, change.tensor, change.value, *change.user));
     for (auto& [name, tensor, user] : reshapes_) replace(names, name, tensor, *user);
     for (auto& [name, tensor] : added_) add_initializer(proto, name, tensor);
     forget_shapes(graph, behind);
@@ -198,15 +215,16 @@ class Replacer {
     std::vector<int64_t> extents = header.extents;
     if (header.elements == 1 && report.old_classes != 1) return Tensor::zeros(header.dtype, {0});
     if (extents.empty() || extents.back() != report.old_classes || header.elements != report.old_classes) {
-      return unsupported(fmt::format("{}: its bias is {}, which is not one number for each of {} classes", title(*layer.node),
-                                     to_string(extents), report.old_classes));
+      return unsupported(fmt::format("{}: its bias is {}, which is not one number for each of {} classes",
+                                     title(*layer.node), to_string(extents), report.old_classes));
     }
     extents.back() = head_.classes;
     return Tensor::zeros(header.dtype, extents);
   }
 
   // Constants of Reshapes that hold the number of classes.
-  Status follow_reshapes(const ProtoNames& names, onnx::GraphProto& graph, const std::set<std::string>& behind) {
+  Status follow_reshapes(const ProtoNames& names, onnx::GraphProto& graph,
+                         const std::set<std::string>& behind) {
     for (auto& node : *graph.mutable_node()) {
       if (node.op_type() != "Reshape" || !behind.contains(operand(node, 0))) continue;
       onnx::TensorProto* shape = names.tensor(operand(node, 1));
@@ -218,7 +236,8 @@ class Replacer {
       if (matches == 0) continue;
       auto last = std::ranges::find(extents.rbegin(), extents.rend(), report.old_classes);
       if (matches > 1 && report.old_classes != 1) {
-        return unsupported(fmt::format("{}: which extent of {} is that of the classes?", title(node), to_string(extents)));
+        return unsupported(
+            fmt::format("{}: which extent of {} is that of the classes?", title(node), to_string(extents)));
       }
       *last = head_.classes;
       reshapes_.push_back({operand(node, 1), Tensor::from<int64_t>(old.extents(), extents), &node});
@@ -227,7 +246,8 @@ class Replacer {
   }
 
   // Gives `user` the tensor in place of `name`, under that name where nothing else uses it.
-  std::string replace(const ProtoNames& names, const std::string& name, const Tensor& value, onnx::NodeProto& user) {
+  std::string replace(const ProtoNames& names, const std::string& name, const Tensor& value,
+                      onnx::NodeProto& user) {
     if (names.uses(name) <= 1) {
       set_data(*names.tensor(name), value);
       declare_extents(*proto_->mutable_graph(), name, value.extents());
@@ -277,20 +297,23 @@ class Replacer {
 }  // namespace
 
 Result<EditedModel> replace_head(const ModelFile& model, const HeadReplacement& head, const Limits& limits) {
-  if (head.classes < 1) return invalid_input(fmt::format("a head needs at least 1 class, got {}", head.classes));
+  if (head.classes < 1)
+    return invalid_input(fmt::format("a head needs at least 1 class, got {}", head.classes));
   Replacer replacer(model, head, limits);
-  auto file = edit_model(model, [&](onnx::ModelProto& proto) { return replacer.edit(proto); }, limits);
+  auto file = edit_model(
+      model, [&](onnx::ModelProto& proto) { return replacer.edit(proto); }, limits);
   if (!file.ok()) return file.error();
   return EditedModel{*std::move(file), replacer.report};
 }
 
-Result<std::shared_ptr<const ModelFile>> with_metadata(const ModelFile& model,
-                                                       const std::vector<std::pair<std::string, std::string>>& entries,
-                                                       const Limits& limits) {
+Result<std::shared_ptr<const ModelFile>> with_metadata(
+    const ModelFile& model, const std::vector<std::pair<std::string, std::string>>& entries,
+    const Limits& limits) {
   auto edit = [&](onnx::ModelProto& proto) -> Status {
     for (const auto& [key, value] : entries) {
       auto* props = proto.mutable_metadata_props();
-      auto found = std::find_if(props->begin(), props->end(), [&](const auto& entry) { return entry.key() == key; });
+      auto found =
+          std::find_if(props->begin(), props->end(), [&](const auto& entry) { return entry.key() == key; });
       onnx::StringStringEntryProto* entry = found == props->end() ? props->Add() : &*found;
       entry->set_key(key);
       entry->set_value(value);

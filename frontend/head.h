@@ -1,5 +1,6 @@
-// The last layer of a model for another task: replaced for another number of classes, or added to an encoder. Done on the
-// user's own file, of which everything else stays; the new weights are random until they are trained.
+// The last layer of a model for another task: replaced for another number of classes, or added to an encoder.
+// Done on the user's own file, of which everything else stays; the new weights are random until they are
+// trained.
 #pragma once
 
 #include <cstdint>
@@ -33,12 +34,14 @@ struct HeadReplacement {
   uint64_t seed = 0;
 };
 
-// Gives the last layer of `model` another number of classes. The layer is a Gemm, a MatMul (with an Add of its bias), or a
-// Conv without groups, whose weight is a tensor of the file; between it and the output may stand activations, reshapes
-// (whose constants follow) and global poolings. Weight (uniform within 1/sqrt(inputs)) and bias (zero) keep their names and
-// dtypes, unless other nodes use them too: then they are new tensors. Shapes that the file declares behind the layer
-// follow or go. An error says which node is in the way.
-Result<EditedModel> replace_head(const ModelFile& model, const HeadReplacement& head, const Limits& limits = {});
+// Gives the last layer of `model` another number of classes. The layer is a Gemm, a MatMul (with an Add of
+// its bias), or a Conv without groups, whose weight is a tensor of the file; between it and the output may
+// stand activations, reshapes (whose constants follow) and global poolings. Weight (uniform within
+// 1/sqrt(inputs)) and bias (zero) keep their names and dtypes, unless other nodes use them too: then they are
+// new tensors. Shapes that the file declares behind the layer follow or go. An error says which node is in
+// the way.
+Result<EditedModel> replace_head(const ModelFile& model, const HeadReplacement& head,
+                                 const Limits& limits = {});
 
 enum class Pooling {
   kFirstToken,  // of [batch, tokens, features]
@@ -49,18 +52,19 @@ struct HeadAddition {
   int64_t classes = 2;
   std::string output = {};  // which output holds the features; empty: the first float one of rank 2 or more
   Pooling pooling = Pooling::kFirstToken;  // features of rank 2 are taken as they are
-  std::string mask = "attention_mask";     // input [batch, tokens]; kMean without such an input takes all tokens
+  std::string mask = "attention_mask";  // input [batch, tokens]; kMean without such an input takes all tokens
   uint64_t seed = 0;
 };
 
-// Puts pooling and a Gemm with the weights "classifier.weight" and "classifier.bias" behind an encoder. Its result
-// "logits" [batch, classes] becomes the only output; nodes and tensors that only served others go. `encoder` must have
-// been imported from a file whose shapes say how many features there are.
-Result<EditedModel> add_head(const ImportedModel& encoder, const HeadAddition& head, const Limits& limits = {});
+// Puts pooling and a Gemm with the weights "classifier.weight" and "classifier.bias" behind an encoder. Its
+// result "logits" [batch, classes] becomes the only output; nodes and tensors that only served others go.
+// `encoder` must have been imported from a file whose shapes say how many features there are.
+Result<EditedModel> add_head(const ImportedModel& encoder, const HeadAddition& head,
+                             const Limits& limits = {});
 
 // The model with these metadata_props, in place of ones of the same key.
-Result<std::shared_ptr<const ModelFile>> with_metadata(const ModelFile& model,
-                                                       const std::vector<std::pair<std::string, std::string>>& entries,
-                                                       const Limits& limits = {});
+Result<std::shared_ptr<const ModelFile>> with_metadata(
+    const ModelFile& model, const std::vector<std::pair<std::string, std::string>>& entries,
+    const Limits& limits = {});
 
 }  // namespace gannet

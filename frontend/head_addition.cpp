@@ -18,14 +18,21 @@ constexpr int64_t kAxesAreOperands = 13;  // of ReduceSum, Squeeze and Unsqueeze
 class HeadBuilder {
  public:
   HeadBuilder(onnx::ModelProto& model, const Type& features, const HeadAddition& head)
-      : model_(model), graph_(*model.mutable_graph()), names_(graph_), features_(features), head_(head), opset_(opset_of(model)) {}
+      : model_(model),
+        graph_(*model.mutable_graph()),
+        names_(graph_),
+        features_(features),
+        head_(head),
+        opset_(opset_of(model)) {}
 
   Status build(const std::string& features, HeadReport& report) {
-    std::string mask = features_.rank() == 3 && head_.pooling == Pooling::kMean ? mask_input() : std::string();
+    std::string mask =
+        features_.rank() == 3 && head_.pooling == Pooling::kMean ? mask_input() : std::string();
     report.features = pooled(features, mask);
     const Dim& width = (*features_.shape)[static_cast<size_t>(features_.rank() == 3 ? 2 : 1)];
     if (!width.is_constant()) {
-      return unsupported(fmt::format("output '{}' is {}: the number of features must be known", features, to_string(features_)));
+      return unsupported(fmt::format("output '{}' is {}: the number of features must be known", features,
+                                     to_string(features_)));
     }
     int64_t inputs = width.constant();
     Tensor weight = TRY(Tensor::allocate(DType::kF32, {head_.classes, inputs}));
@@ -96,7 +103,8 @@ class HeadBuilder {
     return node("Div", {total, divisor}, "head/features").output(0);
   }
 
-  onnx::NodeProto& node(const std::string& op, const std::vector<std::string>& operands, const std::string& result) {
+  onnx::NodeProto& node(const std::string& op, const std::vector<std::string>& operands,
+                        const std::string& result) {
     std::string name = names_.unused(result);
     names_.all.insert(name);
     onnx::NodeProto& made = *graph_.add_node();
@@ -161,7 +169,8 @@ void drop_unused(onnx::GraphProto& graph) {
   auto* nodes = graph.mutable_node();
   for (int i = nodes->size() - 1; i >= 0; --i) {
     const onnx::NodeProto& node = nodes->Get(i);
-    bool wanted = std::any_of(node.output().begin(), node.output().end(), [&](const std::string& name) { return needed.contains(name); });
+    bool wanted = std::any_of(node.output().begin(), node.output().end(),
+                              [&](const std::string& name) { return needed.contains(name); });
     if (!wanted) {
       nodes->DeleteSubrange(i, 1);
       continue;
@@ -198,15 +207,20 @@ Result<size_t> choose_features(const Graph& graph, const std::string& wanted) {
     bool fits = type.is_tensor() && is_float(type.dtype) && type.rank() >= 2;
     if (wanted.empty() && fits) return i;
     if (wanted != output.name || wanted.empty()) continue;
-    if (!fits) return invalid_input(fmt::format("output '{}' is {}, a head takes floating point features of rank 2 or more", wanted, to_string(type)));
+    if (!fits)
+      return invalid_input(
+          fmt::format("output '{}' is {}, a head takes floating point features of rank 2 or more", wanted,
+                      to_string(type)));
     return i;
   }
-  if (wanted.empty()) return invalid_input("the model has no floating point output of rank 2 or more for a head");
+  if (wanted.empty())
+    return invalid_input("the model has no floating point output of rank 2 or more for a head");
   return invalid_input(fmt::format("the model has no output '{}'", wanted));
 }
 
 // `logits` as the only output, with the batch extent of the features.
-void make_only_output(onnx::GraphProto& graph, const std::string& features, const std::string& logits, DType dtype, int64_t classes) {
+void make_only_output(onnx::GraphProto& graph, const std::string& features, const std::string& logits,
+                      DType dtype, int64_t classes) {
   onnx::ValueInfoProto info;
   info.set_name(logits);
   auto* type = info.mutable_type()->mutable_tensor_type();
@@ -224,7 +238,8 @@ void make_only_output(onnx::GraphProto& graph, const std::string& features, cons
 }  // namespace
 
 Result<EditedModel> add_head(const ImportedModel& encoder, const HeadAddition& head, const Limits& limits) {
-  if (head.classes < 1) return invalid_input(fmt::format("a head needs at least 1 class, got {}", head.classes));
+  if (head.classes < 1)
+    return invalid_input(fmt::format("a head needs at least 1 class, got {}", head.classes));
   const std::string prefix = encoder.source->path + ": ";
   Result<size_t> index = choose_features(*encoder.graph, head.output);
   if (!index.ok()) return with_prefix(prefix, index.error());

@@ -8,7 +8,8 @@
 namespace gannet {
 namespace {
 
-void count_uses(const onnx::GraphProto& graph, std::map<std::string, int>& counts, std::set<std::string>& all) {
+void count_uses(const onnx::GraphProto& graph, std::map<std::string, int>& counts,
+                std::set<std::string>& all) {
   for (const auto& output : graph.output()) ++counts[output.name()];
   for (const auto& input : graph.input()) all.insert(input.name());
   for (const auto& tensor : graph.initializer()) all.insert(tensor.name());

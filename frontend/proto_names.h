@@ -1,4 +1,5 @@
-// Who defines and who uses the names of an ONNX graph. For the frontend only: this header shows protobuf's types.
+// Who defines and who uses the names of an ONNX graph. For the frontend only: this header shows protobuf's
+// types.
 #pragma once
 
 #include <onnx/onnx_pb.h>

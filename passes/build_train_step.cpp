@@ -37,19 +37,32 @@ Result<size_t> choose_output(const Graph& model, const std::string& name) {
     bool fits = output.value->type.is_tensor() && is_float(output.value->type.dtype);
     if (name.empty() && fits && depends_on_state(model, output.value)) return i;
     if (name != output.name) continue;
-    if (fits && !depends_on_state(model, output.value)) return invalid_input(fmt::format("output '{}' depends on no weight that is trained", name));
-    if (!fits) return invalid_input(fmt::format("output '{}' is {}, a loss needs floating point", name, to_string(output.value->type)));
+    if (fits && !depends_on_state(model, output.value))
+      return invalid_input(fmt::format("output '{}' depends on no weight that is trained", name));
+    if (!fits)
+      return invalid_input(
+          fmt::format("output '{}' is {}, a loss needs floating point", name, to_string(output.value->type)));
     return i;
   }
-  if (name.empty()) return invalid_input("no floating point output of the model depends on a weight that is trained");
+  if (name.empty())
+    return invalid_input("no floating point output of the model depends on a weight that is trained");
   return invalid_input(fmt::format("the model has no output '{}'; it has {}", name, all));
 }
 
-// What an ending is applied to, looking through reshapes that older exports put around it; null when `value` does not
-// end in one that goes with the loss.
+// A widened model gives its outputs in the types of the file; the loss reads them before that rounding.
+Value* before_rounding(Value* value) {
+  const Node* node = value->producer();
+  if (node == nullptr || node->op().name != "Cast") return value;
+  DType from = node->input(0)->type.dtype, to = value->type.dtype;
+  return is_float(from) && is_float(to) && element_bits(from) > element_bits(to) ? node->input(0) : value;
+}
+
+// What an ending is applied to, looking through reshapes that older exports put around it; null when `value`
+// does not end in one that goes with the loss.
 Value* before_ending(Value* value, const LossOptions& loss, std::string& ending) {
   Node* node = value->producer();
-  while (node && (node->op().name == "Reshape" || node->op().name == "Flatten" || node->op().name == "Identity") &&
+  while (node &&
+         (node->op().name == "Reshape" || node->op().name == "Flatten" || node->op().name == "Identity") &&
          node->input(0)->type.shape == value->type.shape) {
     node = node->input(0)->producer();
   }
@@ -58,7 +71,9 @@ Value* before_ending(Value* value, const LossOptions& loss, std::string& ending)
   if (loss.kind == Loss::kBinaryCrossEntropy) {
     if (op != "Sigmoid") return nullptr;
   } else {
-    if ((op != "Softmax" && op != "LogSoftmax") || (loss.kind != Loss::kCrossEntropy && loss.kind != Loss::kKl)) return nullptr;
+    if ((op != "Softmax" && op != "LogSoftmax") ||
+        (loss.kind != Loss::kCrossEntropy && loss.kind != Loss::kKl))
+      return nullptr;
     int64_t rank = node->output()->type.rank(), axis = node->attrs.integer("axis"), classes = loss.class_axis;
     if (axis < 0) axis += rank;
     if (classes < 0) classes += rank;
@@ -69,7 +84,8 @@ Value* before_ending(Value* value, const LossOptions& loss, std::string& ending)
 }
 
 Value* add_scalar_input(Graph& graph, const std::string& name) {
-  bool wide = std::ranges::any_of(graph.states, [](const State& state) { return state.initial.dtype() == DType::kF64; });
+  bool wide = std::ranges::any_of(graph.states,
+                                  [](const State& state) { return state.initial.dtype() == DType::kF64; });
   return graph.add_input(name, Type::tensor(wide ? DType::kF64 : DType::kF32, Shape{}));
 }
 
@@ -131,9 +147,10 @@ Result<TrainStep> build_train_step(const Graph& model, const TrainStepOptions& o
     TRY(insert_dropout(graph, options.dropout, seed));
   }
   Value* prediction = graph.outputs[0].value;
-  Value* scores = before_ending(prediction, options.loss, step.skipped_ending);
+  Value* exact = before_rounding(prediction);
+  Value* scores = before_ending(exact, options.loss, step.skipped_ending);
   GraphBuilder b(graph);
-  Value* loss = TRY(build_loss(b, options.loss, scores ? scores : prediction));
+  Value* loss = TRY(build_loss(b, options.loss, scores ? scores : exact));
   graph.outputs = {{"loss", loss}};
   if (options.prediction) graph.outputs.push_back({"prediction", prediction});
 
@@ -149,7 +166,8 @@ Result<TrainStep> build_train_step(const Graph& model, const TrainStepOptions& o
       if (state.out) step.weights.push_back(state.name);
     }
   } else {
-    Value* norm = TRY(build_update(b, options.optimizer, gradients, add_scalar_input(graph, "learning_rate")));
+    Value* norm =
+        TRY(build_update(b, options.optimizer, gradients, add_scalar_input(graph, "learning_rate")));
     if (options.gradient_norm) graph.outputs.push_back({"gradient_norm", norm});
     for (size_t i = 0; i < weights; ++i) {
       if (gradients[i] && graph.states[i].out) step.weights.push_back(graph.states[i].name);

@@ -22,7 +22,8 @@ Node* next_node(const Graph& graph, const Node* node) {
 Status insert_behind(Graph& graph, Node* node, Value* value, double ratio, int64_t stream, Value* seed) {
   Attributes attrs = {{"ratio", static_cast<float>(ratio)}, {"stream", stream}};
   bool replaces = node->op().name == "Dropout" && value == node->output(0);
-  GraphBuilder b(graph, replaces ? node : next_node(graph, node), "dropout/" + (node->name.empty() ? value->name : node->name));
+  GraphBuilder b(graph, replaces ? node : next_node(graph, node),
+                 "dropout/" + (node->name.empty() ? value->name : node->name));
   // Uses move to a stand-in first: the new node's own use of `value` must stay.
   Value* dropped = b.op("SeededDropout", {replaces ? node->input(0) : value, seed}, std::move(attrs));
   TRY(Status(b.status()));
@@ -37,7 +38,8 @@ Status insert_behind(Graph& graph, Node* node, Value* value, double ratio, int64
 Result<int64_t> insert_dropout(Graph& graph, std::span<const DropoutRule> rules, Value* seed) {
   for (const DropoutRule& rule : rules) {
     if (rule.ratio >= 0 && rule.ratio < 1) continue;
-    return invalid_input(fmt::format("the dropout ratio of '{}' must be at least 0 and below 1, got {}", rule.pattern, rule.ratio));
+    return invalid_input(fmt::format("the dropout ratio of '{}' must be at least 0 and below 1, got {}",
+                                     rule.pattern, rule.ratio));
   }
   struct Place {
     Node* node;
@@ -51,7 +53,8 @@ Result<int64_t> insert_dropout(Graph& graph, std::span<const DropoutRule> rules,
     for (Value* value : node->outputs()) {
       if (!value || !value->type.is_tensor() || !is_float(value->type.dtype)) continue;
       for (size_t i = 0; i < rules.size(); ++i) {
-        if (!matches_pattern(rules[i].pattern, node->name) && !matches_pattern(rules[i].pattern, value->name)) continue;
+        if (!matches_pattern(rules[i].pattern, node->name) && !matches_pattern(rules[i].pattern, value->name))
+          continue;
         used[i] = true;
         places.push_back({node.get(), value, rules[i].ratio});
         break;
@@ -59,10 +62,13 @@ Result<int64_t> insert_dropout(Graph& graph, std::span<const DropoutRule> rules,
     }
   }
   for (size_t i = 0; i < rules.size(); ++i) {
-    if (!used[i]) return invalid_input(fmt::format("no node and no value matches '{}', dropout is to be inserted there", rules[i].pattern));
+    if (!used[i])
+      return invalid_input(fmt::format("no node and no value matches '{}', dropout is to be inserted there",
+                                       rules[i].pattern));
   }
   int64_t count = 0;
-  for (const Place& place : places) TRY(insert_behind(graph, place.node, place.value, place.ratio, count++, seed));
+  for (const Place& place : places)
+    TRY(insert_behind(graph, place.node, place.value, place.ratio, count++, seed));
   return count;
 }
 

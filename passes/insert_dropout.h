@@ -14,10 +14,11 @@ struct DropoutRule {
   double ratio = 0.1;   // share of elements that become 0; at least 0, below 1
 };
 
-// Behind each floating point result of a node of `graph` (not of its subgraphs) whose node or value name matches a rule,
-// the first one counting, all uses read a SeededDropout of it with the rule's ratio; each has a stream of its own. A
-// Dropout of the file that matches by name is replaced. `seed` is an i64 scalar of the graph. Constants are left alone.
-// Returns how many there are; an error when a rule matches nothing or its ratio is out of range.
+// Behind each floating point result of a node of `graph` (not of its subgraphs) whose node or value name
+// matches a rule, the first one counting, all uses read a SeededDropout of it with the rule's ratio; each has
+// a stream of its own. A Dropout of the file that matches by name is replaced. `seed` is an i64 scalar of the
+// graph. Constants are left alone. Returns how many there are; an error when a rule matches nothing or its
+// ratio is out of range.
 Result<int64_t> insert_dropout(Graph& graph, std::span<const DropoutRule> rules, Value* seed);
 
 }  // namespace gannet

@@ -19,7 +19,8 @@ std::vector<Graph*> subgraphs_of(const Node& node) {
 void capture(Node& node, Value* outer, Graph& user, Value* inner) {
   std::vector<Value*> operands(node.inputs().begin(), node.inputs().end());
   constexpr size_t kTripsAndCondition = 2;
-  if (node.op().name == "Loop" && operands.size() < kTripsAndCondition) operands.resize(kTripsAndCondition, nullptr);
+  if (node.op().name == "Loop" && operands.size() < kTripsAndCondition)
+    operands.resize(kTripsAndCondition, nullptr);
   operands.push_back(outer);
   node.graph().set_operands(&node, std::move(operands));
   node.attrs.set("captures", node.attrs.integer("captures") + 1);

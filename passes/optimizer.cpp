@@ -28,7 +28,8 @@ Status check_options(const OptimizerOptions& o) {
   TRY(check_range("the bound of the gradient norm", o.clip_norm, 0, kInfinity));
   TRY(check_range("the decay of the moving average", o.ema_decay, 0, 1));
   for (const RateRule& rule : o.rates) {
-    TRY(check_range(fmt::format("the learning rate multiplier of '{}'", rule.pattern), rule.multiplier, 0, kInfinity));
+    TRY(check_range(fmt::format("the learning rate multiplier of '{}'", rule.pattern), rule.multiplier, 0,
+                    kInfinity));
   }
   if (o.momentum != 0 && o.kind != Optimizer::kSgd) {
     return invalid_input(fmt::format("momentum is an option of SGD, {} has none", name_of(o.kind)));
@@ -85,7 +86,8 @@ class UpdateBuilder {
   double decay(size_t i) const {
     const State& state = b.graph().states[i];
     bool excluded = !options_.decay_vectors && state.initial.rank() < 2;
-    excluded |= std::ranges::any_of(options_.no_decay, [&](const std::string& pattern) { return matches_pattern(pattern, state.name); });
+    excluded |= std::ranges::any_of(
+        options_.no_decay, [&](const std::string& pattern) { return matches_pattern(pattern, state.name); });
     return excluded ? 0 : options_.weight_decay;
   }
 
@@ -116,7 +118,8 @@ class UpdateBuilder {
   // The slot of weight i and its new value, given as a function of the old slot (argument 0) and `operands`.
   Value* slot(size_t i, std::string_view kind, const E& body, std::vector<Value*> operands) {
     const Tensor& weight = b.graph().states[i].initial;
-    size_t index = add_state(fmt::format("{}/{}", kind, b.graph().states[i].name), Tensor::zeros(weight.dtype(), weight.extents()));
+    size_t index = add_state(fmt::format("{}/{}", kind, b.graph().states[i].name),
+                             Tensor::zeros(weight.dtype(), weight.extents()));
     operands.insert(operands.begin(), b.graph().states[index].in);
     Value* next = b.map(body, std::move(operands));
     b.graph().states[index].out = next;
@@ -124,7 +127,8 @@ class UpdateBuilder {
   }
 
   void count_step() {
-    bool corrects = options_.kind == Optimizer::kAdam || options_.kind == Optimizer::kAdamW || options_.kind == Optimizer::kLamb;
+    bool corrects = options_.kind == Optimizer::kAdam || options_.kind == Optimizer::kAdamW ||
+                    options_.kind == Optimizer::kLamb;
     if (!corrects) return;
     size_t index = add_state("train.step", Tensor::scalar<int64_t>(0));
     Value* step = b.map(E::arg(0) + E::integer(1), {b.graph().states[index].in});
@@ -146,14 +150,23 @@ class UpdateBuilder {
     DType dtype = w->type.dtype;
     double factor = multiplier(i), wd = decay(i);
     if (clip_) gradient = b.mul(gradient, shared("clip", dtype, E::arg(0), {clip_}));
-    bool coupled = options_.kind == Optimizer::kSgd || options_.kind == Optimizer::kAdam || options_.kind == Optimizer::kAdagrad;
+    bool coupled = options_.kind == Optimizer::kSgd || options_.kind == Optimizer::kAdam ||
+                   options_.kind == Optimizer::kAdagrad;
     if (coupled && wd > 0) gradient = b.map(E::arg(0) + wd * E::arg(1), {gradient, w});
     Value* next = nullptr;
     switch (options_.kind) {
-      case Optimizer::kSgd: next = sgd(i, w, gradient, factor); break;
-      case Optimizer::kAdagrad: next = adagrad(i, w, gradient, factor); break;
-      case Optimizer::kLamb: next = lamb(i, w, gradient, factor, wd); break;
-      default: next = adam(i, w, gradient, factor, options_.kind == Optimizer::kAdamW ? wd : 0); break;
+      case Optimizer::kSgd:
+        next = sgd(i, w, gradient, factor);
+        break;
+      case Optimizer::kAdagrad:
+        next = adagrad(i, w, gradient, factor);
+        break;
+      case Optimizer::kLamb:
+        next = lamb(i, w, gradient, factor, wd);
+        break;
+      default:
+        next = adam(i, w, gradient, factor, options_.kind == Optimizer::kAdamW ? wd : 0);
+        break;
     }
     b.graph().states[i].out = next;
     if (options_.ema_decay > 0) average(i, next);
@@ -181,18 +194,21 @@ class UpdateBuilder {
   std::pair<Value*, Value*> moments(size_t i, std::string_view kind, Value* g) {
     double beta2 = options_.beta2;
     Value* m = slot(i, fmt::format("{}.m", kind), lerp(E::arg(0), E::arg(1), 1 - options_.beta1), {g});
-    Value* v = slot(i, fmt::format("{}.v", kind), beta2 * E::arg(0) + (1 - beta2) * E::arg(1) * E::arg(1), {g});
+    Value* v =
+        slot(i, fmt::format("{}.v", kind), beta2 * E::arg(0) + (1 - beta2) * E::arg(1) * E::arg(1), {g});
     return {m, v};
   }
 
   Value* adam(size_t i, Value* w, Value* g, double factor, double wd) {
     DType dtype = w->type.dtype;
     auto [m, v] = moments(i, "adam", g);
-    Value* size = shared(fmt::format("adam {}", factor), dtype, E::arg(0) * factor / E::arg(1), {rate_, correction1_});
+    Value* size =
+        shared(fmt::format("adam {}", factor), dtype, E::arg(0) * factor / E::arg(1), {rate_, correction1_});
     Value* root = shared("root", dtype, E::arg(0), {root_correction2_});
     E step = E::arg(3) * E::arg(1) / (scalar::sqrt(E::arg(2)) / E::arg(4) + epsilon());
     if (wd == 0) return b.map(E::arg(0) - step, {w, m, v, size, root});
-    Value* shrink = shared(fmt::format("shrink {} {}", factor, wd), dtype, 1.0 - E::arg(0) * factor * wd, {rate_});
+    Value* shrink =
+        shared(fmt::format("shrink {} {}", factor, wd), dtype, 1.0 - E::arg(0) * factor * wd, {rate_});
     return b.map(E::arg(0) * E::arg(5) - step, {w, m, v, size, root, shrink});
   }
 
@@ -222,10 +238,10 @@ class UpdateBuilder {
 
   GraphBuilder& b;
   const OptimizerOptions& options_;
-  Value* rate_;                         // f64
-  Value* clip_ = nullptr;               // f64
-  Value* correction1_ = nullptr;        // f64, 1 - beta1^step
-  Value* root_correction2_ = nullptr;   // f64, sqrt(1 - beta2^step)
+  Value* rate_;                        // f64
+  Value* clip_ = nullptr;              // f64
+  Value* correction1_ = nullptr;       // f64, 1 - beta1^step
+  Value* root_correction2_ = nullptr;  // f64, sqrt(1 - beta2^step)
   size_t count_ = 0;
   std::map<std::pair<std::string, DType>, Value*> shared_;
 };
@@ -237,7 +253,8 @@ std::string_view name_of(Optimizer optimizer) {
   return kNames[static_cast<size_t>(optimizer)];
 }
 
-Result<Value*> build_update(GraphBuilder& b, const OptimizerOptions& options, const std::vector<Value*>& gradients, Value* rate) {
+Result<Value*> build_update(GraphBuilder& b, const OptimizerOptions& options,
+                            const std::vector<Value*>& gradients, Value* rate) {
   return UpdateBuilder(b, options, rate).build(gradients);
 }
 

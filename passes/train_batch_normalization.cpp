@@ -25,12 +25,14 @@ Value* elements_a_channel(GraphBuilder& b, const Value* x, DType dtype) {
 
 Status train(Graph& graph, Node* node, State& mean, State& variance, double momentum) {
   Value* x = node->input(0);
-  if (!x->type.shape) return invalid_input(fmt::format("{}: the rank of its input is not known", describe(*node)));
+  if (!x->type.shape)
+    return invalid_input(fmt::format("{}: the rank of its input is not known", describe(*node)));
   GraphBuilder b(graph, node, node->name);
   Attributes attrs = node->attrs;
   attrs.set("training_mode", int64_t{1});
   attrs.set("momentum", 0.0f);  // so that outputs 1 and 2 are the statistics of the batch
-  std::vector<Value*> results = b.op_n("BatchNormalization", {node->inputs().begin(), node->inputs().end()}, attrs, 3);
+  std::vector<Value*> results =
+      b.op_n("BatchNormalization", {node->inputs().begin(), node->inputs().end()}, attrs, 3);
   TRY(Status(b.status()));
   auto follow = [&](State& state, Value* batch, const E& share, std::vector<Value*> operands) {
     operands.insert(operands.begin(), {state.out ? state.out : state.in, batch});
@@ -38,7 +40,8 @@ Status train(Graph& graph, Node* node, State& mean, State& variance, double mome
   };
   follow(mean, results[1], 1.0, {});
   E n = E::arg(2);
-  follow(variance, results[2], n / scalar::max(n - 1.0, 1.0), {elements_a_channel(b, x, results[2]->type.dtype)});
+  follow(variance, results[2], n / scalar::max(n - 1.0, 1.0),
+         {elements_a_channel(b, x, results[2]->type.dtype)});
   TRY(Status(b.status()));
   std::string name = node->output()->name;
   graph.replace_uses(node->output(), results[0]);
@@ -51,7 +54,8 @@ Status train(Graph& graph, Node* node, State& mean, State& variance, double mome
 
 Result<std::vector<std::string>> train_batch_normalization(Graph& graph, double momentum) {
   if (!(momentum >= 0 && momentum < 1)) {
-    return invalid_input(fmt::format("the momentum of running statistics must be at least 0 and below 1, got {}", momentum));
+    return invalid_input(
+        fmt::format("the momentum of running statistics must be at least 0 and below 1, got {}", momentum));
   }
   std::vector<Node*> nodes;
   for (const auto& node : graph.nodes()) {

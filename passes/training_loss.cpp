@@ -8,9 +8,7 @@ namespace {
 
 using E = ScalarExpr;
 
-bool has_classes(Loss loss) {
-  return loss == Loss::kCrossEntropy || loss == Loss::kKl;
-}
+bool has_classes(Loss loss) { return loss == Loss::kCrossEntropy || loss == Loss::kKl; }
 
 Status check_options(const LossOptions& options) {
   bool cross_entropy = options.kind == Loss::kCrossEntropy;
@@ -28,7 +26,8 @@ Status check_options(const LossOptions& options) {
     return invalid_input(fmt::format("label smoothing must be from 0 to 1, got {}", options.label_smoothing));
   }
   if (!(options.huber_delta > 0)) {
-    return invalid_input(fmt::format("the delta of the Huber loss must be positive, got {}", options.huber_delta));
+    return invalid_input(
+        fmt::format("the delta of the Huber loss must be positive, got {}", options.huber_delta));
   }
   return {};
 }
@@ -39,7 +38,8 @@ class LossBuilder {
 
   Result<Value*> build(Value* prediction) {
     TRY(check_options(options_));
-    if (!prediction->type.shape) return unsupported(fmt::format("the rank of '{}' is not known", prediction->name));
+    if (!prediction->type.shape)
+      return unsupported(fmt::format("the rank of '{}' is not known", prediction->name));
     if (prediction->type.shape->empty()) {
       return invalid_input(fmt::format("a loss needs outputs with a batch axis, '{}' is {}", prediction->name,
                                        to_string(prediction->type)));
@@ -73,7 +73,8 @@ class LossBuilder {
     }
     int64_t axis = options_.class_axis < 0 ? options_.class_axis + rank() : options_.class_axis;
     if (axis < 1 || axis >= rank()) {
-      return invalid_input(fmt::format("classes on axis {} do not fit an output of {}", options_.class_axis, to_string(x_->type)));
+      return invalid_input(fmt::format("classes on axis {} do not fit an output of {}", options_.class_axis,
+                                       to_string(x_->type)));
     }
     if (axis == 1) {
       Shape trimmed = shape_;
@@ -94,16 +95,23 @@ class LossBuilder {
   Status make_class_weights() {
     if (options_.class_weights.empty()) return {};
     int64_t count = static_cast<int64_t>(options_.class_weights.size());
-    int64_t axis = has_classes(options_.kind) ? 1 : rank() == 1 ? -1 : options_.class_axis < 0 ? options_.class_axis + rank() : options_.class_axis;
-    if (axis >= rank()) return invalid_input(fmt::format("classes on axis {} do not fit an output of {}", axis, to_string(x_->type)));
+    int64_t axis = has_classes(options_.kind) ? 1
+                   : rank() == 1              ? -1
+                   : options_.class_axis < 0  ? options_.class_axis + rank()
+                                              : options_.class_axis;
+    if (axis >= rank())
+      return invalid_input(
+          fmt::format("classes on axis {} do not fit an output of {}", axis, to_string(x_->type)));
     Dim classes = axis < 0 ? Dim(1) : shape_[static_cast<size_t>(axis)];
     if (!classes.is_constant(count)) {
       return invalid_input(fmt::format("{} class weights do not fit {} classes", count, classes.to_string()));
     }
     Tensor weights = Tensor::from<double>({count}, options_.class_weights);
     class_weights_ = b.constant(TRY(convert(weights, dtype_)));
-    if (axis >= 0) wide_class_weights_ = b.unsqueeze(class_weights_, axes_without(axis));
-    else wide_class_weights_ = class_weights_;
+    if (axis >= 0)
+      wide_class_weights_ = b.unsqueeze(class_weights_, axes_without(axis));
+    else
+      wide_class_weights_ = class_weights_;
     return {};
   }
 
@@ -135,7 +143,9 @@ class LossBuilder {
     Value* target = soft_target();
     Value* log_probability = b.op("LogSoftmax", {x_}, {{"axis", int64_t{1}}});
     double smoothing = options_.label_smoothing;
-    if (smoothing > 0) target = b.add(b.mul(target, b.number(1 - smoothing, x_)), b.div(b.number(smoothing, x_), class_count()));
+    if (smoothing > 0)
+      target =
+          b.add(b.mul(target, b.number(1 - smoothing, x_)), b.div(b.number(smoothing, x_), class_count()));
     Value* terms = b.mul(log_probability, target);
     if (wide_class_weights_) terms = b.mul(terms, wide_class_weights_);
     return b.neg(b.reduce_sum(terms, {1}, false));
@@ -175,7 +185,8 @@ class LossBuilder {
     return b.cast(b.op("Not", {ignored}), dtype_);
   }
 
-  // The sum of the weights of the targets, or their number where classes have none; null: the number of terms.
+  // The sum of the weights of the targets, or their number where classes have none; null: the number of
+  // terms.
   Value* hard_divisor(Value* target) {
     if (!class_weights_ && !options_.ignore_index) return nullptr;
     Value* weights = options_.ignore_index ? counted(target) : nullptr;
@@ -196,10 +207,12 @@ class LossBuilder {
       case Loss::kL1:
         return b.map(scalar::abs(d), {x_, target});
       case Loss::kHuber:
-        return b.map(select(scalar::abs(d) < delta, 0.5 * d * d, delta * (scalar::abs(d) - 0.5 * delta)), {x_, target});
+        return b.map(select(scalar::abs(d) < delta, 0.5 * d * d, delta * (scalar::abs(d) - 0.5 * delta)),
+                     {x_, target});
       case Loss::kBinaryCrossEntropy:
         if (!wide_class_weights_) return b.map(scalar::softplus(x) - x * t, {x_, target});
-        return b.map((1.0 - t) * x + ((E::arg(2) - 1.0) * t + 1.0) * scalar::softplus(-x), {x_, target, wide_class_weights_});
+        return b.map((1.0 - t) * x + ((E::arg(2) - 1.0) * t + 1.0) * scalar::softplus(-x),
+                     {x_, target, wide_class_weights_});
       default:
         return b.map(d * d, {x_, target});
     }
@@ -244,8 +257,9 @@ class LossBuilder {
 }  // namespace
 
 std::string_view name_of(Loss loss) {
-  constexpr std::string_view kNames[] = {"cross entropy", "mean squared error", "binary cross entropy",
-                                         "mean absolute error", "Huber loss", "Kullback-Leibler divergence"};
+  constexpr std::string_view kNames[] = {"cross entropy",        "mean squared error",
+                                         "binary cross entropy", "mean absolute error",
+                                         "Huber loss",           "Kullback-Leibler divergence"};
   return kNames[static_cast<size_t>(loss)];
 }
 

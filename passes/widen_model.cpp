@@ -10,67 +10,72 @@ namespace gannet {
 
 namespace {
 
-bool is_half(DType dtype) { return dtype == DType::kF16 || dtype == DType::kBF16; }
-
-bool is_half(const Type& type) {
-  if (type.is_tensor()) return is_half(type.dtype);
-  return type.element && is_half(*type.element);
+bool is_narrow(DType dtype, DType to) {
+  return dtype == DType::kF16 || dtype == DType::kBF16 || (dtype == DType::kF32 && to == DType::kF64);
 }
 
-Type widened_type(Type type) {
-  if (type.is_tensor() && is_half(type.dtype)) type.dtype = DType::kF32;
-  if (type.element) type.element = std::make_shared<Type>(widened_type(*type.element));
+bool is_narrow(const Type& type, DType to) {
+  if (type.is_tensor()) return is_narrow(type.dtype, to);
+  return type.element && is_narrow(*type.element, to);
+}
+
+Type widened_type(Type type, DType to) {
+  if (type.is_tensor() && is_narrow(type.dtype, to)) type.dtype = to;
+  if (type.element) type.element = std::make_shared<Type>(widened_type(*type.element, to));
   return type;
 }
 
-Result<Attr> widened_attr(const Attr& attr) {
-  if (const auto* dtype = std::get_if<DType>(&attr)) return Attr(is_half(*dtype) ? DType::kF32 : *dtype);
-  if (const auto* type = std::get_if<Type>(&attr)) return Attr(widened_type(*type));
+Result<Attr> widened_attr(const Attr& attr, DType to) {
+  if (const auto* dtype = std::get_if<DType>(&attr)) return Attr(is_narrow(*dtype, to) ? to : *dtype);
+  if (const auto* type = std::get_if<Type>(&attr)) return Attr(widened_type(*type, to));
   if (const auto* tensor = std::get_if<Tensor>(&attr)) {
-    return Attr(tensor->defined() && is_half(tensor->dtype()) ? TRY(convert(*tensor, DType::kF32)) : *tensor);
+    return Attr(tensor->defined() && is_narrow(tensor->dtype(), to) ? TRY(convert(*tensor, to)) : *tensor);
   }
   return attr;
 }
 
-Status widen_nodes(Graph& graph) {
+// A Cast to a narrow float is one to the wide float, which loses only the rounding.
+Status widen_nodes(Graph& graph, DType to) {
   for (const auto& node : graph.nodes()) {
     std::vector<std::pair<std::string, Attr>> entries = node->attrs.entries();
-    for (const auto& [name, attr] : entries) node->attrs.set(name, TRY(widened_attr(attr)));
+    for (const auto& [name, attr] : entries) node->attrs.set(name, TRY(widened_attr(attr, to)));
     Status inside;
     for_each_subgraph(*node, [&](Graph& subgraph) {
-      for (Value* input : subgraph.inputs()) input->type = widened_type(input->type);
-      if (inside.ok()) inside = widen_nodes(subgraph);
+      for (Value* input : subgraph.inputs()) input->type = widened_type(input->type, to);
+      if (inside.ok()) inside = widen_nodes(subgraph, to);
     });
     TRY(std::move(inside));
     for (Value* output : node->outputs()) {
-      if (output) output->type = widened_type(output->type);
+      if (output) output->type = widened_type(output->type, to);
     }
   }
   return {};
 }
 
-bool has_halves(const Graph& graph) {
+bool has_narrow(const Graph& graph, DType to) {
   bool found = false;
-  for (const Value* input : graph.inputs()) found |= is_half(input->type);
+  for (const Value* input : graph.inputs()) found |= is_narrow(input->type, to);
   for_each_node(graph, [&](const Node& node) {
-    for (const Value* output : node.outputs()) found |= output && is_half(output->type);
+    for (const Value* output : node.outputs()) found |= output && is_narrow(output->type, to);
   });
   return found;
 }
 
 }  // namespace
 
-Result<bool> widen_model(Graph& graph) {
-  if (!has_halves(graph)) return false;
+Result<bool> widen_model(Graph& graph, DType to) {
+  if (!has_narrow(graph, to)) return false;
   std::vector<Type> output_types;
   for (const GraphOutput& output : graph.outputs) output_types.push_back(output.value->type);
-  TRY(widen_nodes(graph));
+  TRY(widen_nodes(graph, to));
   Node* first = graph.nodes().empty() ? nullptr : graph.nodes().front().get();
   GraphBuilder before(graph, first);
   for (Value* input : graph.inputs()) {
-    if (!is_half(input->type)) continue;
-    if (!input->type.is_tensor()) return unsupported(fmt::format("input '{}' is {}: it cannot be widened to f32", input->name, to_string(input->type)));
-    Value* wide = before.cast(input, DType::kF32);
+    if (!is_narrow(input->type, to)) continue;
+    if (!input->type.is_tensor())
+      return unsupported(fmt::format("input '{}' is {}: it cannot be widened to {}", input->name,
+                                     to_string(input->type), name_of(to)));
+    Value* wide = before.cast(input, to);
     graph.replace_uses(input, wide);
     graph.set_operand(wide->producer(), 0, input);
   }
@@ -79,7 +84,8 @@ Result<bool> widen_model(Graph& graph) {
   GraphBuilder after(graph);
   for (size_t i = 0; i < output_types.size(); ++i) {
     GraphOutput& output = graph.outputs[i];
-    if (output_types[i].is_tensor() && is_half(output_types[i].dtype)) output.value = after.cast(output.value, output_types[i].dtype);
+    if (output_types[i].is_tensor() && is_narrow(output_types[i].dtype, to))
+      output.value = after.cast(output.value, output_types[i].dtype);
   }
   TRY(Status(after.status()));
   return true;

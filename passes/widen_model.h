@@ -1,4 +1,5 @@
-// A model of 16-bit floats as one of f32, which is what trains: updates are smaller than f16 can hold.
+// A model of narrow floats as one of wider ones: f32 is what trains, since updates are smaller than f16 can
+// hold.
 #pragma once
 
 #include "ir/base/error.h"
@@ -6,9 +7,10 @@
 
 namespace gannet {
 
-// Turns every f16 and bf16 value of `graph` and its subgraphs into f32: constants (which keep their origin, so that
-// export writes them in the file's type again), casts, results. Inputs and outputs of the model keep their types,
-// behind Casts. True when there was anything to do.
-Result<bool> widen_model(Graph& graph);
+// Turns every float of `graph` and its subgraphs that is narrower than `to` (f32 or f64; f16 and bf16, f32)
+// into it: constants (which keep their origin, so that export writes them in the file's type again), casts,
+// results. Inputs and outputs of the model keep their types, behind Casts. Done before weights become State.
+// True when there was anything to do.
+Result<bool> widen_model(Graph& graph, DType to = DType::kF32);
 
 }  // namespace gannet

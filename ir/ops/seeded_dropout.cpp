@@ -1,6 +1,7 @@
-// Dropout of training steps: which elements go follows from a seed that is an operand, so the gradient asks the same
-// question again instead of keeping a mask. Element i is kept when word i of the generator (random.h), of that seed and
-// the attribute `stream`, is at least ratio * 2^32; kept ones grow by 1 / (1 - ratio).
+// Dropout of training steps: which elements go follows from a seed that is an operand, so the gradient asks
+// the same question again instead of keeping a mask. Element i is kept when word i of the generator
+// (random.h), of that seed and the attribute `stream`, is at least ratio * 2^32; kept ones grow by 1 / (1 -
+// ratio).
 #include "ir/base/random.h"
 #include "ir/ops/float_compute.h"
 #include "ir/ops/operand_checks.h"
@@ -26,7 +27,8 @@ Status eval_seeded(EvalContext& c) {
   Tensor y = TRY(widened(c.tensor(0)));
   double ratio = static_cast<double>(c.attrs().number("ratio"));
   auto bound = static_cast<uint64_t>(ratio * 0x1p32);
-  Random random(static_cast<uint64_t>(c.tensor(1).int_at(0)), static_cast<uint64_t>(c.attrs().integer("stream")));
+  Random random(static_cast<uint64_t>(c.tensor(1).int_at(0)),
+                static_cast<uint64_t>(c.attrs().integer("stream")));
   visit_compute(y.dtype(), [&]<class T>(Tag<T>) {
     T scale = static_cast<T>(1 / (1 - ratio));
     for (T& value : y.mutable_data<T>()) value = random.next_u32() >= bound ? value * scale : T(0);

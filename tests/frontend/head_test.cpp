@@ -22,7 +22,9 @@ TestModel convolutional() {
   TestModel model(13);
   model.input("x", {"batch", int64_t{2}, int64_t{2}, int64_t{2}});
   model.floats("w", {3, 2, 1, 1}, {1, 2, 3, 4, 5, 6}).floats("b", {3}, {1, 2, 3}).ints("shape", {2}, {-1, 3});
-  model.node("Conv", {"x", "w", "b"}, {"c"}).node("GlobalAveragePool", {"c"}, {"p"}).node("Reshape", {"p", "shape"}, {"r"});
+  model.node("Conv", {"x", "w", "b"}, {"c"})
+      .node("GlobalAveragePool", {"c"}, {"p"})
+      .node("Reshape", {"p", "shape"}, {"r"});
   model.node("Softmax", {"r"}, {"y"}, {{"axis", int64_t{1}}});
   set_test_type(*model.graph().add_output(), "y", DType::kF32, {"batch", int64_t{3}});
   set_test_type(*model.graph().add_value_info(), "r", DType::kF32, {"batch", int64_t{3}});
@@ -76,15 +78,22 @@ TEST(ReplaceHead, ConstantNodesAndNamedLayersAndOldFiles) {
   TestModel model(11);
   model.proto.set_ir_version(3);
   model.input("x", {"n", int64_t{2}}).input("w", {int64_t{2}, int64_t{2}}).floats("w", {2, 2}, {1, 2, 3, 4});
-  model.node("MatMul", {"x", "w"}, {"m"}).node("Sigmoid", {"m"}, {"s"}).node("Mul", {"s", "x"}, {"y"}).output("y").output("s");
-  EXPECT_THAT(replace_head(loaded(model), {.layer = "q"}).error().message, HasSubstr("there is no node, value or weight 'q'"));
-  EXPECT_THAT(replace_head(loaded(model), {.layer = "s"}).error().message, HasSubstr("node 's' (Sigmoid) is no layer"));
+  model.node("MatMul", {"x", "w"}, {"m"})
+      .node("Sigmoid", {"m"}, {"s"})
+      .node("Mul", {"s", "x"}, {"y"})
+      .output("y")
+      .output("s");
+  EXPECT_THAT(replace_head(loaded(model), {.layer = "q"}).error().message,
+              HasSubstr("there is no node, value or weight 'q'"));
+  EXPECT_THAT(replace_head(loaded(model), {.layer = "s"}).error().message,
+              HasSubstr("node 's' (Sigmoid) is no layer"));
   auto edited = replace_head(loaded(model), {.classes = 2, .layer = "w"});
   ASSERT_TRUE(edited.ok()) << edited.error().message;
   EXPECT_TRUE(import_model(edited->file).ok());
   TestModel other(11);
   other.input("x", {"n", int64_t{2}}).node("Relu", {"x"}, {"y"}).output("y");
-  EXPECT_THAT(replace_head(loaded(other), {.classes = 4}).error().message, HasSubstr("m.onnx: no layer leads to output 'y'"));
+  EXPECT_THAT(replace_head(loaded(other), {.classes = 4}).error().message,
+              HasSubstr("m.onnx: no layer leads to output 'y'"));
 }
 
 // An edited model is patched like any file; what was not edited keeps its bytes.
@@ -97,11 +106,13 @@ TEST(ReplaceHead, TheEditedModelTakesNewWeights) {
   const auto& tensor = (*labelled)->proto.graph().initializer(0);
   Tensor ones = Tensor::zeros(DType::kF32, {4, 2, 1, 1});
   for (float& value : ones.mutable_data<float>()) value = 1;
-  Status written = write_patched_model(**labelled, std::vector<TensorPatch>{{*origin_of(tensor), ones}}, folder / "out.onnx");
+  Status written = write_patched_model(**labelled, std::vector<TensorPatch>{{*origin_of(tensor), ones}},
+                                       folder / "out.onnx");
   ASSERT_TRUE(written.ok()) << written.error().message;
   auto model = import_model(folder / "out.onnx");
   ASSERT_TRUE(model.ok()) << model.error().message;
-  EXPECT_THAT(model->info.metadata, testing::Contains(std::pair<std::string, std::string>("labels", "a,b,c,d")));
+  EXPECT_THAT(model->info.metadata,
+              testing::Contains(std::pair<std::string, std::string>("labels", "a,b,c,d")));
   auto result = evaluate(*model->graph, {counting({1, 2, 2, 2})});
   ASSERT_TRUE(result.ok());
   EXPECT_THAT(floats_of(result->outputs[0]), ElementsAre(0.25f, 0.25f, 0.25f, 0.25f));
@@ -111,7 +122,10 @@ TestModel encoder(int64_t opset) {
   TestModel model(opset);
   model.input("x", {"batch", "seq", int64_t{2}}).input("attention_mask", {"batch", "seq"}, DType::kI64);
   model.floats("w", {2, 2}, {1, 0, 0, 1}).floats("pool", {2, 2}, {1, 0, 0, 1});
-  model.node("MatMul", {"x", "w"}, {"hidden"}).node("MatMul", {"hidden", "pool"}, {"pooled"}).output("hidden").output("pooled");
+  model.node("MatMul", {"x", "w"}, {"hidden"})
+      .node("MatMul", {"hidden", "pool"}, {"pooled"})
+      .output("hidden")
+      .output("pooled");
   set_test_type(*model.graph().mutable_output(0), "hidden", DType::kF32, {"batch", "seq", int64_t{2}});
   return model;
 }
@@ -131,10 +145,13 @@ TEST(AddHead, PoolsOverTheMask) {
     EXPECT_EQ(edited->file->proto.graph().initializer(0).name(), "w");
     for (const auto& tensor : edited->file->proto.graph().initializer()) EXPECT_NE(tensor.name(), "pool");
     auto mask = Tensor::from<int64_t>({1, 3}, {1, 1, 0});
-    auto run = [&](std::vector<float> x) { return evaluate(*imported->graph, {Tensor::from<float>({1, 3, 2}, x), mask}); };
+    auto run = [&](std::vector<float> x) {
+      return evaluate(*imported->graph, {Tensor::from<float>({1, 3, 2}, x), mask});
+    };
     auto a = run({1, 2, 3, 4, 100, 200}), b = run({2, 3, 2, 3, 0, 0});
     ASSERT_TRUE(a.ok() && b.ok());
-    for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(floats_of(a->outputs[0])[i], floats_of(b->outputs[0])[i], 1e-6);
+    for (size_t i = 0; i < 3; ++i)
+      EXPECT_NEAR(floats_of(a->outputs[0])[i], floats_of(b->outputs[0])[i], 1e-6);
   }
 }
 
@@ -150,7 +167,8 @@ TEST(AddHead, TakesTheFirstTokenOrFlatFeatures) {
   auto b = evaluate(*imported->graph, {Tensor::from<float>({1, 2, 2}, {1, 2, 9, 9}), mask});
   ASSERT_TRUE(a.ok() && b.ok());
   EXPECT_EQ(floats_of(a->outputs[0]), floats_of(b->outputs[0]));
-  EXPECT_THAT(add_head(*model, {.output = "none"}).error().message, HasSubstr("the model has no output 'none'"));
+  EXPECT_THAT(add_head(*model, {.output = "none"}).error().message,
+              HasSubstr("the model has no output 'none'"));
 }
 
 }  // namespace

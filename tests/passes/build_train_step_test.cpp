@@ -215,6 +215,20 @@ TEST(BuildTrainStep, AccumulatedHalvesAreOneBatch) {
   for (int64_t k = 0; k < 6; ++k) EXPECT_EQ(states.at("gradient/w").double_at(k), 0);
 }
 
+TEST(BuildTrainStep, TheLossReadsWhatComesBeforeARounding) {
+  auto model = parsed(R"(graph "g"(%x: f32[n, 2]) {
+  state %w: f32[2, 2] = f32[2, 2] {1, 2, 3, 4} "w"
+  %y = MatMul(%x, %w)
+  %p = Softmax(%y) {axis = 1}
+  %narrow = Cast(%p) {to = f16}
+  return %narrow
+})");
+  auto step = build_train_step(*model, Loss::kCrossEntropy);
+  ASSERT_TRUE(step.ok()) << step.error().message;
+  EXPECT_EQ(step->skipped_ending, "Softmax");
+  EXPECT_EQ(step->graph->outputs[0].value->type.dtype, DType::kF32);
+}
+
 TEST(BuildTrainStep, BatchStatisticsAreFollowedWhereTheyAreState) {
   auto model = parsed(R"(graph "g"(%x: f64[n, 2]) {
   state %scale: f64[2] = f64[2] {1, 2} "scale"

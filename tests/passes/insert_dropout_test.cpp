@@ -46,7 +46,8 @@ TrainStep step_with(std::vector<DropoutRule> rules) {
 }
 
 EvaluateResult run(const TrainStep& step, int64_t seed, int64_t rows) {
-  std::vector<Datum> inputs = {ones(rows), Tensor::scalar(seed), Tensor::zeros(DType::kF64, {rows, 4}), Tensor::scalar(1.0)};
+  std::vector<Datum> inputs = {ones(rows), Tensor::scalar(seed), Tensor::zeros(DType::kF64, {rows, 4}),
+                               Tensor::scalar(1.0)};
   auto result = evaluate(*step.graph, std::move(inputs));
   EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().message);
   return *std::move(result);
@@ -60,8 +61,10 @@ TEST(InsertDropout, WhatIsDroppedFollowsFromTheSeed) {
   EXPECT_FALSE(first.identical(run(step, 8, 1000).outputs[1].tensor()));
   int dropped = 0;
   for (double value : first.data<double>()) {
-    if (value == 0) ++dropped;
-    else EXPECT_NEAR(value, -1 / 0.75, 1e-12);
+    if (value == 0)
+      ++dropped;
+    else
+      EXPECT_NEAR(value, -1 / 0.75, 1e-12);
   }
   EXPECT_NEAR(dropped, 1000, 120);
 }
@@ -83,8 +86,11 @@ TEST(InsertDropout, TheGradientDropsTheSameElements) {
 TEST(InsertDropout, RulesMustMatch) {
   auto graph = parsed();
   Value* seed = graph->add_input("seed", Type::tensor(DType::kI64, Shape{}));
-  EXPECT_THAT(insert_dropout(*graph, std::vector<DropoutRule>{{"dense", 0.1}, {"other*", 0.1}}, seed).error().message, HasSubstr("'other*'"));
-  EXPECT_THAT(insert_dropout(*graph, std::vector<DropoutRule>{{"dense", 1}}, seed).error().message, HasSubstr("below 1, got 1"));
+  EXPECT_THAT(
+      insert_dropout(*graph, std::vector<DropoutRule>{{"dense", 0.1}, {"other*", 0.1}}, seed).error().message,
+      HasSubstr("'other*'"));
+  EXPECT_THAT(insert_dropout(*graph, std::vector<DropoutRule>{{"dense", 1}}, seed).error().message,
+              HasSubstr("below 1, got 1"));
   auto count = insert_dropout(*graph, std::vector<DropoutRule>{{"*", 0.1}}, seed);
   ASSERT_TRUE(count.ok());
   EXPECT_EQ(*count, 3);

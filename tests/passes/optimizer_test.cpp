@@ -25,7 +25,8 @@ struct Scene {
   Scene() {
     add("a", Tensor::from<double>({3}, {1, -2, 0.5}));
     add("b", Tensor::from<double>({1, 2}, {3, -0.25}));
-    for (const State& state : graph.states) gradients.push_back(graph.add_input("d" + state.name, state.in->type));
+    for (const State& state : graph.states)
+      gradients.push_back(graph.add_input("d" + state.name, state.in->type));
     rate = graph.add_input("rate", Type::tensor(DType::kF64, Shape{}));
   }
   void add(const std::string& name, Tensor initial) {
@@ -44,7 +45,8 @@ struct Scene {
     for (int t = 0; t < steps; ++t) {
       std::vector<double> da, db;
       for (int i = 0; i < 5; ++i) (i < 3 ? da : db).push_back(scale * gradient(t, i));
-      std::vector<Datum> inputs = {Tensor::from<double>({3}, da), Tensor::from<double>({1, 2}, db), Tensor::scalar(learning_rate)};
+      std::vector<Datum> inputs = {Tensor::from<double>({3}, da), Tensor::from<double>({1, 2}, db),
+                                   Tensor::scalar(learning_rate)};
       auto result = evaluate(graph, std::move(inputs), {}, states);
       EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().message);
       if (!result.ok()) return states;
@@ -70,7 +72,8 @@ std::vector<double> numbers(const std::vector<Tensor>& states) {
   return all;
 }
 
-// The weights after five updates; expected numbers are PyTorch's, made by tests/training/record_optimizers.py.
+// The weights after five updates; expected numbers are PyTorch's, made by
+// tests/training/record_optimizers.py.
 void expect_recorded(const OptimizerOptions& options, std::vector<double> expected) {
   Scene scene;
   Status status = scene.build(options);
@@ -84,7 +87,8 @@ void expect_recorded(const OptimizerOptions& options, std::vector<double> expect
 TEST(Optimizer, SlotsAreNamedAfterTheirWeights) {
   Scene scene;
   ASSERT_TRUE(scene.build({.kind = Optimizer::kAdamW, .ema_decay = 0.5}).ok());
-  EXPECT_THAT(scene.names(), ElementsAre("a", "b", "train.step", "adam.m/a", "adam.v/a", "ema/a", "adam.m/b", "adam.v/b", "ema/b"));
+  EXPECT_THAT(scene.names(), ElementsAre("a", "b", "train.step", "adam.m/a", "adam.v/a", "ema/a", "adam.m/b",
+                                         "adam.v/b", "ema/b"));
   std::vector<Tensor> states = scene.run(3, 0.1);
   EXPECT_EQ(states[2].int_at(0), 3);
 }
@@ -112,7 +116,8 @@ TEST(Optimizer, RatesGoByName) {
 }
 
 TEST(Optimizer, DecayGoesByNameAndRank) {
-  for (OptimizerOptions options : {OptimizerOptions{.weight_decay = 0.5, .no_decay = {"a"}}, {.weight_decay = 0.5, .decay_vectors = false}}) {
+  for (OptimizerOptions options : {OptimizerOptions{.weight_decay = 0.5, .no_decay = {"a"}},
+                                   {.weight_decay = 0.5, .decay_vectors = false}}) {
     Scene scene;
     ASSERT_TRUE(scene.build(options).ok());
     std::vector<Tensor> states = scene.run(1, 1);
@@ -149,7 +154,8 @@ TEST(Optimizer, LambScalesEachWeightByItsTrustRatio) {
     update[i] = g / (std::abs(g) + 1e-6) + 0.1 * w[i];
     ww += w[i] * w[i], uu += update[i] * update[i];
   }
-  for (int i = 0; i < 3; ++i) EXPECT_NEAR(states[0].double_at(i), w[i] - 0.5 * std::sqrt(ww / uu) * update[i], 1e-12);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_NEAR(states[0].double_at(i), w[i] - 0.5 * std::sqrt(ww / uu) * update[i], 1e-12);
   double g = Scene::gradient(0, 3);
   EXPECT_NEAR(states[1].double_at(0), 3 - 0.5 * g / (std::abs(g) + 1e-6), 1e-12);
 }

@@ -35,7 +35,8 @@ TEST(WidenModel, HalvesBecomeF32BehindTheSameInterface) {
   });
   auto after = evaluate(graph, {x});
   ASSERT_TRUE(before.ok() && after.ok());
-  for (size_t i = 0; i < 2; ++i) EXPECT_TRUE(before->outputs[i].tensor().identical(after->outputs[i].tensor()));
+  for (size_t i = 0; i < 2; ++i)
+    EXPECT_TRUE(before->outputs[i].tensor().identical(after->outputs[i].tensor()));
   EXPECT_EQ(*widen_model(graph), true);  // the interface is still f16
 }
 
