@@ -91,8 +91,25 @@ std::string unused_name(std::set<std::string>& names, const std::string& wanted)
   return name;
 }
 
+// Integers of the file that stand for weights.
+std::vector<std::string> quantized_weights(const Graph& graph) {
+  std::vector<std::string> names;
+  for (const auto& node : graph.nodes()) {
+    const Value* codes = node->op().name == "DequantizeLinear" ? node->input(0) : nullptr;
+    if (!codes || !codes->constant() || !codes->origin || codes->constant()->elements() <= 1) continue;
+    if (std::ranges::find(names, codes->origin->name) == names.end()) names.push_back(codes->origin->name);
+  }
+  return names;
+}
+
 Error nothing_to_train(const Graph& graph, const WeightReport& report) {
   if (!report.frozen.empty()) return invalid_input(fmt::format("all {} weights are frozen, none is left to train", report.frozen.size()));
+  if (!report.quantized.empty()) {
+    return invalid_input(
+        fmt::format("the weights of the model are integers ({} tensors behind DequantizeLinear), which steps of training would not "
+                    "change; train the floating point model and quantize it again",
+                    report.quantized.size()));
+  }
   return invalid_input(fmt::format("the model has no weights to train: no floating point tensors of more than one element{}",
                                    any_weight_in_subgraphs(graph) ? " outside of the bodies of If, Loop and Scan, which are not trained" : ""));
 }
@@ -101,6 +118,7 @@ Error nothing_to_train(const Graph& graph, const WeightReport& report) {
 
 Result<WeightReport> weights_to_state(Graph& graph, const WeightSelection& selection) {
   WeightReport report;
+  report.quantized = quantized_weights(graph);
   std::set<const Value*> lifted;
   lift_from_bodies(graph, lifted);
   std::vector<Value*> weights;

@@ -21,6 +21,8 @@ struct WeightReport {
   std::vector<std::string> trained;             // names of their States
   std::vector<std::string> running_statistics;  // names of the States of those that became one
   std::vector<std::string> frozen;              // by a pattern, or running statistics that stay constants
+  // Integer tensors behind DequantizeLinear. They stay as they are: a step is smaller than the distance of two codes.
+  std::vector<std::string> quantized;
 };
 
 // Turns every weight of `graph` into a State named after its origin (a second tensor of one name is "name#2"): a floating
