@@ -33,7 +33,7 @@ step bench classifier.gannet --shape input_ids=1x128 --shape attention_mask=1x12
 
 printf '\nAn image classifier and a small task that it can learn:\n'
 step new cnn --image-size 12 --channels 1 --classes 3 --sample-data task.npz --samples 128 -o cnn.onnx
-step tune cnn.onnx --data task.npz -o tuned.onnx
+step tune cnn.onnx --train task.npz --eval-fraction 0.2 -o tuned.onnx
 step run tuned.onnx --output outputs
 
 printf '\nThe models, the task and the outputs are in build/quickstart.\n'

@@ -28,7 +28,9 @@ constexpr int64_t kMaxJsonBytes = int64_t{1} << 24;
 // N of "PREFIX-N.EXTENSION", or nothing.
 std::optional<int64_t> step_of(const std::string& name, std::string_view kind, std::string_view extension) {
   const std::string prefix = std::string(kind) + "-";
-  if (!name.starts_with(prefix) || !name.ends_with(extension) || name.size() <= prefix.size() + extension.size()) return {};
+  if (!name.starts_with(prefix) || !name.ends_with(extension) ||
+      name.size() <= prefix.size() + extension.size())
+    return {};
   int64_t step = 0;
   const char* end = name.data() + name.size() - extension.size();
   const auto parsed = std::from_chars(name.data() + prefix.size(), end, step);
@@ -72,7 +74,8 @@ Result<CheckpointStore> CheckpointStore::open(const std::string& folder) {
   CheckpointStore store(folder);
   const std::string lock = folder + "/lock";
   store.lock_ = FileDescriptor(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-  if (!store.lock_.open()) return io_error(fmt::format("{}: {}", lock, std::generic_category().message(errno)));
+  if (!store.lock_.open())
+    return io_error(fmt::format("{}: {}", lock, std::generic_category().message(errno)));
   if (::flock(store.lock_.value(), LOCK_EX | LOCK_NB) != 0) {
     return io_error(fmt::format("{}: another run keeps its checkpoints there", folder));
   }
@@ -141,17 +144,20 @@ Result<Checkpoint> CheckpointStore::read(int64_t step, const Limits& limits) con
   const Result<CheckpointRecord> record = parse_checkpoint_json(TRY(read_file(json_path, kMaxJsonBytes)));
   if (!record.ok()) return with_prefix(json_path + ": ", record.error());
   const FileSum sum = TRY(sum_of(file));
-  if (record->position.step != step) return invalid_input(fmt::format("{}: is of step {}", json_path, record->position.step));
+  if (record->position.step != step)
+    return invalid_input(fmt::format("{}: is of step {}", json_path, record->position.step));
   if (sum.bytes != record->bytes || sum.crc != record->checksum) {
-    return invalid_input(fmt::format("{}: is damaged: {} bytes with checksum {:08x}, written were {} with {:08x}", file,
-                                     sum.bytes, sum.crc, record->bytes, record->checksum));
+    return invalid_input(
+        fmt::format("{}: is damaged: {} bytes with checksum {:08x}, written were {} with {:08x}", file,
+                    sum.bytes, sum.crc, record->bytes, record->checksum));
   }
   Checkpoint checkpoint{record->position, {}};
   checkpoint.states = TRY(read_safetensors(file, limits)).tensors;
   return checkpoint;
 }
 
-Result<std::optional<Checkpoint>> CheckpointStore::latest(std::vector<std::string>& damaged, const Limits& limits) const {
+Result<std::optional<Checkpoint>> CheckpointStore::latest(std::vector<std::string>& damaged,
+                                                          const Limits& limits) const {
   for (const int64_t step : steps()) {
     Result<Checkpoint> checkpoint = read(step, limits);
     if (checkpoint.ok()) return std::optional(*std::move(checkpoint));

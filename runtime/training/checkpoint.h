@@ -1,7 +1,7 @@
-// Where a training run can go on after it was stopped, also by kill -9 or a power cut. A checkpoint is two files,
-// `step-N.safetensors` with every State by name and `step-N.json`, written last, with the rest and the first one's
-// checksum. Both appear whole or not at all, and older ones go only when a newer one is complete; so the newest valid
-// one is always what some moment of the run was.
+// Where a training run can go on after it was stopped, also by kill -9 or a power cut. A checkpoint is two
+// files, `step-N.safetensors` with every State by name and `step-N.json`, written last, with the rest and the
+// first one's checksum. Both appear whole or not at all, and older ones go only when a newer one is complete;
+// so the newest valid one is always what some moment of the run was.
 #pragma once
 
 #include <cstdint>
@@ -20,15 +20,15 @@ struct TrainingPosition {
   std::string model;                           // identity of the user's file
   std::map<std::string, std::string> options;  // those that decide the result, as text
   uint64_t seed = 0;
-  int64_t step = 0;             // updates done
-  int64_t epoch = 0;            // the place in the data: epoch, and batches of it that are done
+  int64_t step = 0;   // updates done
+  int64_t epoch = 0;  // the place in the data: epoch, and batches of it that are done
   int64_t batch = 0;
-  double epoch_loss_sum = 0;    // of the rows of the epoch so far
+  double epoch_loss_sum = 0;  // of the rows of the epoch so far
   int64_t epoch_rows = 0;
-  std::optional<double> best;   // measure of the best evaluation
+  std::optional<double> best;  // measure of the best evaluation
   int64_t best_step = 0;
   int64_t evaluations_since_best = 0;
-  bool finished = false;        // nothing is left to do
+  bool finished = false;  // nothing is left to do
 
   bool operator==(const TrainingPosition&) const = default;
 };
@@ -40,7 +40,8 @@ struct Checkpoint {
 
 class CheckpointStore {
  public:
-  // Makes the folder where it is missing and holds it for this process: a second run in the same folder is an error.
+  // Makes the folder where it is missing and holds it for this process: a second run in the same folder is an
+  // error.
   static Result<CheckpointStore> open(const std::string& folder);
 
   const std::string& folder() const { return folder_; }
@@ -48,11 +49,14 @@ class CheckpointStore {
   std::vector<int64_t> steps() const;
   // Writes a checkpoint, then removes all but the newest two and the best weights that neither names.
   Status save(const TrainingPosition& position, const NamedTensors& states);
-  // Weights of the best evaluation so far, `best-N.safetensors`: call it before the save whose position names it.
+  // Weights of the best evaluation so far, `best-N.safetensors`: call it before the save whose position names
+  // it.
   Status save_best(int64_t step, const NamedTensors& weights);
   Result<NamedTensors> read_best(int64_t step, const Limits& limits = {}) const;
-  // The newest valid checkpoint; nothing when there is none. `damaged` gets a sentence for each that was passed over.
-  Result<std::optional<Checkpoint>> latest(std::vector<std::string>& damaged, const Limits& limits = {}) const;
+  // The newest valid checkpoint; nothing when there is none. `damaged` gets a sentence for each that was
+  // passed over.
+  Result<std::optional<Checkpoint>> latest(std::vector<std::string>& damaged,
+                                           const Limits& limits = {}) const;
 
  private:
   explicit CheckpointStore(std::string folder) : folder_(std::move(folder)) {}

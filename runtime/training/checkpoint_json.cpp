@@ -20,7 +20,8 @@ class Fields {
 
   void read(const char* name, int64_t& value) {
     const Json* field = find(name);
-    if (field && field->is_number_integer() && (!field->is_number_unsigned() || field->get<uint64_t>() <= INT64_MAX)) {
+    if (field && field->is_number_integer() &&
+        (!field->is_number_unsigned() || field->get<uint64_t>() <= INT64_MAX)) {
       value = field->get<int64_t>();
       if (value >= 0) return;
     }
@@ -28,28 +29,38 @@ class Fields {
   }
   void read(const char* name, uint64_t& value) {
     const Json* field = find(name);
-    if (field && field->is_number_unsigned()) value = field->get<uint64_t>();
-    else refuse(name);
+    if (field && field->is_number_unsigned())
+      value = field->get<uint64_t>();
+    else
+      refuse(name);
   }
   void read(const char* name, double& value) {
     const Json* field = find(name);
-    if (field && field->is_number()) value = field->get<double>();
-    else refuse(name);
+    if (field && field->is_number())
+      value = field->get<double>();
+    else
+      refuse(name);
   }
   void read(const char* name, bool& value) {
     const Json* field = find(name);
-    if (field && field->is_boolean()) value = field->get<bool>();
-    else refuse(name);
+    if (field && field->is_boolean())
+      value = field->get<bool>();
+    else
+      refuse(name);
   }
   void read(const char* name, std::string& value) {
     const Json* field = find(name);
-    if (field && field->is_string()) value = field->get<std::string>();
-    else refuse(name);
+    if (field && field->is_string())
+      value = field->get<std::string>();
+    else
+      refuse(name);
   }
   void read(const char* name, std::optional<double>& value) {
     const Json* field = find(name);
-    if (field && field->is_number()) value = field->get<double>();
-    else if (field == nullptr || !field->is_null()) refuse(name);
+    if (field && field->is_number())
+      value = field->get<double>();
+    else if (field == nullptr || !field->is_null())
+      refuse(name);
   }
   void read(const char* name, std::map<std::string, std::string>& value) {
     const Json* field = find(name);
@@ -122,7 +133,8 @@ Result<CheckpointRecord> parse_checkpoint_json(const std::string& text) {
   fields.read("bytes", record.bytes);
   fields.read("crc32c", checksum);
   if (checksum > UINT32_MAX) return invalid_input("'crc32c' is not a checksum");
-  if (!fields.refused().empty()) return invalid_input(fmt::format("'{}' is missing or of another kind", fields.refused()));
+  if (!fields.refused().empty())
+    return invalid_input(fmt::format("'{}' is missing or of another kind", fields.refused()));
   record.checksum = static_cast<uint32_t>(checksum);
   return record;
 }

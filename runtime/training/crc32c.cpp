@@ -13,8 +13,8 @@ constexpr size_t kTables = 8;
 
 using Tables = std::array<std::array<uint32_t, 256>, kTables>;
 
-// tables[k][b] is the checksum of byte b followed by k zeros: eight bytes are taken at once ("slicing by 8", Kounavis
-// and Berry, 2005).
+// tables[k][b] is the checksum of byte b followed by k zeros: eight bytes are taken at once ("slicing by 8",
+// Kounavis and Berry, 2005).
 constexpr Tables make_tables() {
   Tables tables{};
   for (uint32_t byte = 0; byte < 256; ++byte) {
@@ -43,8 +43,9 @@ uint32_t crc32c(std::span<const uint8_t> bytes, uint32_t before) {
     std::memcpy(&low, bytes.data(), 4);
     std::memcpy(&high, bytes.data() + 4, 4);
     low ^= crc;
-    crc = kTable[7][low & 0xFF] ^ kTable[6][low >> 8 & 0xFF] ^ kTable[5][low >> 16 & 0xFF] ^ kTable[4][low >> 24] ^
-          kTable[3][high & 0xFF] ^ kTable[2][high >> 8 & 0xFF] ^ kTable[1][high >> 16 & 0xFF] ^ kTable[0][high >> 24];
+    crc = kTable[7][low & 0xFF] ^ kTable[6][low >> 8 & 0xFF] ^ kTable[5][low >> 16 & 0xFF] ^
+          kTable[4][low >> 24] ^ kTable[3][high & 0xFF] ^ kTable[2][high >> 8 & 0xFF] ^
+          kTable[1][high >> 16 & 0xFF] ^ kTable[0][high >> 24];
     bytes = bytes.subspan(8);
   }
   for (const uint8_t byte : bytes) crc = crc >> 8 ^ kTable[0][(crc ^ byte) & 0xFF];

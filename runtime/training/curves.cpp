@@ -41,11 +41,20 @@ std::string escaped(std::string_view text) {
   std::string result;
   for (const char c : text) {
     switch (c) {
-      case '&': result += "&amp;"; break;
-      case '<': result += "&lt;"; break;
-      case '>': result += "&gt;"; break;
-      case '"': result += "&quot;"; break;
-      default: result += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+      case '&':
+        result += "&amp;";
+        break;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '"':
+        result += "&quot;";
+        break;
+      default:
+        result += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
     }
   }
   return result;
@@ -92,22 +101,29 @@ struct Range {
 struct Frame {
   Range x, y;
 
-  double across(double value) const { return kLeft + (value - x.low) / (x.high - x.low) * (kWidth - kLeft - kRight); }
-  double down(double value) const { return kHeight - kBottom - (value - y.low) / (y.high - y.low) * (kHeight - kTop - kBottom); }
+  double across(double value) const {
+    return kLeft + (value - x.low) / (x.high - x.low) * (kWidth - kLeft - kRight);
+  }
+  double down(double value) const {
+    return kHeight - kBottom - (value - y.low) / (y.high - y.low) * (kHeight - kTop - kBottom);
+  }
 };
 
 std::string axes(const Frame& frame) {
   std::string svg;
   for (const double tick : axis_ticks(frame.y.low, frame.y.high, 5)) {
     const double y = frame.down(tick);
-    svg += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", kLeft, kWidth - kRight, y, y);
-    svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n", kLeft - 8, y + 4, number_text(tick));
+    svg += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", kLeft,
+                       kWidth - kRight, y, y);
+    svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n", kLeft - 8, y + 4,
+                       number_text(tick));
   }
   for (const double tick : axis_ticks(frame.x.low, frame.x.high, 8)) {
     const double x = frame.across(tick);
-    svg += fmt::format("<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{}\" y2=\"{}\"/>", x, x, kHeight - kBottom,
-                       kHeight - kBottom + 5);
-    svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n", x, kHeight - kBottom + 20, number_text(tick));
+    svg += fmt::format("<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{}\" y2=\"{}\"/>", x, x,
+                       kHeight - kBottom, kHeight - kBottom + 5);
+    svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n", x,
+                       kHeight - kBottom + 20, number_text(tick));
   }
   return svg;
 }
@@ -123,10 +139,13 @@ std::string curve_svg(const Curve& curve, const Frame& frame, size_t color) {
     path += fmt::format("{}{:.1f} {:.1f}", pen_down ? "L" : "M", frame.across(x), frame.down(y));
     pen_down = true;
     if (!curve.marked || curve.points.size() > kMostMarks) continue;
-    marks += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"var(--c{})\"><title>{} {} at step {}</title></circle>",
-                         frame.across(x), frame.down(y), color, escaped(curve.name), number_text(y), number_text(x));
+    marks += fmt::format(
+        "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"var(--c{})\"><title>{} {} at step "
+        "{}</title></circle>",
+        frame.across(x), frame.down(y), color, escaped(curve.name), number_text(y), number_text(x));
   }
-  return fmt::format("<path class=\"curve{}\" stroke=\"var(--c{})\" d=\"{}\"/>{}\n", curve.faint ? " faint" : "", color, path, marks);
+  return fmt::format("<path class=\"curve{}\" stroke=\"var(--c{})\" d=\"{}\"/>{}\n",
+                     curve.faint ? " faint" : "", color, path, marks);
 }
 
 std::string panel_html(const Panel& panel) {
@@ -141,7 +160,8 @@ std::string panel_html(const Panel& panel) {
   if (frame.x.empty() || frame.y.empty()) return {};
   if (frame.x.low == frame.x.high) frame.x.widen();
   frame.y.widen();
-  std::string svg = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n", kWidth, kHeight, escaped(panel.title));
+  std::string svg = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n", kWidth,
+                                kHeight, escaped(panel.title));
   svg += axes(frame);
   std::string legend = "<div class=\"legend\">";
   size_t color = 0;
@@ -149,10 +169,12 @@ std::string panel_html(const Panel& panel) {
     svg += curve_svg(curve, frame, color);
     if (curve.faint) continue;  // it shares the colour of the next one
     const double last = curve.points.empty() ? NAN : curve.points.back().second;
-    legend += fmt::format("<span><i style=\"background:var(--c{})\"></i>{} <b>{}</b></span>", color, escaped(curve.name), number_text(last));
+    legend += fmt::format("<span><i style=\"background:var(--c{})\"></i>{} <b>{}</b></span>", color,
+                          escaped(curve.name), number_text(last));
     color = (color + 1) % kColors;
   }
-  return fmt::format("<section><h2>{}</h2>\n{}</svg>\n{}</div></section>\n", escaped(panel.title), svg, legend);
+  return fmt::format("<section><h2>{}</h2>\n{}</svg>\n{}</div></section>\n", escaped(panel.title), svg,
+                     legend);
 }
 
 }  // namespace
@@ -166,7 +188,8 @@ std::vector<double> axis_ticks(double low, double high, int count) {
     if (factor * power >= rough) step = factor * power;
   }
   std::vector<double> ticks;
-  for (double i = std::ceil(low / step); i * step <= high && ticks.size() < 100; ++i) ticks.push_back(i == 0 ? 0 : i * step);
+  for (double i = std::ceil(low / step); i * step <= high && ticks.size() < 100; ++i)
+    ticks.push_back(i == 0 ? 0 : i * step);
   return ticks;
 }
 
@@ -186,7 +209,8 @@ Points smoothed(const Points& points, double keep) {
 std::string curves_html(const CurvesPage& page) {
   std::string html = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n";
   html += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
-  html += fmt::format("<title>{}</title>\n{}</head><body>\n<h1>{}</h1>\n<table>\n", escaped(page.title), kStyle, escaped(page.title));
+  html += fmt::format("<title>{}</title>\n{}</head><body>\n<h1>{}</h1>\n<table>\n", escaped(page.title),
+                      kStyle, escaped(page.title));
   for (const auto& [name, value] : page.facts) {
     html += fmt::format("<tr><td>{}</td><td>{}</td></tr>\n", escaped(name), escaped(value));
   }

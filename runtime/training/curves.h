@@ -1,5 +1,5 @@
-// Curves over the steps of a run as one HTML page with inline SVG: no script, nothing loaded from elsewhere, light and
-// dark.
+// Curves over the steps of a run as one HTML page with inline SVG: no script, nothing loaded from elsewhere,
+// light and dark.
 #pragma once
 
 #include <string>
@@ -28,8 +28,10 @@ struct CurvesPage {
 
 // Curves of more than about a thousand points are drawn as the means of neighbours. All text is escaped.
 std::string curves_html(const CurvesPage& page);
-// The exponential mean of the values so far (an effective window of 1 / (1 - `keep`) points, corrected at the start).
-std::vector<std::pair<double, double>> smoothed(const std::vector<std::pair<double, double>>& points, double keep);
+// The exponential mean of the values so far (an effective window of 1 / (1 - `keep`) points, corrected at the
+// start).
+std::vector<std::pair<double, double>> smoothed(const std::vector<std::pair<double, double>>& points,
+                                                double keep);
 // Round numbers from at or above `low` to at or below `high`, about `count` of them; empty unless low < high.
 std::vector<double> axis_ticks(double low, double high, int count);
 

@@ -90,13 +90,15 @@ std::string host_name() {
 Result<EventFile> EventFile::create(const std::string& folder) {
   EventFile file;
   for (int number = 0; number < 1000 && !file.descriptor_.open(); ++number) {
-    file.path_ = fmt::format("{}/events.out.tfevents.{:010}.{}.{}.{}", folder, static_cast<int64_t>(seconds_now()),
-                             host_name(), ::getpid(), number);
-    file.descriptor_ = FileDescriptor(::open(file.path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666));
+    file.path_ = fmt::format("{}/events.out.tfevents.{:010}.{}.{}.{}", folder,
+                             static_cast<int64_t>(seconds_now()), host_name(), ::getpid(), number);
+    file.descriptor_ =
+        FileDescriptor(::open(file.path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666));
     if (!file.descriptor_.open() && errno != EEXIST) break;
   }
   if (!file.descriptor_.open()) {
-    return io_error(fmt::format("{}: cannot be written: {}", file.path_, std::generic_category().message(errno)));
+    return io_error(
+        fmt::format("{}: cannot be written: {}", file.path_, std::generic_category().message(errno)));
   }
   TRY(file.record(WireMessage().fixed64(1, seconds_now()).bytes(3, "brain.Event:2").text()));
   return file;
@@ -107,12 +109,13 @@ Status EventFile::scalar(std::string_view tag, int64_t step, double value) {
   return record(event_at(step).bytes(5, summary_value(scalar)).text());
 }
 
-Status EventFile::image(std::string_view tag, int64_t step, std::string_view png, int64_t height, int64_t width,
-                        int64_t channels) {
+Status EventFile::image(std::string_view tag, int64_t step, std::string_view png, int64_t height,
+                        int64_t width, int64_t channels) {
   WireMessage image;
   image.varint(1, static_cast<uint64_t>(height)).varint(2, static_cast<uint64_t>(width));
   image.varint(3, static_cast<uint64_t>(channels)).bytes(4, png);
-  return record(event_at(step).bytes(5, summary_value(WireMessage().bytes(1, tag).bytes(4, image.text()))).text());
+  return record(
+      event_at(step).bytes(5, summary_value(WireMessage().bytes(1, tag).bytes(4, image.text()))).text());
 }
 
 Status EventFile::restart_after(int64_t step) {
@@ -132,7 +135,8 @@ Status EventFile::record(std::string_view event) {
     const ssize_t count = ::write(descriptor_.value(), rest.data(), rest.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) {
-      return io_error(fmt::format("{}: cannot be written: {}", path_, std::generic_category().message(errno)));
+      return io_error(
+          fmt::format("{}: cannot be written: {}", path_, std::generic_category().message(errno)));
     }
     rest.remove_prefix(static_cast<size_t>(count));
   }

@@ -27,7 +27,8 @@ std::string bar(double share, int cells) {
 
 std::string measures_text(const std::vector<Measure>& measures) {
   std::string text;
-  for (const Measure& measure : measures) text += fmt::format("{}{} {:.4g}", text.empty() ? "" : "  ", measure.name, measure.value);
+  for (const Measure& measure : measures)
+    text += fmt::format("{}{} {:.4g}", text.empty() ? "" : "  ", measure.name, measure.value);
   return text;
 }
 
@@ -37,11 +38,13 @@ Terminal terminal_of(std::FILE* stream) {
   Terminal terminal;
   const int descriptor = ::fileno(stream);
   const char* kind = std::getenv("TERM");
-  terminal.interactive = descriptor >= 0 && ::isatty(descriptor) == 1 && kind && std::string_view(kind) != "dumb";
+  terminal.interactive =
+      descriptor >= 0 && ::isatty(descriptor) == 1 && kind && std::string_view(kind) != "dumb";
   const char* no_color = std::getenv("NO_COLOR");
   terminal.color = terminal.interactive && (no_color == nullptr || *no_color == '\0');
   winsize size{};
-  if (terminal.interactive && ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) terminal.width = size.ws_col;
+  if (terminal.interactive && ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    terminal.width = size.ws_col;
   return terminal;
 }
 
@@ -54,7 +57,9 @@ std::string duration_text(double seconds) {
 }
 
 std::string progress_line(const ProgressText& progress, const Terminal& terminal) {
-  const double share = progress.total_steps > 0 ? static_cast<double>(progress.step) / static_cast<double>(progress.total_steps) : 1.0;
+  const double share = progress.total_steps > 0
+                           ? static_cast<double>(progress.step) / static_cast<double>(progress.total_steps)
+                           : 1.0;
   // In the order in which they are given up last to first: a narrow terminal keeps the loss.
   std::vector<std::string> parts = {fmt::format("loss {:.4g}", progress.loss)};
   parts.push_back(fmt::format("epoch {}/{}", std::min(progress.epoch + 1, progress.epochs), progress.epochs));
@@ -123,9 +128,11 @@ Status Progress::epoch(const EpochReport& report) {
 
 Status Progress::evaluation(const EvaluationReport& report) {
   for (const Measure& measure : report.measures) {
-    if (measure.name == report.chosen_by) shown_.measure = fmt::format("{} {:.4g}", measure.name, measure.value);
+    if (measure.name == report.chosen_by)
+      shown_.measure = fmt::format("{} {:.4g}", measure.name, measure.value);
   }
-  line(fmt::format("step {}  held out: {}{}", report.step, measures_text(report.measures), report.best ? "  best so far" : ""));
+  line(fmt::format("step {}  held out: {}{}", report.step, measures_text(report.measures),
+                   report.best ? "  best so far" : ""));
   return {};
 }
 

@@ -1,4 +1,5 @@
-// Progress for a person: a bar that stays on one line of a terminal, and plain lines where output goes to a file.
+// Progress for a person: a bar that stays on one line of a terminal, and plain lines where output goes to a
+// file.
 #pragma once
 
 #include <cstdio>
@@ -22,9 +23,9 @@ struct ProgressText {
   int64_t step = 0, total_steps = 1;
   int64_t epoch = 0, epochs = 1;
   double loss = 0;
-  std::string measure;          // of the last evaluation, "accuracy 0.91"; may be empty
-  double rows_per_second = 0;   // 0: not known yet
-  double seconds_left = -1;     // below 0: not known yet
+  std::string measure;         // of the last evaluation, "accuracy 0.91"; may be empty
+  double rows_per_second = 0;  // 0: not known yet
+  double seconds_left = -1;    // below 0: not known yet
 };
 
 // At most terminal.width - 1 characters besides colours: what has no room is left out, the loss last.
@@ -51,11 +52,11 @@ class Progress final : public TrainingObserver {
   std::FILE* stream_;
   RunStart start_;
   ProgressText shown_;
-  double last_drawn_ = -1;    // seconds of the run
+  double last_drawn_ = -1;  // seconds of the run
   double last_seconds_ = 0;
   double seconds_per_step_ = 0;  // smoothed
   double rows_per_step_ = 0;
-  bool bar_ = false;          // a bar stands on the last line
+  bool bar_ = false;  // a bar stands on the last line
 };
 
 }  // namespace gannet

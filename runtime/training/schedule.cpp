@@ -19,7 +19,8 @@ double along_cosine(double from, double to, double progress) {
 
 double one_cycle(const RateSchedule& schedule, double step) {
   const auto total = static_cast<double>(schedule.total_steps);
-  const double rise = schedule.warmup_steps > 0 ? static_cast<double>(schedule.warmup_steps) : kOneCycleRise * total;
+  const double rise =
+      schedule.warmup_steps > 0 ? static_cast<double>(schedule.warmup_steps) : kOneCycleRise * total;
   const double top = std::max(rise - 1, 0.0);
   const double first = schedule.rate * kOneCycleStart;
   if (step <= top && top > 0) return along_cosine(first, schedule.rate, step / top);
@@ -41,20 +42,25 @@ double rate_at(const RateSchedule& schedule, int64_t step) {
   const double progress = static_cast<double>(done) / static_cast<double>(span);
   const double last = schedule.rate * schedule.final_share;
   switch (schedule.kind) {
-    case ScheduleKind::kLinear: return schedule.rate + (last - schedule.rate) * progress;
-    case ScheduleKind::kCosine: return along_cosine(schedule.rate, last, progress);
+    case ScheduleKind::kLinear:
+      return schedule.rate + (last - schedule.rate) * progress;
+    case ScheduleKind::kCosine:
+      return along_cosine(schedule.rate, last, progress);
     case ScheduleKind::kStep: {
-      const int64_t every = schedule.step_every > 0 ? schedule.step_every : std::max<int64_t>((span + 2) / 3, 1);
+      const int64_t every =
+          schedule.step_every > 0 ? schedule.step_every : std::max<int64_t>((span + 2) / 3, 1);
       return schedule.rate * std::pow(schedule.step_factor, static_cast<double>(done / every));
     }
     case ScheduleKind::kConstant:
-    case ScheduleKind::kOneCycle: break;
+    case ScheduleKind::kOneCycle:
+      break;
   }
   return schedule.rate;
 }
 
 std::span<const std::string_view> schedule_names() {
-  static constexpr std::array<std::string_view, 5> kNames = {"constant", "linear", "cosine", "step", "one-cycle"};
+  static constexpr std::array<std::string_view, 5> kNames = {"constant", "linear", "cosine", "step",
+                                                             "one-cycle"};
   return kNames;
 }
 

@@ -85,7 +85,8 @@ Status TrainingLog::step(const StepReport& report) {
   const double seconds = report.seconds - last_seconds_;
   last_seconds_ = report.seconds;
   const double speed = seconds > 0 ? static_cast<double>(report.rows) / seconds : 0;
-  const std::pair<const char*, double> values[] = {{"loss", report.loss}, {"learning_rate", report.rate}, {"rows_per_second", speed}};
+  const std::pair<const char*, double> values[] = {
+      {"loss", report.loss}, {"learning_rate", report.rate}, {"rows_per_second", speed}};
   Json line = {{"kind", "step"}, {"step", report.step}, {"epoch", report.epochs_done}};
   for (const auto& [name, value] : values) {
     line[name] = value;
@@ -98,7 +99,8 @@ Status TrainingLog::step(const StepReport& report) {
 
 Status TrainingLog::epoch(const EpochReport& report) {
   TRY(events_->scalar("train/epoch_loss", report.step, report.loss));
-  return append(text_of({{"kind", "epoch"}, {"step", report.step}, {"epoch", report.epoch + 1}, {"loss", report.loss}}));
+  return append(text_of(
+      {{"kind", "epoch"}, {"step", report.step}, {"epoch", report.epoch + 1}, {"loss", report.loss}}));
 }
 
 Status TrainingLog::evaluation(const EvaluationReport& report) {
@@ -143,7 +145,8 @@ void TrainingLog::remember(const std::string& series, int64_t step, double value
 Status TrainingLog::finish(const std::string& title, std::vector<std::pair<std::string, std::string>> facts) {
   CurvesPage page{title, std::move(facts), {}};
   Panel loss{"Loss", {}}, rate{"Learning rate", {}}, speed{"Rows a second", {}};
-  std::vector<Panel> measures;
+  Panel shares{"Held out", {}};  // measures of at most 1 are of one scale
+  std::vector<Panel> others;
   for (const auto& [name, points] : series_) {
     if (name == "train/loss") {
       const double keep = 1 - 1 / (1 + static_cast<double>(points.size()) / 50);
@@ -157,11 +160,15 @@ Status TrainingLog::finish(const std::string& title, std::vector<std::pair<std::
       speed.curves.push_back({"rows a second", points, false, false});
     } else if (name.starts_with(kEvalSeries)) {
       const std::string measure = name.substr(kEvalSeries.size());
-      measures.push_back({"Held out: " + measure, {{measure, points, false, true}}});
+      if (measure == "mae" || measure == "rmse")
+        others.push_back({"Held out: " + measure, {{measure, points, false, true}}});
+      else
+        shares.curves.push_back({measure, points, false, true});
     }
   }
   page.panels.push_back(std::move(loss));
-  std::ranges::move(measures, std::back_inserter(page.panels));
+  page.panels.push_back(std::move(shares));
+  std::ranges::move(others, std::back_inserter(page.panels));
   page.panels.push_back(std::move(rate));
   page.panels.push_back(std::move(speed));
   return write_file_atomically(curves_path(), curves_html(page));

@@ -1,5 +1,5 @@
-// The record of a run in a folder: `training.jsonl` with one object a line, TensorBoard event files, and at the end
-// `curves.html`.
+// The record of a run in a folder: `training.jsonl` with one object a line, TensorBoard event files, and at
+// the end `curves.html`.
 #pragma once
 
 #include <memory>
@@ -15,9 +15,9 @@ namespace gannet {
 
 class TrainingLog final : public TrainingObserver {
  public:
-  // Makes `folder` where it is missing. begin() with a step of 0 starts the record anew; with a later one what the
-  // folder holds for steps after it is dropped, so that a resumed run leaves the record that an unbroken one leaves
-  // (but for times).
+  // Makes `folder` where it is missing. begin() with a step of 0 starts the record anew; with a later one
+  // what the folder holds for steps after it is dropped, so that a resumed run leaves the record that an
+  // unbroken one leaves (but for times).
   static Result<std::unique_ptr<TrainingLog>> open(const std::string& folder);
 
   Status begin(const RunStart& start) override;
@@ -44,7 +44,8 @@ class TrainingLog final : public TrainingObserver {
   std::string folder_;
   FileDescriptor lines_;
   std::unique_ptr<EventFile> events_;
-  std::vector<std::pair<std::string, Points>> series_;  // "train/loss", "eval/accuracy", ... in the order of appearance
+  std::vector<std::pair<std::string, Points>>
+      series_;  // "train/loss", "eval/accuracy", ... in the order of appearance
   double last_seconds_ = 0;
   int64_t step_ = 0;
 };

@@ -16,19 +16,19 @@ struct Measure {
 
 // Where the run begins, or goes on after a checkpoint.
 struct RunStart {
-  int64_t step = 0;          // steps done before
+  int64_t step = 0;  // steps done before
   int64_t total_steps = 0;
-  int64_t epochs = 0;        // of the whole run, the last perhaps in part
+  int64_t epochs = 0;  // of the whole run, the last perhaps in part
   int64_t rows_per_epoch = 0;
 };
 
 // After an optimizer step.
 struct StepReport {
-  int64_t step = 0;    // steps done: 1 after the first
-  int64_t epoch = 0;   // from 0
+  int64_t step = 0;   // steps done: 1 after the first
+  int64_t epoch = 0;  // from 0
   double epochs_done = 0;
-  int64_t rows = 0;    // of this step
-  double loss = 0;     // mean over them
+  int64_t rows = 0;  // of this step
+  double loss = 0;   // mean over them
   double rate = 0;
   double seconds = 0;  // since the run began or went on, without evaluations
 };
@@ -36,13 +36,13 @@ struct StepReport {
 struct EpochReport {
   int64_t step = 0;
   int64_t epoch = 0;
-  double loss = 0;     // mean over the rows of the epoch
+  double loss = 0;  // mean over the rows of the epoch
 };
 
 // After an evaluation on held-out data.
 struct EvaluationReport {
   int64_t step = 0;
-  int64_t epoch = 0;   // in which it happened
+  int64_t epoch = 0;              // in which it happened
   std::vector<Measure> measures;  // "loss" first
   std::string chosen_by;          // the measure that decides what is best
   bool best = false;              // so far

@@ -33,7 +33,8 @@ TrainingPosition position_at(int64_t step) {
 }
 
 NamedTensors states_at(int64_t step) {
-  return {{"w", Tensor::from<float>({2}, {static_cast<float>(step), 0.1f})}, {"train.step", Tensor::scalar<int64_t>(step)}};
+  return {{"w", Tensor::from<float>({2}, {static_cast<float>(step), 0.1f})},
+          {"train.step", Tensor::scalar<int64_t>(step)}};
 }
 
 CheckpointStore open(const std::string& folder) {
@@ -72,11 +73,13 @@ TEST(Checkpoint, AnyTextIsReadOrRefused) {
   EXPECT_EQ(error("{}"), "'schema' is missing or of another kind");
   EXPECT_EQ(error("{\"schema\": 2}"), "has schema 2, this version reads 1");
   const std::string text = to_json({position_at(3), 1, 2});
-  EXPECT_EQ(error(std::regex_replace(text, std::regex("\"step\": 3"), "\"step\": -3")), "'step' is missing or of another kind");
+  EXPECT_EQ(error(std::regex_replace(text, std::regex("\"step\": 3"), "\"step\": -3")),
+            "'step' is missing or of another kind");
   std::mt19937 random(5);
   for (int i = 0; i < 3000; ++i) {
     std::string changed = text;
-    for (uint32_t k = random() % 3 + 1; k > 0; --k) changed[random() % changed.size()] = static_cast<char>(random());
+    for (uint32_t k = random() % 3 + 1; k > 0; --k)
+      changed[random() % changed.size()] = static_cast<char>(random());
     error(changed);
   }
 }
@@ -128,7 +131,9 @@ TEST(CheckpointStore, BestWeightsLiveAsLongAsACheckpointNamesThem) {
   TemporaryFolder folder;
   CheckpointStore store = open(folder.path(""));
   auto save = [&](int64_t step, int64_t best) {
-    if (best == step) { ASSERT_TRUE(store.save_best(step, states_at(step)).ok()); }
+    if (best == step) {
+      ASSERT_TRUE(store.save_best(step, states_at(step)).ok());
+    }
     TrainingPosition position = position_at(step);
     position.best_step = best;
     ASSERT_TRUE(store.save(position, states_at(step)).ok());
@@ -169,7 +174,8 @@ TEST(CheckpointStore, AFolderThatCannotBeWrittenIsNamed) {
 
 TEST(Checkpoint, IdentityFollowsTheBytes) {
   TemporaryFolder folder;
-  const auto a = file_identity(folder.write("a", "123456789")), b = file_identity(folder.write("b", "123456780"));
+  const auto a = file_identity(folder.write("a", "123456789")),
+             b = file_identity(folder.write("b", "123456780"));
   EXPECT_EQ(*a, "crc32c e3069283 of 9 bytes");
   EXPECT_NE(*a, *b);
 }

@@ -14,8 +14,9 @@ using testing::Not;
 
 TEST(Curves, TicksAreRoundNumbersInside) {
   EXPECT_THAT(axis_ticks(0, 10, 5), ElementsAre(0, 2, 4, 6, 8, 10));
-  EXPECT_THAT(axis_ticks(0.13, 0.31, 4), ElementsAre(testing::DoubleNear(0.15, 1e-12), testing::DoubleNear(0.2, 1e-12),
-                                                     testing::DoubleNear(0.25, 1e-12), testing::DoubleNear(0.3, 1e-12)));
+  EXPECT_THAT(axis_ticks(0.13, 0.31, 4),
+              ElementsAre(testing::DoubleNear(0.15, 1e-12), testing::DoubleNear(0.2, 1e-12),
+                          testing::DoubleNear(0.25, 1e-12), testing::DoubleNear(0.3, 1e-12)));
   EXPECT_TRUE(axis_ticks(1, 1, 5).empty());
   EXPECT_TRUE(axis_ticks(0, INFINITY, 5).empty());
   for (double high = 1e-9; high < 1e9; high *= 3.7) {
@@ -33,7 +34,8 @@ TEST(Curves, SmoothingIsUnbiasedAtTheStart) {
 
 TEST(Curves, APageIsOneFileWithItsCurves) {
   CurvesPage page{"run <1>", {{"model", "a & b"}}, {}};
-  page.panels.push_back({"Loss", {{"training", {{1, 2}, {2, 1}}, false, false}, {"held out", {{2, 1.5}}, false, true}}});
+  page.panels.push_back(
+      {"Loss", {{"training", {{1, 2}, {2, 1}}, false, false}, {"held out", {{2, 1.5}}, false, true}}});
   const std::string html = curves_html(page);
   EXPECT_THAT(html, HasSubstr("run &lt;1&gt;"));
   EXPECT_THAT(html, HasSubstr("a &amp; b"));
@@ -45,8 +47,10 @@ TEST(Curves, APageIsOneFileWithItsCurves) {
 
 TEST(Curves, AnyNumbersMakeAPage) {
   Curve broken{"broken", {{1, NAN}, {2, INFINITY}, {3, 1}, {4, -INFINITY}, {5, 2}}, false, true};
-  Curve nothing{"nothing", {{1, NAN}}, false, false}, empty{"empty", {}, false, false}, one{"one", {{7, 0}}, false, false};
-  const std::string html = curves_html({"x", {}, {{"a", {broken, empty}}, {"b", {nothing}}, {"c", {one}}, {"d", {}}}});
+  Curve nothing{"nothing", {{1, NAN}}, false, false}, empty{"empty", {}, false, false},
+      one{"one", {{7, 0}}, false, false};
+  const std::string html =
+      curves_html({"x", {}, {{"a", {broken, empty}}, {"b", {nothing}}, {"c", {one}}, {"d", {}}}});
   EXPECT_THAT(html, HasSubstr("<h2>a</h2>"));
   EXPECT_THAT(html, Not(HasSubstr("<h2>b</h2>")));
   EXPECT_THAT(html, HasSubstr("<h2>c</h2>"));

@@ -22,7 +22,8 @@ TEST(Crc32c, KnownValues) {
   EXPECT_EQ(crc_of(std::string(32, '\xff')), 0x62A8AB43u);
   EXPECT_EQ(crc_of(""), 0u);
   const std::string text = "any bytes in two pieces of any length";
-  for (size_t cut = 0; cut <= text.size(); ++cut) EXPECT_EQ(crc_of(text.substr(cut), crc_of(text.substr(0, cut))), crc_of(text));
+  for (size_t cut = 0; cut <= text.size(); ++cut)
+    EXPECT_EQ(crc_of(text.substr(cut), crc_of(text.substr(0, cut))), crc_of(text));
 }
 
 template <class T>
@@ -64,10 +65,15 @@ TEST(EventFile, RecordsAreEventMessages) {
   ASSERT_EQ(records.size(), 4u);
   // Behind tag 1 (wall time, 9 bytes): field 3 is the version.
   EXPECT_EQ(records[0].substr(0, 1), "\x09");
-  EXPECT_EQ(records[0].substr(9), "\x1a\x0d" "brain.Event:2");
+  EXPECT_EQ(records[0].substr(9),
+            "\x1a\x0d"
+            "brain.Event:2");
   // Step 300; summary of one value with tag and f32.
-  EXPECT_EQ(records[1].substr(9), std::string("\x10\xac\x02\x2a\x0d\x0a\x0b\x0a\x04loss\x15\x00\x00\x00\x3f", 18));
-  EXPECT_EQ(records[2].substr(9), std::string("\x10\x01\x2a\x15\x0a\x13\x0a\x04grid\x22\x0b\x08\x20\x10\x30\x18\x03\x22\x03PNG", 25));
+  EXPECT_EQ(records[1].substr(9),
+            std::string("\x10\xac\x02\x2a\x0d\x0a\x0b\x0a\x04loss\x15\x00\x00\x00\x3f", 18));
+  EXPECT_EQ(
+      records[2].substr(9),
+      std::string("\x10\x01\x2a\x15\x0a\x13\x0a\x04grid\x22\x0b\x08\x20\x10\x30\x18\x03\x22\x03PNG", 25));
   EXPECT_EQ(records[3].substr(9), "\x10\x07\x3a\x02\x08\x01");
 }
 

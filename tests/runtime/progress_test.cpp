@@ -18,7 +18,8 @@ ProgressText middle() { return {30, 100, 2, 7, 0.4213, "accuracy 0.91", 1234.5, 
 
 TEST(Progress, ALineShowsAllThatFits) {
   EXPECT_EQ(progress_line(middle(), {true, false, 120}),
-            "[=========>                    ]  epoch 3/7  loss 0.4213  0:42 left  accuracy 0.91  1234 rows/s  30/100");
+            "[=========>                    ]  epoch 3/7  loss 0.4213  0:42 left  accuracy 0.91  1234 rows/s "
+            " 30/100");
   EXPECT_EQ(progress_line(middle(), {true, false, 60}), "epoch 3/7  loss 0.4213  0:42 left  accuracy 0.91");
   EXPECT_EQ(progress_line(middle(), {true, false, 20}), "loss 0.4213");
   EXPECT_THAT(progress_line(middle(), {true, true, 120}), HasSubstr("\x1b[32m["));
@@ -26,7 +27,8 @@ TEST(Progress, ALineShowsAllThatFits) {
 
 TEST(Progress, ALineNeverWraps) {
   for (int width = 1; width < 200; ++width) {
-    EXPECT_LT(progress_line(middle(), {true, false, width}).size(), static_cast<size_t>(std::max(width, 1))) << width;
+    EXPECT_LT(progress_line(middle(), {true, false, width}).size(), static_cast<size_t>(std::max(width, 1)))
+        << width;
   }
 }
 
@@ -45,8 +47,12 @@ void train(std::FILE* stream) {
   ASSERT_TRUE(progress.begin({0, 6, 2, 12}).ok());
   for (int64_t step = 1; step <= 6; ++step) {
     const int64_t epoch = (step - 1) / 3;
-    ASSERT_TRUE(progress.step({step, epoch, static_cast<double>(step) / 3, 4, 0.5, 0.1, static_cast<double>(step)}).ok());
-    if (step % 3 == 0) { ASSERT_TRUE(progress.epoch({step, epoch, 0.5}).ok()); }
+    ASSERT_TRUE(
+        progress.step({step, epoch, static_cast<double>(step) / 3, 4, 0.5, 0.1, static_cast<double>(step)})
+            .ok());
+    if (step % 3 == 0) {
+      ASSERT_TRUE(progress.epoch({step, epoch, 0.5}).ok());
+    }
   }
   ASSERT_TRUE(progress.evaluation({6, 1, {{"loss", 0.7}, {"accuracy", 0.75}}, "accuracy", true}).ok());
 }
@@ -58,7 +64,9 @@ TEST(Progress, PlainLinesWhereOutputIsNoTerminal) {
   std::string text(4096, '\0');
   text.resize(std::fread(text.data(), 1, text.size(), file));
   std::fclose(file);
-  EXPECT_EQ(text, "epoch 1/2  loss 0.5\nepoch 2/2  loss 0.5\nstep 6  held out: loss 0.7  accuracy 0.75  best so far\n");
+  EXPECT_EQ(
+      text,
+      "epoch 1/2  loss 0.5\nepoch 2/2  loss 0.5\nstep 6  held out: loss 0.7  accuracy 0.75  best so far\n");
 }
 
 class PseudoTerminal : public testing::Test {
@@ -71,14 +79,19 @@ class PseudoTerminal : public testing::Test {
     std::FILE* stream = ::fdopen(other_end, "w");
     terminal_ = terminal_of(stream);
     train(stream);
-    std::fflush(stream);
-    std::string text(1 << 16, '\0');
-    text.resize(static_cast<size_t>(std::max<ssize_t>(::read(main_end, text.data(), text.size()), 0)));
     std::fclose(stream);
+    // Once the other end is closed, what was written comes in pieces and then an error.
+    std::string text;
+    char piece[4096];
+    for (ssize_t count; (count = ::read(main_end, piece, sizeof piece)) > 0;)
+      text.append(piece, static_cast<size_t>(count));
     ::close(main_end);
     return text;
   }
-  void SetUp() override { ::setenv("TERM", "xterm", 1); ::unsetenv("NO_COLOR"); }
+  void SetUp() override {
+    ::setenv("TERM", "xterm", 1);
+    ::unsetenv("NO_COLOR");
+  }
   void TearDown() override { ::unsetenv("NO_COLOR"); }
 
   Terminal terminal_;

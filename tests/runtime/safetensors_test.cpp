@@ -54,7 +54,8 @@ TEST(Safetensors, WhatIsWrittenIsRead) {
 // Made by PyPI's safetensors 0.6: save({"b": [1, 2] as i16, "a": [0.5] as f32}).
 TEST(Safetensors, ReadsTheReferenceLibrarysFiles) {
   TemporaryFolder folder;
-  const std::string header = R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"I16","shape":[2],"data_offsets":[4,8]}} )";
+  const std::string header =
+      R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"I16","shape":[2],"data_offsets":[4,8]}} )";
   const std::string path = folder.write("x", file(header, std::string("\0\0\0\x3f\1\0\2\0", 8)));
   const Result<Safetensors> read = read_safetensors(path);
   ASSERT_TRUE(read.ok()) << read.error().message;
@@ -68,23 +69,31 @@ TEST(Safetensors, SaysWhatIsWrong) {
             "a header of 18446744073709551615 bytes does not fit, the file has 10");
   EXPECT_EQ(error(file("[1, 2]")), "its header is not a safetensors header");
   EXPECT_EQ(error(file("{\"a\":")), "its header is not a safetensors header");
-  EXPECT_EQ(error(file("{\"a\":" + std::string(100000, '[') + "}")), "its header is not a safetensors header");
+  EXPECT_EQ(error(file("{\"a\":" + std::string(100000, '[') + "}")),
+            "its header is not a safetensors header");
   EXPECT_EQ(error(file("{\"a\":{\"b\":[[[[1]]]]}}")), "its header is not a safetensors header");
   EXPECT_EQ(error(file("{\"a\":1}")), "tensor 'a' has no description");
-  EXPECT_EQ(error(file(R"({"a":{"dtype":"F31","shape":[],"data_offsets":[0,4]}})", "1234")), "tensor 'a' is F31, which is not known");
-  EXPECT_EQ(error(file(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", "1234")), "tensor 'a' has no shape");
-  EXPECT_EQ(error(file(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}})", "1234")), "tensor 'a' is too large");
+  EXPECT_EQ(error(file(R"({"a":{"dtype":"F31","shape":[],"data_offsets":[0,4]}})", "1234")),
+            "tensor 'a' is F31, which is not known");
+  EXPECT_EQ(error(file(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", "1234")),
+            "tensor 'a' has no shape");
+  EXPECT_EQ(
+      error(file(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}})", "1234")),
+      "tensor 'a' is too large");
   EXPECT_EQ(error(file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", "1234")),
             "tensor 'a' has bytes 0 to 4, its shape and type need 8");
   EXPECT_EQ(error(file(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", "12345678")),
             "tensor 'a' begins at byte 4 of the data, 0 is expected");
-  EXPECT_EQ(error(file(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "12345")), "its tensors take 4 bytes, the file has 5");
+  EXPECT_EQ(error(file(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "12345")),
+            "its tensors take 4 bytes, the file has 5");
   EXPECT_EQ(error(file(R"({"a":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}})", "\2")),
             "tensor 'a' is BOOL and holds other bytes than 0 and 1");
   EXPECT_EQ(error(file(R"({"__metadata__":{"a":1}})")), "its metadata 'a' is not a text");
   Limits small;
   small.tensor_bytes = 8;
-  EXPECT_NE(error(file(R"({"a":{"dtype":"F64","shape":[2],"data_offsets":[0,16]}})", std::string(16, '\0')), small), "");
+  EXPECT_NE(
+      error(file(R"({"a":{"dtype":"F64","shape":[2],"data_offsets":[0,16]}})", std::string(16, '\0')), small),
+      "");
 }
 
 TEST(Safetensors, RefusesWhatTheFormatLacks) {
@@ -93,22 +102,28 @@ TEST(Safetensors, RefusesWhatTheFormatLacks) {
     const Status status = write_safetensors(folder.path("x"), tensors);
     return status.ok() ? "" : status.error().message;
   };
-  EXPECT_THAT(message({{"s", Tensor::zeros(DType::kString, {1})}}), HasSubstr("'s' is string[1], which the format lacks"));
-  EXPECT_THAT(message({{"a", Tensor::scalar(1.f)}, {"a", Tensor::scalar(1.f)}}), HasSubstr("'a' cannot be given twice"));
+  EXPECT_THAT(message({{"s", Tensor::zeros(DType::kString, {1})}}),
+              HasSubstr("'s' is string[1], which the format lacks"));
+  EXPECT_THAT(message({{"a", Tensor::scalar(1.f)}, {"a", Tensor::scalar(1.f)}}),
+              HasSubstr("'a' cannot be given twice"));
   EXPECT_THAT(message({{"\xff", Tensor::scalar(1.f)}}), HasSubstr("the name of tensor 0 is not UTF-8"));
   EXPECT_EQ(folder.entries(), 0);
 }
 
 TEST(Safetensors, SurvivesDamage) {
   TemporaryFolder folder;
-  ASSERT_TRUE(write_safetensors(folder.path("x"), {{"a", Tensor::from<float>({2, 3}, {1, 2, 3, 4, 5, 6})}, {"b", Tensor::scalar(true)}},
-                                {{"k", "v"}}).ok());
+  ASSERT_TRUE(
+      write_safetensors(folder.path("x"),
+                        {{"a", Tensor::from<float>({2, 3}, {1, 2, 3, 4, 5, 6})}, {"b", Tensor::scalar(true)}},
+                        {{"k", "v"}})
+          .ok());
   const std::string bytes = folder.read("x");
   for (size_t size = 0; size < bytes.size(); ++size) EXPECT_NE(error(bytes.substr(0, size)), "") << size;
   std::mt19937 random(3);
   for (int i = 0; i < 500; ++i) {
     std::string changed = bytes;
-    for (uint32_t k = random() % 4 + 1; k > 0; --k) changed[random() % changed.size()] = static_cast<char>(random());
+    for (uint32_t k = random() % 4 + 1; k > 0; --k)
+      changed[random() % changed.size()] = static_cast<char>(random());
     error(changed);
   }
 }

@@ -30,16 +30,32 @@ TEST(Schedule, LinearFallsToItsShare) {
 // torch.optim.lr_scheduler.CosineAnnealingLR(T_max=10, eta_min=0.01) at a rate of 0.1, PyTorch 2.13.
 TEST(Schedule, CosineIsPyTorchs) {
   expect_near(rates({ScheduleKind::kCosine, 0.1, 10, 0, 0.1}),
-              {0.1, 0.0977975432333, 0.0914057647469, 0.0814503363532, 0.0689057647469, 0.055, 0.0410942352531,
-               0.0285496636468, 0.0185942352531, 0.0122024567667});
+              {0.1, 0.0977975432333, 0.0914057647469, 0.0814503363532, 0.0689057647469, 0.055,
+               0.0410942352531, 0.0285496636468, 0.0185942352531, 0.0122024567667});
 }
 
 // torch.optim.lr_scheduler.OneCycleLR(max_lr=0.1, total_steps=20).
 TEST(Schedule, OneCycleIsPyTorchs) {
-  expect_near(rates({ScheduleKind::kOneCycle, 0.1, 20}),
-              {0.004, 0.01316718427, 0.03716718427, 0.06683281573, 0.09083281573, 0.1, 0.0987464006235, 0.0950484632013,
-               0.0890916177571, 0.081174565395, 0.0716943001791, 0.0611262021936, 0.0500002, 0.0388741978064,
-               0.0283060998209, 0.018825834605, 0.0109087822429, 0.00495193679865, 0.00125399937649, 4e-07});
+  expect_near(rates({ScheduleKind::kOneCycle, 0.1, 20}), {0.004,
+                                                          0.01316718427,
+                                                          0.03716718427,
+                                                          0.06683281573,
+                                                          0.09083281573,
+                                                          0.1,
+                                                          0.0987464006235,
+                                                          0.0950484632013,
+                                                          0.0890916177571,
+                                                          0.081174565395,
+                                                          0.0716943001791,
+                                                          0.0611262021936,
+                                                          0.0500002,
+                                                          0.0388741978064,
+                                                          0.0283060998209,
+                                                          0.018825834605,
+                                                          0.0109087822429,
+                                                          0.00495193679865,
+                                                          0.00125399937649,
+                                                          4e-07});
 }
 
 TEST(Schedule, StepMultipliesEverySoOften) {
@@ -48,8 +64,8 @@ TEST(Schedule, StepMultipliesEverySoOften) {
 }
 
 TEST(Schedule, AnyLengthIsDefined) {
-  for (const ScheduleKind kind : {ScheduleKind::kConstant, ScheduleKind::kLinear, ScheduleKind::kCosine, ScheduleKind::kStep,
-                                  ScheduleKind::kOneCycle}) {
+  for (const ScheduleKind kind : {ScheduleKind::kConstant, ScheduleKind::kLinear, ScheduleKind::kCosine,
+                                  ScheduleKind::kStep, ScheduleKind::kOneCycle}) {
     for (int64_t total = 1; total < 8; ++total) {
       for (int64_t warmup = 0; warmup < 10; ++warmup) {
         const RateSchedule schedule{kind, 2.0, total, warmup};

@@ -125,7 +125,7 @@ TEST_F(CommandLine, CheckReportsEachCaseAndItsExitStatus) {
 
 TEST_F(CommandLine, TuneChangesWeightsOnly) {
   ASSERT_EQ(gannet_line("new mlp --inputs 8 --units 16 --outputs 3 --sample-data task.npz --samples 96 -o mlp.onnx").status, 0);
-  CommandResult result = gannet_line("tune mlp.onnx --data task.npz --epochs 20 --lr 0.1 -o tuned.onnx");
+  CommandResult result = gannet_line("tune mlp.onnx --data task.npz --epochs 20 --optimizer sgd --lr 0.1 -o tuned.onnx");
   ASSERT_EQ(result.status, 0) << result.err;
   EXPECT_THAT(result.out, testing::ContainsRegex("accuracy on the training data (0\\.9[5-9]|1\\.0)"));
   std::string before = contents_of("mlp.onnx"), after = contents_of("tuned.onnx");
@@ -135,7 +135,7 @@ TEST_F(CommandLine, TuneChangesWeightsOnly) {
   ASSERT_TRUE(original.ok() && tuned.ok());
   EXPECT_EQ(original->graph->node_count(), tuned->graph->node_count());
   // The same run gives the same file.
-  ASSERT_EQ(gannet_line("tune mlp.onnx --data task.npz --epochs 20 --lr 0.1 -o again.onnx").status, 0);
+  ASSERT_EQ(gannet_line("tune mlp.onnx --data task.npz --epochs 20 --optimizer sgd --lr 0.1 -o again.onnx").status, 0);
   EXPECT_EQ(after, contents_of("again.onnx"));
 }
 

@@ -25,8 +25,12 @@ std::vector<std::string> commands_of(const std::string& file) {
   return commands;
 }
 
-TEST_F(CommandLine, EveryCommandOfTheReadmeWorks) {
-  std::vector<std::string> commands = commands_of(kRoot + "README.md");
+class Documents : public CommandLine, public testing::WithParamInterface<const char*> {};
+
+INSTANTIATE_TEST_SUITE_P(All, Documents, testing::Values("README.md", "docs/training.md"));
+
+TEST_P(Documents, EveryCommandWorks) {
+  std::vector<std::string> commands = commands_of(kRoot + GetParam());
   ASSERT_GE(commands.size(), 8u);
   for (const std::string& command : commands) {
     const bool deployed = command.starts_with(kDeployed);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -85,6 +86,39 @@ TEST(Batches, ColumnsMustFitTogether) {
   EXPECT_EQ(error({{"x", Tensor::zeros(DType::kF32, {0, 4})}}), "'x' has no rows: f32[0, 4]");
   EXPECT_EQ(error({{"x", Tensor::scalar(1.f)}}), "'x' has no rows: f32[]");
   EXPECT_EQ(error({{"x", Tensor::zeros(DType::kString, {2})}}), "'x' holds strings");
+}
+
+TEST(SplitRows, EveryClassGivesItsShare) {
+  std::vector<int64_t> labels;
+  for (int64_t i = 0; i < 100; ++i) labels.push_back(i < 60 ? 0 : i < 90 ? 1 : 2);
+  const Tensor classes = Tensor::of_ints(labels);
+  const auto split = split_rows(100, &classes, 0.1, 3);
+  ASSERT_TRUE(split.ok());
+  std::map<int64_t, int64_t> held_out;
+  for (const int64_t row : split->held_out) ++held_out[labels[static_cast<size_t>(row)]];
+  EXPECT_EQ(held_out, (std::map<int64_t, int64_t>{{0, 6}, {1, 3}, {2, 1}}));
+  std::set<int64_t> all(split->train.begin(), split->train.end());
+  all.insert(split->held_out.begin(), split->held_out.end());
+  EXPECT_EQ(all.size(), 100u);
+  EXPECT_EQ(split_rows(100, &classes, 0.1, 3)->held_out, split->held_out);
+  EXPECT_NE(split_rows(100, &classes, 0.1, 4)->held_out, split->held_out);
+}
+
+TEST(SplitRows, AClassKeepsARowToTrainOn) {
+  const Tensor classes = Tensor::of_ints(std::vector<int64_t>{0, 1, 1, 1, 2, 2});
+  const auto split = split_rows(6, &classes, 0.9, 1);
+  ASSERT_TRUE(split.ok());
+  std::set<int64_t> trained;
+  for (const int64_t row : split->train) trained.insert(classes.int_at(row));
+  EXPECT_EQ(trained.size(), 3u);
+}
+
+TEST(SplitRows, SomethingIsLeftOnEitherSide) {
+  EXPECT_EQ(split_rows(2, nullptr, 0.0001, 1)->held_out.size(), 1u);
+  EXPECT_EQ(split_rows(2, nullptr, 0.9999, 1)->train.size(), 1u);
+  EXPECT_FALSE(split_rows(1, nullptr, 0.5, 1).ok());
+  const Tensor lone = Tensor::of_ints(std::vector<int64_t>{0, 1, 2});
+  EXPECT_FALSE(split_rows(3, &lone, 0.4, 1).ok());
 }
 
 }  // namespace

@@ -45,6 +45,30 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
   return command;
 }
 
+namespace {
+
+class TwoLevelFormatter final : public CLI::Formatter {
+ public:
+  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
+    all_ = mode == CLI::AppFormatMode::All;
+    return CLI::Formatter::make_help(app, std::move(name), mode);
+  }
+  std::string make_group(std::string group, bool is_positional, std::vector<const CLI::Option*> options) const override {
+    if (group == kMoreFlags && !all_) return fmt::format("{} more flags: --help-all\n", options.size());
+    return CLI::Formatter::make_group(group, is_positional, options);
+  }
+
+ private:
+  mutable bool all_ = false;  // of the call that is being answered
+};
+
+}  // namespace
+
+void add_help_all(CLI::App& command) {
+  command.set_help_all_flag("--help-all", "Print this and all other flags and exit");
+  command.formatter(std::make_shared<TwoLevelFormatter>());
+}
+
 void add_limit_argument(CLI::App& command, std::vector<std::string>& limits) {
   command.add_option("--limit", limits, fmt::format("what a model may ask for (repeatable): {}", describe(default_limits())))
       ->type_name("NAME=VALUE")->take_all()->expected(1)->allow_extra_args(false);

@@ -27,6 +27,11 @@ std::string printable(std::string_view text);
 CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description, const std::string& example,
                       std::function<int()>& run, std::function<Status()> body);
 
+// Flags of this group are shown by --help-all only.
+inline constexpr const char* kMoreFlags = "More";
+// Adds --help-all to a command that has such flags. Call it when all flags are there.
+void add_help_all(CLI::App& command);
+
 // The limits where no flag says otherwise: those of Limits, but no more tensors than this machine's memory holds.
 Limits default_limits();
 // Adds --limit. `limits` takes NAME=VALUE.

@@ -58,7 +58,8 @@ int explain(const CLI::App& app, const CLI::ParseError& error) {
   std::string where = words_to(command);
   auto is = [&](CLI::ExitCodes code) { return error.get_exit_code() == static_cast<int>(code); };
   bool no_command = !command.get_subcommands({}).empty() && is(CLI::ExitCodes::RequiredError);
-  if (is(CLI::ExitCodes::ExtrasError) || (no_command && !app.remaining(true).empty())) {
+  // A word that is not known explains why another one seems to be missing.
+  if (is(CLI::ExitCodes::ExtrasError) || (is(CLI::ExitCodes::RequiredError) && !app.remaining(true).empty())) {
     return report(invalid_input(unknown_argument(app)));
   }
   if (no_command) {

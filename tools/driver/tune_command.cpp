@@ -3,305 +3,228 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 
-#include "frontend/patch.h"
-#include "ir/evaluate.h"
-#include "passes/build_train_step.h"
-#include "passes/weights_to_state.h"
-#include "runtime/data/npy.h"
-#include "runtime/data/tensor_statistics.h"
-#include "runtime/training/batches.h"
-#include "tools/driver/command.h"
+#include "runtime/training/progress.h"
+#include "runtime/training/trainer.h"
+#include "runtime/training/training_log.h"
+#include "tools/driver/interrupt.h"
+#include "tools/driver/tune_data.h"
+#include "tools/driver/tune_memory.h"
+#include "tools/driver/tune_model.h"
+#include "tools/driver/tune_report.h"
 
 namespace gannet {
 
 namespace {
 
-struct TuneArguments {
-  ModelArguments model;
-  std::string data;
-  std::string output;
-  std::string target;
-  std::string loss;
-  std::string trained_output;
-  std::vector<std::string> freeze;
-  int64_t epochs = 10;
-  int64_t batch_size = 32;
-  double learning_rate = 0.05;
-  uint64_t seed = 0;
+// Rows to train on, and those to measure on where there are any.
+struct TuneBatches {
+  std::unique_ptr<Batches> train, held_out;
 };
 
-// The arrays of the file in the order of the training step's inputs: those of the model, then the target.
-struct TrainingData {
-  NamedTensors columns;
-  Loss loss = Loss::kCrossEntropy;
+Result<std::unique_ptr<Batches>> make_batches(const std::string& file, NamedColumns columns,
+                                              const TuneArguments& arguments) {
+  Result<Batches> made = Batches::make(std::move(columns), arguments.batch_size, arguments.seed);
+  if (!made.ok()) return with_prefix(file + ": ", made.error());
+  return std::make_unique<Batches>(*std::move(made));
+}
+
+Result<TuneBatches> split_data(TuneData data, std::optional<TuneData> eval, const TuneArguments& arguments) {
+  TuneBatches batches;
+  if (eval) batches.held_out = TRY(make_batches(eval->file, std::move(eval->columns), arguments));
+  if (eval || !arguments.eval_fraction || *arguments.eval_fraction == 0) {
+    batches.train = TRY(make_batches(data.file, std::move(data.columns), arguments));
+    return batches;
+  }
+  TRY(make_batches(data.file, data.columns, arguments));  // names columns that do not fit together
+  const Tensor& target = data.target();
+  const bool stratified = is_int(target.dtype()) && target.rank() == 1;
+  const Result<RowSplit> split =
+      split_rows(target.extent(0), stratified ? &target : nullptr, *arguments.eval_fraction, arguments.seed);
+  if (!split.ok()) return with_prefix(data.file + ": ", split.error());
+  batches.held_out = TRY(make_batches(data.file, take_rows(data.columns, split->held_out), arguments));
+  batches.train = TRY(make_batches(data.file, take_rows(data.columns, split->train), arguments));
+  return batches;
+}
+
+// Everything that a run needs, from the flags.
+struct Tuning {
+  TuneModel model;
+  TrainStepOptions options;
+  TuneSummary summary;
+  std::unique_ptr<Metrics> metrics;
+  TuneBatches batches;
+  std::unique_ptr<TrainingEngine> engine;
+  TrainerOptions trainer;
 };
 
-Result<Tensor> take(NamedTensors& arrays, const std::string& name, const std::string& file) {
-  for (auto& [candidate, tensor] : arrays) {
-    if (candidate == name) return tensor;
+Result<Tuning> prepare(const TuneArguments& arguments, const Limits& limits) {
+  Tuning tuning;
+  TrainStepOptions& options = tuning.options;
+  options.optimizer = TRY(optimizer_of(arguments));
+  tuning.model = TRY(load_tune_model(arguments));
+  const Graph& graph = tuning.model.graph();
+  TuneData data = TRY(read_tune_data(arguments.train, graph, arguments, limits));
+  options.loss = TRY(loss_of(arguments, data));
+  options.output_name = arguments.trained_output;
+  options.accumulate = arguments.accumulate > 1 || !arguments.max_memory.empty();
+  options.batch_norm_momentum = arguments.batch_norm_momentum;
+  Result<TrainStep> step = build_train_step(graph, options);
+  if (!step.ok()) return with_prefix(arguments.model.path + ": ", step.error());
+  TRY(fit_target(graph, *step, options.loss, data));
+  options.loss.class_weights = TRY(class_weights_of(arguments, options.loss, data,
+                                                    class_count(graph, step->trained_output, options.loss)));
+  if (!options.loss.class_weights.empty()) step = build_train_step(graph, options);
+  if (!step.ok()) return with_prefix(arguments.model.path + ": ", step.error());
+  std::optional<TuneData> eval;
+  if (!arguments.eval.empty()) {
+    eval = TRY(read_tune_data(arguments.eval, graph, arguments, limits));
+    TRY(fit_target(graph, *step, options.loss, *eval));
   }
-  std::string all;
-  for (const auto& [candidate, tensor] : arrays) all += (all.empty() ? "" : ", ") + candidate;
-  return invalid_input(fmt::format("{}: there is no array '{}'; it holds {}", file, name, all));
+  tuning.trainer.target_column = data.columns.size() - 1;
+  tuning.batches = TRY(split_data(std::move(data), std::move(eval), arguments));
+  tuning.metrics = metrics_of(options.loss, *step);
+  tuning.summary = {arguments.model.path,
+                    tuning.model.parameters(),
+                    tuning.model.weights,
+                    tuning.batches.train->rows(),
+                    tuning.batches.held_out ? tuning.batches.held_out->rows() : 0,
+                    options,
+                    step->trained_output,
+                    step->skipped_ending};
+  tuning.engine =
+      std::make_unique<TrainingEngine>(TRY(make_engine(tuning.model, *std::move(step), options, arguments)));
+  return tuning;
 }
 
-Result<std::string> target_name(const NamedTensors& arrays, const Graph& graph, const TuneArguments& arguments) {
-  if (!arguments.target.empty()) return arguments.target;
-  std::vector<std::string> candidates;
-  for (const auto& array : arrays) {
-    const std::string& name = array.first;
-    bool is_input = std::any_of(graph.inputs().begin(), graph.inputs().end(), [&](const Value* input) { return input->name == name; });
-    if (!is_input) candidates.push_back(name);
+Status check_measure(const Metrics& metrics, const std::string& name) {
+  std::string all = "loss";
+  bool found = name == all || name == "top5_accuracy";  // known once the classes are
+  for (const Measure& measure : metrics.measures()) {
+    all += ", " + measure.name;
+    found |= name == measure.name;
   }
-  for (const char* usual : {"labels", "label", "targets", "target", "y"}) {
-    if (std::find(candidates.begin(), candidates.end(), usual) != candidates.end()) return std::string(usual);
-  }
-  if (candidates.size() == 1) return candidates[0];
-  std::string names;
-  for (const std::string& name : candidates) names += (names.empty() ? "" : ", ") + name;
-  return invalid_input(fmt::format("{}: {}", arguments.data,
-                                   candidates.empty() ? "all its arrays are inputs of the model, it lacks the labels or targets"
-                                                      : fmt::format("which array is the target? give --target with one of {}", names)));
+  return found ? Status() : invalid_input(fmt::format("there is no measure '{}'; there are {}", name, all));
 }
 
-Result<Loss> choose_loss(const std::string& name, const Tensor& target, const TuneArguments& arguments) {
-  bool labels = is_int(target.dtype()) || target.dtype() == DType::kBool;
-  if (arguments.loss != "cross-entropy" && is_float(target.dtype())) return Loss::kMse;
-  if (arguments.loss != "mse" && labels) return Loss::kCrossEntropy;
-  return invalid_input(fmt::format("{}: array '{}' is {}; {}", arguments.data, name, type_string(target),
-                                   arguments.loss.empty() ? "a target is integer labels or floating point values"
-                                   : arguments.loss == "mse" ? "mse needs floating point targets"
-                                                             : "cross entropy needs integer labels"));
-}
-
-// Brings an array into the type of the input it feeds, floating point of any width, and says what does not fit.
-Result<Tensor> fitted(const std::string& file, const std::string& name, Tensor tensor, const Type& type, std::string_view taker) {
-  auto misfit = [&] {
-    return invalid_input(fmt::format("{}: array '{}' is {}, {} takes {}", file, name, type_string(tensor), taker, to_string(type)));
-  };
-  bool converts = is_float(tensor.dtype()) && is_float(type.dtype);
-  if (!type.is_tensor() || (tensor.dtype() != type.dtype && !converts)) return misfit();
-  if (type.shape) {
-    if (tensor.rank() != type.rank()) return misfit();
-    for (size_t axis = 0; axis < type.shape->size(); ++axis) {
-      const Dim& extent = (*type.shape)[axis];
-      if (axis > 0 && extent.is_constant() && !extent.is_constant(tensor.extents()[axis])) return misfit();
-    }
-  }
-  if (!is_float(tensor.dtype())) return tensor;
-  for (int64_t i = 0; i < tensor.elements(); ++i) {
-    double value = tensor.double_at(i);
-    if (std::isfinite(value)) continue;
-    int64_t row = tensor.rank() == 0 ? 0 : i / (tensor.elements() / tensor.extent(0));
-    return invalid_input(fmt::format("{}: array '{}' holds {} in row {}", file, name, std::isnan(value) ? "NaN" : "an infinity", row));
-  }
-  return tensor.dtype() == type.dtype ? Result<Tensor>(std::move(tensor)) : convert(tensor, type.dtype);
-}
-
-Result<TrainingData> read_data(const Graph& graph, const TuneArguments& arguments, const Limits& limits) {
-  NamedTensors arrays = TRY(read_npz(arguments.data, limits));
-  TrainingData data;
-  for (const Value* input : graph.inputs()) {
-    Tensor column = TRY(take(arrays, input->name, arguments.data));
-    column = TRY(fitted(arguments.data, input->name, std::move(column), input->type, fmt::format("input '{}'", input->name)));
-    data.columns.emplace_back(input->name, std::move(column));
-  }
-  std::string name = TRY(target_name(arrays, graph, arguments));
-  Tensor target = TRY(take(arrays, name, arguments.data));
-  data.loss = TRY(choose_loss(name, target, arguments));
-  if (data.loss == Loss::kCrossEntropy) target = TRY(convert(target, DType::kI64));
-  data.columns.emplace_back(name, std::move(target));
-  return data;
-}
-
-// The target as the step takes it; every label must be a class that the output has.
-Status fit_target(const Graph& model, const TrainStep& step, const TuneArguments& arguments, TrainingData& data) {
-  auto& [name, target] = data.columns.back();
-  const Type& type = step.graph->inputs()[data.columns.size() - 1]->type;
-  bool one_column = data.loss == Loss::kCrossEntropy && type.shape && target.rank() == type.rank() + 1 && target.extents().back() == 1;
-  bool lacks_column = data.loss == Loss::kMse && type.shape && target.rank() + 1 == type.rank() && type.shape->back().is_constant(1);
-  if (lacks_column) {
-    std::vector<int64_t> extents = target.extents();
-    extents.push_back(1);
-    target = target.reshaped(extents);
-  }
-  if (one_column) target = target.reshaped({target.extents().begin(), target.extents().end() - 1});
-  target = TRY(fitted(arguments.data, name, std::move(target), type, fmt::format("the loss of '{}'", step.trained_output)));
-  if (data.loss != Loss::kCrossEntropy) return {};
-  for (const GraphOutput& output : model.outputs) {
-    const std::optional<Shape>& shape = output.value->type.shape;
-    if (output.name != step.trained_output || !shape || shape->size() < 2 || !(*shape)[1].is_constant()) continue;
-    int64_t classes = (*shape)[1].constant();
-    for (int64_t i = 0; i < target.elements(); ++i) {
-      int64_t label = target.int_at(i);
-      if (label >= 0 && label < classes) continue;
-      return invalid_input(fmt::format("{}: label {} in row {} of '{}' is not one of the {} classes of output '{}'{}", arguments.data, label,
-                                       i / (target.elements() / target.extent(0)), name, classes, output.name,
-                                       classes == 1 ? "; for one output give floating point targets" : ""));
-    }
-  }
+Status set_up_trainer(Tuning& tuning, const TuneArguments& arguments) {
+  TrainerOptions& options = tuning.trainer;
+  const int64_t batches = tuning.batches.train->per_epoch();
+  const int64_t per_epoch = (batches + arguments.accumulate - 1) / arguments.accumulate;
+  const int64_t total = arguments.steps > 0 ? arguments.steps : arguments.epochs * per_epoch;
+  options.schedule = TRY(schedule_of(arguments, total));
+  options.seed = arguments.seed;
+  options.accumulate = arguments.accumulate;
+  options.evaluate_every = arguments.evaluate_every;
+  options.checkpoint_every = arguments.checkpoint_every;
+  options.patience = arguments.patience;
+  options.choose_by = best_measure(arguments, tuning.options.loss);
+  options.stop = &InterruptRequest::requested();
+  const bool held_out = tuning.batches.held_out != nullptr;
+  if (arguments.patience > 0 && !held_out) return invalid_input("--patience needs --eval or --eval-fraction");
+  if (arguments.evaluate_every > 0 && !held_out)
+    return invalid_input("--eval-every needs --eval or --eval-fraction");
+  TRY(check_measure(*tuning.metrics, options.choose_by));
+  if (arguments.max_memory.empty()) return {};
+  const int64_t kept = held_out && arguments.checkpoint.empty() ? tuning.engine->state_bytes() : 0;
+  const MemoryPlan plan = TRY(plan_memory(*tuning.engine, *tuning.batches.train,
+                                          TRY(parse_bytes(arguments.max_memory, "--max-memory")), kept));
+  options.piece_rows = plan.piece_rows;
+  fmt::print("memory: {} rows at a time, about {} of {}\n", plan.piece_rows, bytes_text(plan.expected_bytes),
+             arguments.max_memory);
   return {};
 }
 
-// A pattern that freezes nothing is a slip.
-Status check_freeze_patterns(const WeightReport& report, const TuneArguments& arguments) {
-  std::vector<std::string> names = report.trained;
-  names.insert(names.end(), report.frozen.begin(), report.frozen.end());
-  for (const std::string& pattern : arguments.freeze) {
-    bool found = std::any_of(names.begin(), names.end(), [&](const std::string& name) { return matches_pattern(pattern, name); });
-    if (found) continue;
-    constexpr size_t kShown = 8;
-    std::string shown;
-    for (size_t i = 0; i < std::min(names.size(), kShown); ++i) shown += (i ? ", " : "") + names[i];
-    if (names.size() > kShown) shown += fmt::format(" and {} more", names.size() - kShown);
-    return invalid_input(fmt::format("{}: --freeze '{}' matches no weight; there are {}", arguments.model.path, pattern, shown));
+// Where the run goes on, if it does.
+Status take_up(Trainer& trainer, const CheckpointStore& store, const TuneArguments& arguments,
+               const Limits& limits) {
+  const std::vector<int64_t> steps = store.steps();
+  if (!arguments.resume) {
+    if (steps.empty()) return {};
+    return invalid_input(
+        fmt::format("{}: holds checkpoints of an earlier run, up to update {}; go on with --resume, or name "
+                    "another folder",
+                    store.folder(), steps[0]));
   }
+  std::vector<std::string> damaged;
+  const std::optional<Checkpoint> checkpoint = TRY(store.latest(damaged, limits));
+  for (const std::string& text : damaged) fmt::print("passed over: {}\n", text);
+  if (!checkpoint) {
+    fmt::print("{}: no checkpoint yet, starting anew\n", store.folder());
+    return {};
+  }
+  const Status resumed = trainer.resume(*checkpoint);
+  if (!resumed.ok()) return with_prefix(store.folder() + ": ", resumed.error());
+  fmt::print("going on after update {}\n", checkpoint->position.step);
   return {};
 }
 
-bool has_fixed_batch(const Graph& graph) {
-  return std::any_of(graph.inputs().begin(), graph.inputs().end(), [](const Value* input) {
-    return input->type.shape && !input->type.shape->empty() && (*input->type.shape)[0].is_constant();
-  });
-}
-
-// A model whose batch is fixed in the file trains with a symbolic one; the file keeps its own.
-Result<ImportedModel> load_for_training(const TuneArguments& arguments) {
-  ImportedModel model = TRY(load_model(arguments.model));
-  if (!has_fixed_batch(*model.graph) || arguments.model.symbolic_batch) return model;
-  ModelArguments symbolic = arguments.model;
-  symbolic.symbolic_batch = true;
-  return load_model(symbolic);
-}
-
-std::vector<Datum> as_data(std::vector<Tensor> tensors) {
-  return {std::make_move_iterator(tensors.begin()), std::make_move_iterator(tensors.end())};
-}
-
-// Mean loss over one epoch, weighted by rows.
-Result<double> train_epoch(const TrainStep& step, Batches& batches, int64_t epoch, const TuneArguments& arguments,
-                           std::vector<Tensor>& weights, const Limits& limits) {
-  batches.start_epoch(epoch);
-  double total = 0;
-  for (int64_t i = 0; i < batches.per_epoch(); ++i) {
-    std::vector<Datum> inputs = as_data(batches.batch(i));
-    double rows = static_cast<double>(inputs[0].tensor().extent(0));
-    inputs.emplace_back(Tensor::scalar(static_cast<float>(arguments.learning_rate)));
-    EvaluateOptions options;
-    options.limits = limits;
-    options.seed = arguments.seed + static_cast<uint64_t>(epoch * batches.per_epoch() + i);
-    EvaluateResult result = TRY(evaluate(*step.graph, std::move(inputs), options, weights));
-    weights = std::move(result.state_outputs);
-    double loss = result.outputs[0].tensor().double_at(0);
-    if (!std::isfinite(loss)) {
-      return invalid_input(fmt::format("the loss is {} in epoch {}, batch {}: the training diverges, try a smaller --lr than {}; nothing was written",
-                                       std::isnan(loss) ? "NaN" : "infinite", epoch + 1, i + 1, arguments.learning_rate));
-    }
-    total += loss * rows;
+Status write_result(const Tuning& tuning, const TrainingOutcome& outcome, const TuneArguments& arguments,
+                    const Limits& limits) {
+  if (!outcome.weights.empty()) TRY(export_weights(tuning.model, outcome.weights, arguments.output, limits));
+  if (outcome.end == TrainingEnd::kDiverged)
+    return invalid_input(divergence_text(outcome, rate_of(arguments), arguments.output));
+  if (outcome.end == TrainingEnd::kInterrupted) {
+    return invalid_input(interruption_text(outcome, arguments.output, arguments.checkpoint));
   }
-  return total / static_cast<double>(batches.rows());
+  fmt::print("wrote {}\n", arguments.output);
+  return {};
 }
 
-// Share of rows whose largest output is their label.
-Result<double> accuracy(const Graph& model, const std::string& output_name, Batches& batches,
-                        const std::vector<Tensor>& weights, const Limits& limits) {
-  size_t output = 0;
-  while (model.outputs[output].name != output_name) ++output;
-  batches.start_in_order();
-  int64_t right = 0, total = 0;
-  for (int64_t i = 0; i < batches.per_epoch(); ++i) {
-    std::vector<Datum> inputs = as_data(batches.batch(i));
-    Tensor labels = inputs.back().tensor();
-    inputs.pop_back();
-    EvaluateOptions options;
-    options.limits = limits;
-    EvaluateResult result = TRY(evaluate(model, std::move(inputs), options, weights));
-    const Tensor& scores = result.outputs[output].tensor();
-    if (labels.elements() == 0 || scores.elements() % labels.elements() != 0 || labels.rank() != 1) return -1.0;
-    Tensor rows = scores.reshaped({labels.elements(), scores.elements() / labels.elements()});
-    for (int64_t row = 0; row < labels.elements(); ++row) right += top_k(rows, row, 1)[0].index == labels.int_at(row);
-    total += labels.elements();
+Result<TrainingOutcome> run_training(Tuning& tuning, CheckpointStore* store, const TuneArguments& arguments,
+                                     const Limits& limits) {
+  Trainer trainer(*tuning.engine, *tuning.batches.train, tuning.trainer);
+  if (tuning.batches.held_out) trainer.hold_out(*tuning.batches.held_out, *tuning.metrics);
+  if (store) {
+    std::map<std::string, std::string> flags = deciding_flags(arguments, tuning.trainer.schedule.total_steps);
+    flags["data"] = TRY(file_identity(arguments.train));
+    if (!arguments.eval.empty()) flags["held-out data"] = TRY(file_identity(arguments.eval));
+    flags["rows at a time"] = fmt::to_string(tuning.trainer.piece_rows);
+    trainer.keep_checkpoints(*store, TRY(file_identity(arguments.model.path)), std::move(flags));
+    TRY(take_up(trainer, *store, arguments, limits));
   }
-  return static_cast<double>(right) / static_cast<double>(total);
-}
-
-std::string join(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
-Status export_weights(const ImportedModel& model, const std::vector<Tensor>& weights, const std::string& output, const Limits& limits) {
-  std::vector<TensorPatch> patches;
-  for (size_t i = 0; i < weights.size(); ++i) {
-    const State& state = model.graph->states[i];
-    patches.push_back({state.origin->offset, weights[i]});
+  Progress progress(stdout);
+  trainer.add_observer(progress);
+  std::unique_ptr<TrainingLog> log;
+  if (!arguments.log.empty()) log = TRY(TrainingLog::open(arguments.log));
+  if (log) trainer.add_observer(*log);
+  TrainingOutcome outcome = TRY(trainer.run());
+  TRY(progress.note(outcome_text(outcome, tuning.trainer)));
+  if (!tuning.batches.held_out && outcome.end != TrainingEnd::kDiverged) {
+    const std::vector<Measure> measures = TRY(trainer.evaluate(*tuning.batches.train, *tuning.metrics));
+    TRY(progress.note(training_measures_text(measures)));
   }
-  return write_patched_model(*model.source, patches, output, limits);
+  if (log) {
+    TRY(log->finish(arguments.model.path, facts_of(tuning.summary, tuning.trainer, outcome)));
+    TRY(progress.note("curves in " + log->curves_path()));
+  }
+  return outcome;
 }
 
 Status tune(const TuneArguments& arguments) {
   TRY(check_output_path(arguments.output));
-  Limits limits = TRY(limits_of(arguments.model));
-  ImportedModel model = TRY(load_for_training(arguments));
-  Result<WeightReport> weighed = weights_to_state(*model.graph, {arguments.freeze});
-  if (!weighed.ok()) return with_prefix(arguments.model.path + ": ", weighed.error());
-  WeightReport report = *std::move(weighed);
-  TRY(check_freeze_patterns(report, arguments));
-  TrainingData data = TRY(read_data(*model.graph, arguments, limits));
-  Result<TrainStep> built = build_train_step(*model.graph, data.loss, arguments.trained_output);
-  if (!built.ok()) return with_prefix(arguments.model.path + ": ", built.error());
-  TrainStep step = *std::move(built);
-  TRY(fit_target(*model.graph, step, arguments, data));
-  Result<Batches> made = Batches::make(std::move(data.columns), arguments.batch_size, arguments.seed);
-  if (!made.ok()) return with_prefix(arguments.data + ": ", made.error());
-  Batches batches = *std::move(made);
-  int64_t parameters = 0;
-  for (const State& state : model.graph->states) parameters += state.initial.elements();
-  fmt::print("training {} weights of {} tensors on {} rows, {} of '{}'{}\n", parameters, report.trained.size(), batches.rows(),
-             data.loss == Loss::kMse ? "mean squared error" : "cross entropy", step.trained_output,
-             step.skipped_ending.empty() ? "" : fmt::format(", on the logits before its {}", step.skipped_ending));
-  if (!report.frozen.empty()) fmt::print("frozen: {}\n", join(report.frozen));
-
-  std::vector<Tensor> weights;
-  for (const State& state : model.graph->states) weights.push_back(state.initial);
-  for (int64_t epoch = 0; epoch < arguments.epochs; ++epoch) {
-    double loss = TRY(train_epoch(step, batches, epoch, arguments, weights, limits));
-    fmt::print("epoch {}/{}  loss {:.6g}\n", epoch + 1, arguments.epochs, loss);
-    std::fflush(stdout);
-  }
-  if (data.loss == Loss::kCrossEntropy) {
-    double share = TRY(accuracy(*model.graph, step.trained_output, batches, weights, limits));
-    if (share >= 0) fmt::print("accuracy on the training data {:.4f}\n", share);
-  }
-  TRY(export_weights(model, weights, arguments.output, limits));
-  fmt::print("wrote {}\n", arguments.output);
-  return {};
+  const Limits limits = TRY(limits_of(arguments.model));
+  InterruptRequest interrupt;
+  Tuning tuning = TRY(prepare(arguments, limits));
+  print_summary(tuning.summary);
+  TRY(set_up_trainer(tuning, arguments));
+  fmt::print("{}\n", schedule_text(tuning.trainer, tuning.options.optimizer));
+  std::optional<CheckpointStore> store;
+  if (!arguments.checkpoint.empty()) store.emplace(TRY(CheckpointStore::open(arguments.checkpoint)));
+  const TrainingOutcome outcome = TRY(run_training(tuning, store ? &*store : nullptr, arguments, limits));
+  return write_result(tuning, outcome, arguments, limits);
 }
 
 }  // namespace
 
 CLI::App* add_tune_command(CLI::App& app, std::function<int()>& run) {
   auto arguments = std::make_shared<TuneArguments>();
-  CLI::App* command = add_command(app, "tune", "Train a model's weights and write the same file with the new ones.",
-                                  "gannet tune mlp.onnx --data samples.npz --epochs 20 -o tuned.onnx", run,
-                                  [arguments] { return tune(*arguments); });
-  add_model_arguments(*command, arguments->model);
-  command->add_option("--data", arguments->data, "arrays named as the model's inputs, and the target")->type_name("FILE.npz")->required();
-  command->add_option("-o,--output", arguments->output, "the tuned model")->type_name("FILE.onnx")->required();
-  command->add_option("--target", arguments->target, "array of labels or targets [labels, targets, y or the only one left]")->type_name("NAME");
-  command->add_option("--loss", arguments->loss, "cross-entropy for integer labels, mse for floats")
-      ->check(CLI::IsMember({"cross-entropy", "mse"}));
-  command->add_option("--trained-output", arguments->trained_output, "output that the loss reads [the first float one]")->type_name("NAME");
-  command->add_option("--epochs", arguments->epochs, "passes over the data")->capture_default_str()->check(CLI::Range(1, 1000000));
-  command->add_option("--batch-size", arguments->batch_size, "rows a step")->capture_default_str()->check(CLI::Range(1, 1000000));
-  command->add_option("--lr", arguments->learning_rate, "learning rate of SGD")->capture_default_str()->check(finite_number(true));
-  command->add_option("--freeze", arguments->freeze, "weights to leave alone, by name pattern (repeatable)")
-      ->type_name("PATTERN")->take_all()->expected(1)->allow_extra_args(false);
-  add_seed(*command, arguments->seed, "of the order of rows and of random ops");
+  CLI::App* command =
+      add_command(app, "tune", "Train a model's weights and write the same file with the new ones.",
+                  "gannet tune mlp.onnx --train samples.npz --eval-fraction 0.1 --epochs 20 -o tuned.onnx",
+                  run, [arguments] { return tune(*arguments); });
+  add_tune_arguments(*command, *arguments);
   return command;
 }
 

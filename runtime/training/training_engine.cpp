@@ -1,0 +1,185 @@
+#include "runtime/training/training_engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace gannet {
+
+namespace {
+
+constexpr std::string_view kAverage = "ema/";
+
+std::optional<size_t> index_in(const std::vector<std::string>& names, std::string_view name) {
+  const auto found = std::ranges::find(names, name);
+  if (found == names.end()) return std::nullopt;
+  return static_cast<size_t>(found - names.begin());
+}
+
+int64_t rows(const BatchColumns& batch) { return batch.at(0).extent(0); }
+
+std::vector<Datum> with_scalar(const GraphRunner& runner, const BatchColumns& batch, double scalar) {
+  std::vector<Datum> inputs(batch.begin(), batch.end());
+  inputs.emplace_back(Tensor::scalar_of(runner.inputs().back().type.dtype, scalar));
+  return inputs;
+}
+
+Result<Tensor> output_of(const GraphRunner& runner, const std::vector<Datum>& outputs,
+                         std::string_view name) {
+  const auto index = index_in(runner.output_names(), name);
+  CHECK(index, "a training graph has no output '{}'", name);
+  return outputs[*index].tensor();
+}
+
+}  // namespace
+
+BatchColumns rows_of(const BatchColumns& batch, int64_t begin, int64_t end) {
+  BatchColumns part;
+  for (const Tensor& column : batch) {
+    const int64_t all = column.extent(0);
+    std::vector<int64_t> extents = column.extents();
+    extents[0] = end - begin;
+    Tensor piece = Tensor::zeros(column.dtype(), std::move(extents));
+    const auto row_bytes = static_cast<size_t>(column.bytes() / std::max<int64_t>(all, 1));
+    if (piece.bytes() > 0) {
+      std::memcpy(piece.mutable_raw(),
+                  static_cast<const std::byte*>(column.raw()) + static_cast<size_t>(begin) * row_bytes,
+                  static_cast<size_t>(piece.bytes()));
+    }
+    part.push_back(std::move(piece));
+  }
+  return part;
+}
+
+TrainingEngine::TrainingEngine(EngineGraphs graphs) : graphs_(std::move(graphs)) {
+  if (graphs_.apply == nullptr) return;
+  to_apply_ = links(*graphs_.step, *graphs_.apply);
+  from_apply_ = links(*graphs_.apply, *graphs_.step);
+}
+
+std::vector<TrainingEngine::Link> TrainingEngine::links(const GraphRunner& from, const GraphRunner& to) {
+  std::vector<Link> links;
+  for (size_t i = 0; i < from.state_names().size(); ++i) {
+    if (const auto j = index_in(to.state_names(), from.state_names()[i])) links.push_back({i, *j});
+  }
+  return links;
+}
+
+Status TrainingEngine::hand_over(const GraphRunner& from, GraphRunner& to, const std::vector<Link>& links) {
+  for (const Link& link : links) TRY(to.set_state(link.to, from.state(link.from)));
+  return {};
+}
+
+Result<double> TrainingEngine::update(std::span<const BatchColumns> batches, double rate, uint64_t seed) {
+  CHECK(!batches.empty() && (batches.size() == 1 || accumulates()), "{} batches in an update",
+        batches.size());
+  evaluation_is_stale_ = true;
+  GraphRunner& step = *graphs_.step;
+  if (!accumulates()) {
+    const std::vector<Datum> outputs = TRY(step.run(with_scalar(step, batches[0], rate), seed));
+    return TRY(output_of(step, outputs, "loss")).double_at(0);
+  }
+  int64_t all = 0;
+  for (const BatchColumns& batch : batches) all += rows(batch);
+  double loss = 0;
+  for (size_t i = 0; i < batches.size(); ++i) {
+    const double share = static_cast<double>(rows(batches[i])) / static_cast<double>(all);
+    const std::vector<Datum> outputs =
+        TRY(step.run(with_scalar(step, batches[i], share), step_seed(seed, static_cast<int64_t>(i))));
+    loss += share * TRY(output_of(step, outputs, "loss")).double_at(0);
+  }
+  GraphRunner& apply = *graphs_.apply;
+  TRY(hand_over(step, apply, to_apply_));
+  TRY(apply.run(with_scalar(apply, {}, rate), seed));
+  TRY(hand_over(apply, step, from_apply_));
+  return loss;
+}
+
+Result<Evaluated> TrainingEngine::evaluate(const BatchColumns& batch) {
+  CHECK(evaluates(), "the engine has no graph to evaluate");
+  GraphRunner& evaluation = *graphs_.evaluation;
+  if (evaluation_is_stale_) {
+    const NamedTensors present = weights();
+    for (size_t i = 0; i < present.size(); ++i) TRY(evaluation.set_state(i, present[i].second));
+    evaluation_is_stale_ = false;
+  }
+  const std::vector<Datum> outputs = TRY(evaluation.run(std::vector<Datum>(batch.begin(), batch.end()), 0));
+  return Evaluated{TRY(output_of(evaluation, outputs, "loss")).double_at(0),
+                   TRY(output_of(evaluation, outputs, "prediction"))};
+}
+
+NamedTensors TrainingEngine::states() const {
+  NamedTensors states;
+  for (const GraphRunner* runner : {graphs_.step.get(), graphs_.apply.get()}) {
+    if (runner == nullptr) continue;
+    for (size_t i = 0; i < runner->state_names().size(); ++i) {
+      const std::string& name = runner->state_names()[i];
+      const bool known = runner != graphs_.step.get() && index_in(graphs_.step->state_names(), name);
+      if (!known) states.emplace_back(name, runner->state(i));
+    }
+  }
+  return states;
+}
+
+Status TrainingEngine::restore(const NamedTensors& states) {
+  const NamedTensors present = this->states();
+  for (const auto& [name, tensor] : states) {
+    const auto own = std::ranges::find(present, name, &std::pair<std::string, Tensor>::first);
+    if (own == present.end())
+      return invalid_input(fmt::format("there is no state '{}' in this training", name));
+    if (own->second.dtype() != tensor.dtype() || own->second.extents() != tensor.extents()) {
+      return invalid_input(fmt::format("state '{}' is {}, this training has {}", name, type_string(tensor),
+                                       type_string(own->second)));
+    }
+  }
+  for (const auto& own : present) {
+    if (std::ranges::find(states, own.first, &std::pair<std::string, Tensor>::first) == states.end()) {
+      return invalid_input(fmt::format("state '{}' is missing", own.first));
+    }
+  }
+  evaluation_is_stale_ = true;
+  for (GraphRunner* runner : {graphs_.step.get(), graphs_.apply.get()}) {
+    if (runner == nullptr) continue;
+    for (const auto& [name, tensor] : states) {
+      if (const auto index = index_in(runner->state_names(), name)) TRY(runner->set_state(*index, tensor));
+    }
+  }
+  return {};
+}
+
+const Tensor* TrainingEngine::find(const std::string& name) const {
+  for (const GraphRunner* runner : {graphs_.step.get(), graphs_.apply.get()}) {
+    if (runner == nullptr) continue;
+    if (const auto index = index_in(runner->state_names(), name)) return &runner->state(*index);
+  }
+  return nullptr;
+}
+
+NamedTensors TrainingEngine::weights() const {
+  NamedTensors weights;
+  const GraphRunner& model = evaluates() ? *graphs_.evaluation : *graphs_.step;
+  for (const std::string& name : model.state_names()) {
+    const Tensor* value = find(std::string(kAverage) + name);
+    if (value == nullptr) value = find(name);
+    CHECK(value != nullptr, "the training step has no state '{}'", name);
+    weights.emplace_back(name, *value);
+  }
+  return weights;
+}
+
+int64_t TrainingEngine::state_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : states()) bytes += tensor.bytes();
+  return bytes;
+}
+
+int64_t TrainingEngine::arena_bytes() const {
+  int64_t bytes = 0;
+  for (const GraphRunner* runner : {graphs_.step.get(), graphs_.apply.get(), graphs_.evaluation.get()}) {
+    if (runner) bytes += runner->arena_bytes();
+  }
+  return bytes;
+}
+
+}  // namespace gannet

@@ -1,0 +1,71 @@
+// What a trainer drives: updates on batches, losses on held-out ones, and all State by name. States of one
+// name in two graphs are one thing.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/data/npy.h"
+#include "runtime/training/batch_source.h"
+#include "runtime/training/graph_runner.h"
+
+namespace gannet {
+
+struct EngineGraphs {
+  // Inputs: the columns of a batch, then one scalar: the learning rate, or with `apply` the share of the
+  // batch in the update. Output "loss": the mean over the batch.
+  std::unique_ptr<GraphRunner> step;
+  // With accumulation, else null: from the summed gradients to new weights; its one input is the learning
+  // rate.
+  std::unique_ptr<GraphRunner> apply;
+  // Inputs: the columns; outputs "loss" and "prediction". Changes no State. Null: the engine cannot evaluate.
+  std::unique_ptr<GraphRunner> evaluation;
+};
+
+struct Evaluated {
+  double loss = 0;
+  Tensor prediction;
+};
+
+class TrainingEngine {
+ public:
+  explicit TrainingEngine(EngineGraphs graphs);
+
+  // One update on one batch, or with accumulation on several, which count by their rows. Gives the mean loss
+  // before the update. Random ops draw from `seed`.
+  Result<double> update(std::span<const BatchColumns> batches, double rate, uint64_t seed);
+  bool accumulates() const { return graphs_.apply != nullptr; }
+  bool evaluates() const { return graphs_.evaluation != nullptr; }
+  // With the present weights, or their moving average where the step keeps one.
+  Result<Evaluated> evaluate(const BatchColumns& batch);
+
+  // Every State: what a run continues from. The tensors share memory with the engine's until the next update.
+  NamedTensors states() const;
+  // Takes States back; an error names one that is missing, unknown or of another type.
+  Status restore(const NamedTensors& states);
+  // The States of the model under their names; moving averages where the step keeps them.
+  NamedTensors weights() const;
+
+  int64_t state_bytes() const;
+  int64_t arena_bytes() const;
+
+ private:
+  struct Link {
+    size_t from = 0, to = 0;
+  };
+  static std::vector<Link> links(const GraphRunner& from, const GraphRunner& to);
+  static Status hand_over(const GraphRunner& from, GraphRunner& to, const std::vector<Link>& links);
+  const Tensor* find(const std::string& name) const;
+
+  EngineGraphs graphs_;
+  std::vector<Link> to_apply_, from_apply_;
+  bool evaluation_is_stale_ = true;
+};
+
+// Rows [begin, end) of each column.
+BatchColumns rows_of(const BatchColumns& batch, int64_t begin, int64_t end);
+
+}  // namespace gannet

@@ -1,0 +1,318 @@
+#include "tools/driver/tune_arguments.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <cmath>
+
+#include "tools/driver/compile.h"
+
+namespace gannet {
+
+namespace {
+
+struct NamedOptimizer {
+  std::string_view name;
+  Optimizer kind;
+  double rate;      // where no --lr is given
+  double momentum;  // where no --momentum is given
+};
+
+constexpr std::array<NamedOptimizer, 6> kOptimizers = {{{"sgd", Optimizer::kSgd, 0.05, 0},
+                                                        {"nesterov", Optimizer::kSgd, 0.05, 0.9},
+                                                        {"adam", Optimizer::kAdam, 1e-3, 0},
+                                                        {"adamw", Optimizer::kAdamW, 1e-3, 0},
+                                                        {"adagrad", Optimizer::kAdagrad, 1e-2, 0},
+                                                        {"lamb", Optimizer::kLamb, 2e-3, 0}}};
+
+const NamedOptimizer& named_optimizer(const TuneArguments& arguments) {
+  for (const NamedOptimizer& optimizer : kOptimizers) {
+    if (optimizer.name == arguments.optimizer) return optimizer;
+  }
+  CHECK(false, "optimizer '{}'", arguments.optimizer);
+  __builtin_unreachable();
+}
+
+Result<double> parse_number(std::string_view text, std::string_view flag, const std::string& whole) {
+  double value = 0;
+  if (!CLI::detail::lexical_cast(std::string(text), value) || !std::isfinite(value) || value < 0) {
+    return invalid_input(fmt::format("{} {}: '{}' is not a number of at least 0", flag, whole, text));
+  }
+  return value;
+}
+
+CLI::Option* repeatable(CLI::Option* option) {
+  return option->take_all()->expected(1)->allow_extra_args(false);
+}
+
+void add_main_flags(CLI::App& command, TuneArguments& a) {
+  command.add_option("--train,--data", a.train, "arrays named as the model's inputs, and the target")
+      ->type_name("FILE.npz")
+      ->required();
+  CLI::Option* eval =
+      command.add_option("--eval", a.eval, "held-out arrays, of the same names")->type_name("FILE.npz");
+  command
+      .add_option("--eval-fraction", a.eval_fraction,
+                  "share of the training rows to hold out, of each class alike")
+      ->type_name("F")
+      ->check(CLI::Range(0.0, 1.0))
+      ->excludes(eval);
+  command.add_option("-o,--output", a.output, "the tuned model")->type_name("FILE.onnx")->required();
+  command
+      .add_option("--target", a.target,
+                  "array of labels or targets [labels, targets, y or the only one left]")
+      ->type_name("NAME");
+  command.add_option("--loss", a.loss, "[cross-entropy for integer labels, mse for floats]")
+      ->check(CLI::IsMember({"cross-entropy", "mse", "binary-cross-entropy", "l1", "huber", "kl"}));
+  command.add_option("--epochs", a.epochs, "passes over the data")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  command.add_option("--batch-size", a.batch_size, "rows in a batch")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  std::vector<std::string> names;
+  for (const NamedOptimizer& optimizer : kOptimizers) names.emplace_back(optimizer.name);
+  command.add_option("--optimizer", a.optimizer, "how weights follow gradients")
+      ->capture_default_str()
+      ->check(CLI::IsMember(names));
+  command.add_option("--lr", a.rate, "learning rate [0.001 for adam and adamw, 0.05 for sgd]")
+      ->type_name("RATE")
+      ->check(finite_number(true));
+  command.add_option("--schedule", a.schedule, "the learning rate over the run")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"constant", "linear", "cosine", "step", "one-cycle"}));
+  repeatable(command.add_option("--freeze", a.freeze, "weights to leave alone, by name pattern (repeatable)")
+                 ->type_name("PATTERN"));
+  command.add_option("--log", a.log, "write JSON lines, TensorBoard events and curves.html to DIR")
+      ->type_name("DIR");
+  CLI::Option* checkpoint =
+      command.add_option("--checkpoint", a.checkpoint, "keep checkpoints in DIR")->type_name("DIR");
+  command.add_flag("--resume", a.resume, "go on from the newest checkpoint, where there is one")
+      ->needs(checkpoint);
+  add_seed(command, a.seed, "of the order of rows and of random ops");
+  add_threads(command, a.threads);
+}
+
+void add_run_flags(CLI::App& command, TuneArguments& a) {
+  const auto count = CLI::Range(int64_t{1}, int64_t{1} << 40);
+  command.add_option("--steps", a.steps, "updates of the run, in place of --epochs")
+      ->type_name("N")
+      ->check(count);
+  command.add_option("--accumulate", a.accumulate, "batches in an update")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  command.add_option("--eval-every", a.evaluate_every, "updates between evaluations [an epoch]")
+      ->type_name("N")
+      ->check(count);
+  command
+      .add_option("--patience", a.patience, "evaluations without a better one before the run ends [never]")
+      ->type_name("N")
+      ->check(count);
+  command
+      .add_option("--best-by", a.best_by,
+                  "the measure whose best weights are kept [accuracy for class numbers, else loss]")
+      ->type_name("MEASURE");
+  command.add_option("--checkpoint-every", a.checkpoint_every, "updates between checkpoints [an epoch]")
+      ->type_name("N")
+      ->check(count);
+  command
+      .add_option("--max-memory", a.max_memory,
+                  "compute batches in pieces so that the process stays below SIZE")
+      ->type_name("SIZE");
+  add_backend_argument(command, a.backend);
+  add_compile_arguments(command, a.compile);
+}
+
+void add_rate_flags(CLI::App& command, TuneArguments& a) {
+  command
+      .add_option("--warmup", a.warmup,
+                  "updates of rising rate before the schedule: N, or a share such as 5%")
+      ->capture_default_str()
+      ->type_name("N|P%");
+  command.add_option("--final-lr", a.final_share, "linear, cosine: the last rate as a share of --lr")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--step-every", a.step_every, "step: updates between falls [a third of the run]")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  command.add_option("--step-factor", a.step_factor, "step: what the rate is multiplied by")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  repeatable(command
+                 .add_option("--lr-for", a.rates_by_name,
+                             "PATTERN=FACTOR of the rate of some weights; 0 freezes (repeatable)")
+                 ->type_name("PATTERN=FACTOR"));
+}
+
+void add_optimizer_flags(CLI::App& command, TuneArguments& a) {
+  OptimizerOptions& update = a.update;
+  const auto share = CLI::Range(0.0, 1.0);
+  command.add_option("--momentum", update.momentum, "sgd [0], nesterov [0.9]")->check(share);
+  command.add_option("--beta1", update.beta1, "adam, adamw, lamb")->capture_default_str()->check(share);
+  command.add_option("--beta2", update.beta2, "adam, adamw, lamb")->capture_default_str()->check(share);
+  command.add_option("--epsilon", update.epsilon, "[the optimizer's own]")->check(finite_number(true));
+  command.add_option("--weight-decay", update.weight_decay, "of weights")
+      ->capture_default_str()
+      ->check(finite_number(false));
+  repeatable(
+      command
+          .add_option("--no-decay", update.no_decay, "weights without decay, by name pattern (repeatable)")
+          ->type_name("PATTERN"));
+  command.add_flag("--no-decay-vectors{false}", update.decay_vectors,
+                   "no decay of biases and norms: weights of one dimension");
+  command
+      .add_option("--clip-norm", update.clip_norm, "scale gradients to at most this norm over all of them")
+      ->check(finite_number(true));
+  command.add_option("--clip-value", update.clip_value, "clamp each element of a gradient")
+      ->check(finite_number(true));
+  command
+      .add_option("--ema", update.ema_decay,
+                  "evaluate and write moving averages of the weights, such as 0.999")
+      ->check(share);
+}
+
+void add_loss_flags(CLI::App& command, TuneArguments& a) {
+  LossOptions& loss = a.loss_options;
+  command
+      .add_option("--trained-output", a.trained_output, "output that the loss reads [the first float one]")
+      ->type_name("NAME");
+  command.add_option("--label-smoothing", loss.label_smoothing, "cross-entropy")->check(CLI::Range(0.0, 1.0));
+  command
+      .add_option("--class-weights", a.class_weights,
+                  "one for each class, 1,2,0.5; or balanced: by how rare it is")
+      ->type_name("W,W,...");
+  command.add_option("--ignore-index", loss.ignore_index, "label of positions that count for nothing")
+      ->type_name("N");
+  command.add_option("--class-axis", loss.class_axis, "which axis of the output holds the classes")
+      ->capture_default_str();
+  command.add_option("--huber-delta", loss.huber_delta, "where huber turns linear")
+      ->capture_default_str()
+      ->check(finite_number(true));
+}
+
+}  // namespace
+
+void add_tune_arguments(CLI::App& command, TuneArguments& arguments) {
+  add_main_flags(command, arguments);
+  const std::vector<CLI::Option*> main = command.get_options(nullptr);
+  add_model_arguments(command, arguments.model);
+  add_run_flags(command, arguments);
+  add_rate_flags(command, arguments);
+  add_optimizer_flags(command, arguments);
+  add_loss_flags(command, arguments);
+  for (CLI::Option* option : command.get_options(nullptr)) {
+    const bool shown = std::ranges::find(main, option) != main.end() || option->get_positional();
+    if (!shown) option->group(kMoreFlags);
+  }
+  add_help_all(command);
+}
+
+Result<OptimizerOptions> optimizer_of(const TuneArguments& arguments) {
+  OptimizerOptions options = arguments.update;
+  const NamedOptimizer& named = named_optimizer(arguments);
+  options.kind = named.kind;
+  options.nesterov = named.name == "nesterov";
+  if (options.momentum == 0) options.momentum = named.momentum;
+  if (options.momentum > 0 && named.kind != Optimizer::kSgd)
+    return invalid_input(fmt::format("--momentum: {} has none", named.name));
+  for (const std::string& text : arguments.rates_by_name) {
+    const size_t at = text.rfind('=');
+    if (at == std::string::npos || at == 0)
+      return invalid_input(fmt::format("--lr-for takes PATTERN=FACTOR, got '{}'", text));
+    options.rates.push_back(
+        {text.substr(0, at), TRY(parse_number(std::string_view(text).substr(at + 1), "--lr-for", text))});
+  }
+  return options;
+}
+
+double rate_of(const TuneArguments& arguments) {
+  return arguments.rate.value_or(named_optimizer(arguments).rate);
+}
+
+Result<RateSchedule> schedule_of(const TuneArguments& arguments, int64_t total_steps) {
+  RateSchedule schedule;
+  const auto names = schedule_names();
+  schedule.kind = static_cast<ScheduleKind>(std::ranges::find(names, arguments.schedule) - names.begin());
+  schedule.rate = rate_of(arguments);
+  schedule.total_steps = total_steps;
+  schedule.final_share = arguments.final_share;
+  schedule.step_every = arguments.step_every;
+  schedule.step_factor = arguments.step_factor;
+  const bool percent = arguments.warmup.ends_with('%');
+  const double amount =
+      TRY(parse_number(std::string_view(arguments.warmup).substr(0, arguments.warmup.size() - percent),
+                       "--warmup", arguments.warmup));
+  schedule.warmup_steps =
+      std::llround(std::min(percent ? amount / 100 * static_cast<double>(total_steps) : amount, 1e15));
+  if (schedule.warmup_steps > 0 && schedule.warmup_steps >= total_steps) {
+    return invalid_input(
+        fmt::format("--warmup {}: the run has {} updates in all", arguments.warmup, total_steps));
+  }
+  return schedule;
+}
+
+Result<int64_t> parse_bytes(const std::string& text, std::string_view flag) {
+  double value = 0;
+  size_t end = text.find_first_not_of("0123456789.");
+  if (end == std::string::npos) end = text.size();
+  std::string unit = text.substr(end);
+  if (unit.ends_with("iB"))
+    unit.resize(unit.size() - 2);
+  else if (unit.ends_with("B"))
+    unit.resize(unit.size() - 1);
+  constexpr std::string_view kUnits = "KMGT";
+  const size_t power =
+      unit.empty() ? 0
+                   : kUnits.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0])))) + 1;
+  const bool known = unit.size() <= 1 && (unit.empty() || power > 0);
+  const bool number = end > 0 && CLI::detail::lexical_cast(text.substr(0, end), value) && value > 0;
+  const double bytes = value * std::pow(1024, power);
+  if (!known || !number || bytes > 1e18)
+    return invalid_input(fmt::format("{} takes a size such as 512M or 4G, got '{}'", flag, text));
+  return static_cast<int64_t>(bytes);
+}
+
+std::map<std::string, std::string> deciding_flags(const TuneArguments& a, int64_t total_steps) {
+  const OptimizerOptions& update = a.update;
+  const LossOptions& loss = a.loss_options;
+  std::map<std::string, std::string> flags = {
+      {"--target", a.target},
+      {"--loss", a.loss},
+      {"--trained-output", a.trained_output},
+      {"--freeze", fmt::format("{}", fmt::join(a.freeze, " "))},
+      {"--batch-size", fmt::to_string(a.batch_size)},
+      {"--accumulate", fmt::to_string(a.accumulate)},
+      {"--optimizer", a.optimizer},
+      {"--lr", fmt::to_string(rate_of(a))},
+      {"--schedule", a.schedule},
+      {"--warmup", a.warmup},
+      {"--lr-for", fmt::format("{}", fmt::join(a.rates_by_name, " "))},
+      {"--momentum", fmt::to_string(update.momentum)},
+      {"--beta1", fmt::to_string(update.beta1)},
+      {"--beta2", fmt::to_string(update.beta2)},
+      {"--epsilon", fmt::to_string(update.epsilon)},
+      {"--weight-decay", fmt::to_string(update.weight_decay)},
+      {"--no-decay", fmt::format("{}", fmt::join(update.no_decay, " "))},
+      {"--no-decay-vectors", update.decay_vectors ? "no" : "yes"},
+      {"--clip-norm", fmt::to_string(update.clip_norm)},
+      {"--clip-value", fmt::to_string(update.clip_value)},
+      {"--ema", fmt::to_string(update.ema_decay)},
+      {"--label-smoothing", fmt::to_string(loss.label_smoothing)},
+      {"--class-weights", a.class_weights},
+      {"--ignore-index", loss.ignore_index ? fmt::to_string(*loss.ignore_index) : ""},
+      {"--class-axis", fmt::to_string(loss.class_axis)},
+      {"--huber-delta", fmt::to_string(loss.huber_delta)},
+      {"--eval-fraction", a.eval_fraction ? fmt::to_string(*a.eval_fraction) : ""},
+      {"--eval-every", fmt::to_string(a.evaluate_every)},
+      {"--best-by", a.best_by},
+      {"--backend", a.backend}};
+  // A constant rate can go on for longer; the others are stretched over the run.
+  if (a.schedule != "constant" || a.warmup.ends_with('%'))
+    flags["--steps or --epochs"] = fmt::format("{} updates", total_steps);
+  if (a.schedule == "linear" || a.schedule == "cosine") flags["--final-lr"] = fmt::to_string(a.final_share);
+  if (a.schedule == "step") flags["--step-every"] = fmt::format("{} {}", a.step_every, a.step_factor);
+  return flags;
+}
+
+}  // namespace gannet

@@ -1,0 +1,66 @@
+// The flags of `gannet tune`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "passes/build_train_step.h"
+#include "runtime/training/schedule.h"
+#include "tools/driver/command.h"
+
+namespace gannet {
+
+struct TuneArguments {
+  ModelArguments model;
+  std::string train, eval, output;
+  std::optional<double> eval_fraction;
+  std::string target, loss, trained_output;
+  std::vector<std::string> freeze;
+
+  int64_t epochs = 10;
+  int64_t steps = 0;  // 0: as many as the epochs have
+  int64_t batch_size = 32;
+  int64_t accumulate = 1;
+  std::string optimizer = "adamw";
+  std::optional<double> rate;
+  std::string schedule = "constant";
+  std::string warmup = "0";  // updates, or a share "5%"
+  double final_share = 0;
+  int64_t step_every = 0;
+  double step_factor = 0.1;
+  OptimizerOptions update;                 // without what has a flag of its own here
+  std::vector<std::string> rates_by_name;  // PATTERN=MULTIPLIER
+  double batch_norm_momentum = 0.9;
+  LossOptions loss_options;
+  std::string class_weights;  // "1,2,0.5" or "balanced"
+
+  int64_t evaluate_every = 0, checkpoint_every = 0, patience = 0;
+  std::string best_by;
+  std::string log, checkpoint;
+  bool resume = false;
+
+  uint64_t seed = 0;
+  int threads = 0;
+  std::string backend = "compiled";
+  std::string max_memory;
+  CompileOptions compile;
+};
+
+// Adds all flags to the command.
+void add_tune_arguments(CLI::App& command, TuneArguments& arguments);
+
+// The optimizer as the flags say it, and its rate: that of --lr, or the optimizer's usual one.
+Result<OptimizerOptions> optimizer_of(const TuneArguments& arguments);
+double rate_of(const TuneArguments& arguments);
+// The schedule over `total_steps` updates.
+Result<RateSchedule> schedule_of(const TuneArguments& arguments, int64_t total_steps);
+// "512M", "4G", "1.5GiB" or bytes.
+Result<int64_t> parse_bytes(const std::string& text, std::string_view flag);
+// Flags that decide the result, with their values: what a checkpoint must agree with.
+std::map<std::string, std::string> deciding_flags(const TuneArguments& arguments, int64_t total_steps);
+
+}  // namespace gannet

@@ -1,0 +1,109 @@
+#include "tools/driver/tune_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "frontend/patch.h"
+#include "passes/build_evaluation.h"
+#include "passes/pass.h"
+#include "tools/driver/compile.h"
+
+namespace gannet {
+
+namespace {
+
+bool has_fixed_batch(const Graph& graph) {
+  return std::ranges::any_of(graph.inputs(), [](const Value* input) {
+    return input->type.shape && !input->type.shape->empty() && (*input->type.shape)[0].is_constant();
+  });
+}
+
+Result<ImportedModel> load_for_training(const TuneArguments& arguments) {
+  ImportedModel model = TRY(load_model(arguments.model));
+  if (!has_fixed_batch(*model.graph) || arguments.model.symbolic_batch) return model;
+  ModelArguments symbolic = arguments.model;
+  symbolic.symbolic_batch = true;
+  return load_model(symbolic);
+}
+
+// A pattern that matches nothing is a slip.
+Status check_pattern(const std::vector<std::string>& names, const std::string& pattern, std::string_view flag,
+                     const std::string& path) {
+  if (std::ranges::any_of(names, [&](const std::string& name) { return matches_pattern(pattern, name); }))
+    return {};
+  constexpr size_t kShown = 8;
+  std::string shown;
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) shown += (i ? ", " : "") + names[i];
+  if (names.size() > kShown) shown += fmt::format(" and {} more", names.size() - kShown);
+  return invalid_input(
+      fmt::format("{}: {} '{}' matches no weight; there are {}", path, flag, pattern, shown));
+}
+
+Status check_patterns(const WeightReport& report, const TuneArguments& arguments) {
+  std::vector<std::string> names = report.trained;
+  names.insert(names.end(), report.frozen.begin(), report.frozen.end());
+  const std::string& path = arguments.model.path;
+  for (const std::string& pattern : arguments.freeze) TRY(check_pattern(names, pattern, "--freeze", path));
+  for (const std::string& pattern : arguments.update.no_decay)
+    TRY(check_pattern(names, pattern, "--no-decay", path));
+  for (const std::string& text : arguments.rates_by_name) {
+    TRY(check_pattern(names, text.substr(0, text.rfind('=')), "--lr-for", path));
+  }
+  return {};
+}
+
+Result<std::unique_ptr<GraphRunner>> make_runner(std::unique_ptr<Graph> graph, std::string_view pipeline,
+                                                 const TuneArguments& arguments, const Limits& limits) {
+  if (arguments.backend == "reference") return make_reference_runner(std::move(graph), limits);
+  const CompiledModel compiled = TRY(compile_graph(*graph, arguments.compile, pipeline));
+  std::unique_ptr<Session> session =
+      TRY(make_session(compiled.program, arguments.threads, arguments.seed, limits));
+  return make_session_runner(*compiled.program, std::move(session));
+}
+
+}  // namespace
+
+int64_t TuneModel::parameters() const {
+  int64_t count = 0;
+  for (const State& state : graph().states) count += state.initial.elements();
+  return count;
+}
+
+Result<TuneModel> load_tune_model(const TuneArguments& arguments) {
+  TuneModel model{TRY(load_for_training(arguments)), {}};
+  WeightSelection selection;
+  selection.freeze = arguments.freeze;
+  Result<WeightReport> weights = weights_to_state(*model.imported.graph, selection);
+  if (!weights.ok()) return with_prefix(arguments.model.path + ": ", weights.error());
+  model.weights = *std::move(weights);
+  TRY(check_patterns(model.weights, arguments));
+  if (arguments.backend == "reference") return model;
+  PassContext context(arguments.compile.target);
+  TRY(run_passes(*model.imported.graph, find_pipeline("before_gradient"), context));
+  return model;
+}
+
+Result<TrainingEngine> make_engine(const TuneModel& model, TrainStep step, const TrainStepOptions& options,
+                                   const TuneArguments& arguments) {
+  const Limits limits = TRY(limits_of(arguments.model));
+  EngineGraphs graphs;
+  std::unique_ptr<Graph> evaluation = TRY(build_evaluation(model.graph(), options, step));
+  graphs.step = TRY(make_runner(std::move(step.graph), "training", arguments, limits));
+  if (step.apply) graphs.apply = TRY(make_runner(std::move(step.apply), "training", arguments, limits));
+  graphs.evaluation = TRY(make_runner(std::move(evaluation), "training", arguments, limits));
+  return TrainingEngine(std::move(graphs));
+}
+
+Status export_weights(const TuneModel& model, const NamedTensors& weights, const std::string& path,
+                      const Limits& limits) {
+  std::vector<TensorPatch> patches;
+  for (const State& state : model.graph().states) {
+    const auto found = std::ranges::find(weights, state.name, &std::pair<std::string, Tensor>::first);
+    CHECK(found != weights.end() && state.origin, "weight '{}' was not trained", state.name);
+    patches.push_back({state.origin->offset, found->second});
+  }
+  return write_patched_model(*model.imported.source, patches, path, limits);
+}
+
+}  // namespace gannet

@@ -1,0 +1,35 @@
+// From the user's model to what a trainer drives.
+#pragma once
+
+#include <memory>
+
+#include "frontend/import.h"
+#include "passes/weights_to_state.h"
+#include "runtime/training/training_engine.h"
+#include "tools/driver/tune_arguments.h"
+
+namespace gannet {
+
+// A model whose weights are State, ready for build_train_step.
+struct TuneModel {
+  ImportedModel imported;
+  WeightReport weights;
+
+  const Graph& graph() const { return *imported.graph; }
+  int64_t parameters() const;  // elements of all trained weights
+};
+
+// Imports the model; one whose batch is fixed in the file trains with a symbolic one. A pattern of --freeze,
+// --no-decay or
+// --lr-for that matches no weight is an error.
+Result<TuneModel> load_tune_model(const TuneArguments& arguments);
+
+// The graphs of a training, on the backend that the flags ask for. `step` is used up.
+Result<TrainingEngine> make_engine(const TuneModel& model, TrainStep step, const TrainStepOptions& options,
+                                   const TuneArguments& arguments);
+
+// Writes the user's file with these weights.
+Status export_weights(const TuneModel& model, const NamedTensors& weights, const std::string& path,
+                      const Limits& limits);
+
+}  // namespace gannet
