@@ -1,6 +1,7 @@
 #include "ir/builder.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "ir/eval.h"
 #include "ir/evaluate.h"
@@ -89,8 +90,29 @@ Value* GraphBuilder::concat(std::vector<Value*> parts, int64_t axis) {
   return op("Concat", std::move(parts), {{"axis", axis}});
 }
 
+// The axes over which a sum of what has extents `from` gives `to`; nothing where a symbol may stand for 1 or not.
+static std::optional<std::vector<int64_t>> summed_axes(const Shape& from, const Shape& to) {
+  if (to.size() > from.size()) return std::nullopt;
+  const size_t added = from.size() - to.size();
+  std::vector<int64_t> axes;
+  for (size_t i = 0; i < from.size(); ++i) {
+    if (i >= added && from[i] == to[i - added]) continue;
+    if (i >= added && !to[i - added].is_constant(1)) return std::nullopt;
+    axes.push_back(static_cast<int64_t>(i));
+  }
+  return axes;
+}
+
 Value* GraphBuilder::sum_to(Value* x, const Shape& shape) {
   if (x->type.shape && *x->type.shape == shape) return x;
+  if (x->type.shape) {
+    if (const auto axes = summed_axes(*x->type.shape, shape)) {
+      const size_t added = x->type.shape->size() - shape.size();
+      if (std::ranges::all_of(*axes, [&](int64_t axis) { return axis < static_cast<int64_t>(added); })) return reduce_sum(x, *axes, false);
+      Value* sum = reduce_sum(x, *axes, true);
+      return added == 0 ? sum : reshape(sum, shape);
+    }
+  }
   return op("SumTo", {x, dims(shape)});
 }
 

@@ -37,10 +37,12 @@ constexpr Pipeline kPipelines[] = {
      "eliminate_dead_nodes,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
      "decompose,widen_halves,"
+     "fold_batch_normalization,expand_batch_normalization,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
      "channels_last,move_transposes,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
-     "fuse_contractions,fuse_regions,"
+     "split_reductions,"
+     "fuse_contractions,fuse_regions_with_columns,"
      "eliminate_dead_nodes"},
 };
 

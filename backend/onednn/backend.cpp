@@ -54,6 +54,8 @@ class OnednnBackend final : public Backend {
     Refusal reason;
     if (contains(kRecurrentOps, op)) {
       reason = onednn::lower_recurrent(node, builder);
+    } else if (op == "GatherGradient") {
+      reason = onednn::lower_gather_gradient(node, builder);
     } else if (!fused && !lowering_of(op)) {
       reason = "no primitive";
     } else {

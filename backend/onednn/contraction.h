@@ -96,6 +96,7 @@ Refusal lower_pooling(const Node& node, Contraction& contraction, ProgramBuilder
 Refusal lower_input_gradient(const Node& node, Contraction& contraction, ProgramBuilder& builder);
 Refusal lower_weight_gradient(const Node& node, Contraction& contraction, ProgramBuilder& builder);
 Refusal lower_pooling_gradient(const Node& node, Contraction& contraction, ProgramBuilder& builder);
+Refusal lower_gather_gradient(const Node& node, ProgramBuilder& builder);
 Refusal lower_recurrent(const Node& node, ProgramBuilder& builder);
 
 }  // namespace gannet::onednn

@@ -204,6 +204,11 @@ class ProgramCheck {
            are_sizes(r.pads_begin) && has_operands(step, 2, 1);
   }
 
+  bool recipe_fits(const Step& step, const ScatterRowsRecipe& r) const {
+    return is_size(r.outer) && is_size(r.count) && is_size(r.rows) && is_size(r.inner) && has_operands(step, 2, 1) &&
+           (r.positions == DType::kI64 || r.positions == DType::kI32);
+  }
+
   bool recipe_fits(const Step&, const RecurrentRecipe& r) const { return is_size(r.steps) && is_size(r.batch) && is_size(r.input_size); }
 
   bool call_fits(const Step& step, const EvalCall& call) const {

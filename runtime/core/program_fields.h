@@ -75,6 +75,8 @@ void fields(A& a, ConvolutionRecipe& r) {
 template <class A>
 void fields(A& a, WeightGradientRecipe& r) { a(r.x, r.w, r.y, r.groups, r.strides, r.dilations, r.pads_begin); }
 template <class A>
+void fields(A& a, ScatterRowsRecipe& r) { a(r.outer, r.count, r.rows, r.inner, r.positions); }
+template <class A>
 void fields(A& a, MatmulRecipe& r) {
   a(r.x, r.w, r.y, r.has_bias, r.bias, r.alpha, r.constant_weights, r.x_zero, r.x_zero_input, r.epilogue);
 }

@@ -70,6 +70,14 @@ struct MatmulRecipe {
   std::vector<EpilogueStep> epilogue;
 };
 
+// Rows of y added, in their order, to the rows of x that `positions` name (negative ones count from the end); the
+// gradient of Gather. y is [outer, count, inner], x [outer, rows, inner], all f32 and dense. Inputs of the step: y, then
+// the positions; output: x. Fails where a position is outside.
+struct ScatterRowsRecipe {
+  SizeId outer = 0, count = 0, rows = 0, inner = 0;
+  DType positions = DType::kI64;
+};
+
 enum class PoolingKind : uint8_t { kMax, kAverageWithPadding, kAverageWithoutPadding };
 
 struct PoolingRecipe {
@@ -95,6 +103,6 @@ struct RecurrentRecipe {
   bool constant_weights = false;
 };
 
-using Recipe = std::variant<ConvolutionRecipe, MatmulRecipe, PoolingRecipe, RecurrentRecipe, WeightGradientRecipe>;
+using Recipe = std::variant<ConvolutionRecipe, MatmulRecipe, PoolingRecipe, RecurrentRecipe, WeightGradientRecipe, ScatterRowsRecipe>;
 
 }  // namespace gannet

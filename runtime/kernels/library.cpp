@@ -54,6 +54,10 @@ void add(Key& key, const WeightGradientRecipe& r) {
   key.layout(r.x).layout(r.w).layout(r.y).number(r.groups).numbers(r.strides).numbers(r.dilations).sizes(r.pads_begin);
 }
 
+void add(Key& key, const ScatterRowsRecipe& r) {
+  key.size(r.outer).size(r.count).size(r.rows).size(r.inner).number(static_cast<int64_t>(r.positions));
+}
+
 void add(Key& key, const MatmulRecipe& r) {
   key.layout(r.x).layout(r.w).layout(r.y).number(r.has_bias).layout(r.bias).number(std::bit_cast<int32_t>(r.alpha));
   key.number(r.constant_weights).number(r.x_zero).number(r.x_zero_input).epilogue(r.epilogue);
@@ -75,6 +79,7 @@ void add(Key& key, const RecurrentRecipe& r) {
 
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const ConvolutionRecipe& r, const Preparation& p) { return prepare_convolution(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const WeightGradientRecipe& r, const Preparation& p) { return prepare_weight_gradient(r, p); }
+Result<std::shared_ptr<const Primitive>> prepare_recipe(const ScatterRowsRecipe& r, const Preparation& p) { return prepare_scatter_rows(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const MatmulRecipe& r, const Preparation& p) { return prepare_matmul(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const PoolingRecipe& r, const Preparation& p) { return prepare_pooling(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const RecurrentRecipe& r, const Preparation& p) { return prepare_recurrent(r, p); }

@@ -101,6 +101,7 @@ std::shared_ptr<const Primitive> make_nothing();
 
 Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRecipe& recipe, const Preparation& p);
 Result<std::shared_ptr<const Primitive>> prepare_weight_gradient(const WeightGradientRecipe& recipe, const Preparation& p);
+Result<std::shared_ptr<const Primitive>> prepare_scatter_rows(const ScatterRowsRecipe& recipe, const Preparation& p);
 Result<std::shared_ptr<const Primitive>> prepare_matmul(const MatmulRecipe& recipe, const Preparation& p);
 Result<std::shared_ptr<const Primitive>> prepare_pooling(const PoolingRecipe& recipe, const Preparation& p);
 Result<std::shared_ptr<const Primitive>> prepare_recurrent(const RecurrentRecipe& recipe, const Preparation& p);

@@ -18,11 +18,13 @@ int64_t classes_of(const Graph& model, const std::string& output) {
 
 }  // namespace
 
-Result<BenchStep> bench_training_step(Graph& model) {
+Result<BenchStep> bench_training_step(Graph& model, const OptimizerOptions& optimizer) {
   TRY(weights_to_state(model));
   PassContext context;
   TRY(run_passes(model, find_pipeline("before_gradient"), context));
-  TrainStep step = TRY(build_train_step(model, Loss::kCrossEntropy));
+  TrainStepOptions options;
+  options.optimizer = optimizer;
+  TrainStep step = TRY(build_train_step(model, options));
   BenchStep made;
   made.inputs = input_specs(*step.graph);
   for (InputSpec& input : made.inputs) {

@@ -6,6 +6,7 @@
 
 #include "ir/base/error.h"
 #include "ir/graph.h"
+#include "passes/optimizer.h"
 #include "tools/deploy/model_inputs.h"
 
 namespace gannet {
@@ -16,6 +17,6 @@ struct BenchStep {
 };
 
 // The step of `model` with cross entropy on its first output. `model` is changed.
-Result<BenchStep> bench_training_step(Graph& model);
+Result<BenchStep> bench_training_step(Graph& model, const OptimizerOptions& optimizer);
 
 }  // namespace gannet
