@@ -45,5 +45,25 @@ TEST(Allocation, AWarmRunAllocatesNothing) {
   EXPECT_EQ(allocations, before);
 }
 
+// The first run that changes a State copies it: its initial value is the Program's.
+TEST(Allocation, AWarmRunThatUpdatesAStateAllocatesNothing) {
+  const auto graph = test::graph_of(R"(graph "g"(%x: f32[3, 4]) {
+  %two: f32[] = Constant() {value = f32[] {2}}
+  %a = Mul(%x, %two)
+  return %a
+})");
+  Value* in = graph->add_state_value("", Type::tensor(DType::kF32, Shape{3, 4}));
+  graph->replace_uses(graph->inputs()[0], in);
+  graph->states.push_back({"w", in, graph->outputs[0].value, test::floats({3, 4}).tensor(), std::nullopt});
+  const auto session = test::session_of(test::lowered(*graph, true));
+  const std::vector<Datum> inputs = {test::floats({3, 4})};
+  std::vector<Datum> outputs(1);
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(session->run_into(inputs, outputs).ok());
+  const long before = allocations;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(session->run_into(inputs, outputs).ok());
+  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(session->state(0).data<float>()[0], 32.0f);
+}
+
 }  // namespace
 }  // namespace gannet
