@@ -21,8 +21,31 @@ struct Parts {
   Layout x, w, y;
   std::vector<Layout> operands;  // of the epilogue, a layout a step
   MemoryDesc x_memory, w_memory, y_memory, bias_memory;
+  std::vector<int64_t> strides, dilations, pads_begin;  // per spatial axis
   onednn::ConvolutionSpec spec;
 };
+
+bool has_extent_one(const Parts& parts, size_t axis) {
+  return parts.x.extents[axis] == 1 && parts.y.extents[axis] == 1 && parts.w.extents[axis + parts.w.rank() - parts.x.rank()] == 1;
+}
+
+// The library's kernels take several pixels of the last axis at once, so an axis of one pixel does not stay there.
+void put_long_axis_last(Parts& parts) {
+  const size_t spatial = parts.strides.size();
+  for (size_t turn = 1; turn < spatial && has_extent_one(parts, spatial + 1) && parts.pads_begin.back() == 0; ++turn) {
+    auto rotate = [&](auto& list) { std::rotate(list.end() - static_cast<std::ptrdiff_t>(spatial), list.end() - 1, list.end()); };
+    auto rotate_layout = [&](Layout& layout) {
+      if (layout.rank() < spatial) return;
+      rotate(layout.extents);
+      rotate(layout.strides);
+    };
+    for (Layout* layout : {&parts.x, &parts.w, &parts.y}) rotate_layout(*layout);
+    for (Layout& operand : parts.operands) rotate_layout(operand);
+    rotate(parts.strides);
+    rotate(parts.dilations);
+    rotate(parts.pads_begin);
+  }
+}
 
 Result<Parts> parts_of(const ConvolutionRecipe& recipe, std::span<const int64_t> sizes) {
   Parts parts;
@@ -30,30 +53,34 @@ Result<Parts> parts_of(const ConvolutionRecipe& recipe, std::span<const int64_t>
   parts.y = layout_at(recipe.y, sizes);
   parts.w = library_weights(layout_at(recipe.w, sizes), recipe.groups);
   for (const EpilogueStep& step : recipe.epilogue) parts.operands.push_back(layout_at(step.layout, sizes));
+  parts.strides = recipe.strides;
+  parts.dilations = recipe.dilations;
+  parts.pads_begin = values_at(recipe.pads_begin, sizes);
+  put_long_axis_last(parts);
   return parts;
 }
 
-Status complete(Parts& parts, const ConvolutionRecipe& recipe, std::span<const int64_t> sizes) {
+Status complete(Parts& parts, const ConvolutionRecipe& recipe) {
   parts.x_memory = TRY(memory_of(parts.x));
   parts.y_memory = TRY(memory_of(parts.y));
   parts.w_memory = TRY(memory_of(parts.w));
   onednn::ConvolutionSpec& spec = parts.spec;
   spec.transposed = recipe.transposed;
-  spec.strides = recipe.strides;
-  spec.dilations = recipe.dilations;
-  spec.pads_begin = values_at(recipe.pads_begin, sizes);
+  spec.strides = parts.strides;
+  spec.dilations = parts.dilations;
+  spec.pads_begin = parts.pads_begin;
   spec.w = onednn::any_layout(parts.w_memory);
   if (recipe.has_bias) {
     parts.bias_memory = TRY(memory_of({DType::kF32, {parts.y.extents[1]}, {1}}));
     spec.bias = parts.bias_memory;
   }
-  for (size_t d = 0; d < recipe.strides.size(); ++d) {
+  for (size_t d = 0; d < parts.strides.size(); ++d) {
     const int64_t x = parts.x.extents[d + 2], y = parts.y.extents[d + 2];
     const int64_t small = recipe.transposed ? x : y, large = recipe.transposed ? y : x;
-    const int64_t span = (parts.w.extents[parts.w.rank() - recipe.strides.size() + d] - 1) * recipe.dilations[d] + 1;
-    const int64_t needed = (small - 1) * recipe.strides[d] + span - large - spec.pads_begin[d];
+    const int64_t span = (parts.w.extents[parts.w.rank() - parts.strides.size() + d] - 1) * parts.dilations[d] + 1;
+    const int64_t needed = (small - 1) * parts.strides[d] + span - large - spec.pads_begin[d];
     // What a window does not reach needs no padding, unless another window would fit there.
-    spec.pads_end.push_back(needed > -recipe.strides[d] ? std::max<int64_t>(needed, 0) : needed);
+    spec.pads_end.push_back(needed > -parts.strides[d] ? std::max<int64_t>(needed, 0) : needed);
   }
   for (size_t i = 0; i < recipe.epilogue.size(); ++i) {
     const EpilogueStep& step = recipe.epilogue[i];
@@ -170,7 +197,7 @@ Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRe
     }
     return make_fill(parts.y, bias, recipe.epilogue, parts.operands, output);
   }
-  TRY(complete(parts, recipe, p.sizes));
+  TRY(complete(parts, recipe));
   const double bytes = 4.0 * static_cast<double>(parts.x.elements() + parts.y.elements());
   const int threads = p.threads_for(flops_of(parts), bytes, of_integers ? kIntegerSpeed : 1);
   const LibraryThreads library_threads(threads);
