@@ -161,6 +161,38 @@ Status batch_vjp(VjpContext& c) {
   return b.status();
 }
 
+// With the statistics of the batch. Given statistics are factors that pipelines fold into weights.
+Status decompose_batch(DecomposeContext& c) {
+  GraphBuilder& b = c.b;
+  if (c.attrs().integer("training_mode") == 0) return unsupported("its statistics are given");
+  Value* x = c.operand(0);
+  const Shape shape = TRY(known_shape(x, "X"));
+  const DType dtype = compute_dtype(x->type.dtype);
+  const auto rank = static_cast<int64_t>(shape.size());
+  std::vector<int64_t> others;
+  for (int64_t i = 0; i < rank; ++i) {
+    if (i != 1) others.push_back(i);
+  }
+  auto per_channel = [&](Value* v) {
+    Value* wide = b.cast(v, dtype);
+    return rank > 1 ? b.unsqueeze(wide, others) : wide;
+  };
+  Value* wide = b.cast(x, dtype);
+  Value* mean = b.reduce_mean(wide, others, true);
+  Value* deviation = b.sub(wide, mean);
+  Value* variance = b.reduce_mean(b.mul(deviation, deviation), others, true);
+  Value* factor = b.mul(inverse_root(b, variance, static_cast<double>(c.attrs().number("epsilon"))), per_channel(c.operand(1)));
+  c.set(0, b.cast(b.add(b.mul(deviation, factor), per_channel(c.operand(2))), x->type.dtype));
+  const auto momentum = static_cast<double>(c.attrs().number("momentum"));
+  for (size_t i : {size_t{1}, size_t{2}}) {
+    if (c.output_count() <= i) break;
+    Value* before = c.operand(i + 2);
+    Value* of_batch = b.cast(rank > 1 ? b.squeeze(i == 1 ? mean : variance, others) : (i == 1 ? mean : variance), before->type.dtype);
+    c.set(i, b.map(ScalarExpr::arg(0) * momentum + ScalarExpr::arg(1) * (1 - momentum), {before, of_batch}));
+  }
+  return b.status();
+}
+
 }  // namespace
 
 constinit const StructuredOp ops::BatchNormalization = {.inputs = {5, 5},
@@ -168,6 +200,8 @@ constinit const StructuredOp ops::BatchNormalization = {.inputs = {5, 5},
                                                         .attrs = kBatchAttrs,
                                                         .infer = infer_batch,
                                                         .eval = eval_batch,
-                                                        .vjp = batch_vjp, .flops = one_per_operand_element};
+                                                        .vjp = batch_vjp,
+                                                        .decompose = decompose_batch,
+                                                        .flops = one_per_operand_element};
 
 }  // namespace gannet
