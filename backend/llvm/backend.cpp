@@ -59,7 +59,7 @@ class LlvmBackend : public Backend {
     Result<KernelPlan> plan = plan_node(node, options_.target.isa);
     if (!plan.ok()) return refused(plan.error().message);
     if (!runs(*plan, builder)) return refused("extents that are not known before it runs");
-    if (op == "Gather" && !check_indices(node, builder)) return refused("positions that cannot be checked");
+    if ((op == "Gather" || op == "GatherElements") && !check_indices(node, builder)) return refused("positions that cannot be checked");
     add_step(node, *plan, builder);
     return taken();
   }

@@ -36,7 +36,8 @@ struct KernelOperand {
   std::vector<Extent> strides;  // in elements, along each loop, the row last
   Extent offset;                // in elements
   // Of an operand that is read by index: what one index is apart from the next, and how many there are. Negative
-  // indices count from the end; what is outside is clamped, so whoever makes the kernel sees to it that nothing is.
+  // indices count from the end; what is outside is clamped, so whoever makes the kernel sees to it that nothing is. With
+  // an extent of 0, indices are offsets and taken as they are.
   Extent position_stride, position_extent;
 };
 

@@ -445,6 +445,7 @@ class KernelEmitter {
     Value* given = value_of(i.args[0], lanes);
     llvm::Type* wide = llvm::FixedVectorType::get(b_.getInt64Ty(), static_cast<unsigned>(lanes_));
     Value* position = is_signed_int(type_of(i.args[0])) ? b_.CreateSExtOrTrunc(given, wide) : b_.CreateZExtOrTrunc(given, wide);
+    if (o.position_extent.is_static(0)) return position;
     Value* count = splat(extent(o.position_extent));
     Value* zero = llvm::Constant::getNullValue(wide);
     position = b_.CreateSelect(b_.CreateICmpSLT(position, zero), b_.CreateAdd(position, count), position);

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <unordered_map>
 
+#include "backend/llvm/lower_resize.h"
 #include "backend/llvm/lower_views.h"
 #include "backend/llvm/region_builder.h"
 #include "ir/infer.h"
@@ -77,7 +79,8 @@ class RegionLowering {
         {"Softmax", &RegionLowering::softmax}, {"LogSoftmax", &RegionLowering::softmax},
         {"LayerNormalization", &RegionLowering::layer_norm}, {"RMSNormalization", &RegionLowering::rms_norm},
         {"InstanceNormalization", &RegionLowering::instance_norm}, {"GroupNormalization", &RegionLowering::group_norm},
-        {"Gather", &RegionLowering::gather}, {"Range", &RegionLowering::none}};
+        {"Gather", &RegionLowering::gather}, {"GatherElements", &RegionLowering::gather_elements},
+        {"ArgMax", &RegionLowering::arg_extreme}, {"ArgMin", &RegionLowering::arg_extreme}, {"Resize", &RegionLowering::resize}, {"Range", &RegionLowering::none}};
     const auto rule = kRules.find(node.op().name);
     if (rule != kRules.end()) return (this->*rule->second)(node);
     return movement(node);
@@ -200,6 +203,28 @@ class RegionLowering {
     return map(scalar::log(arg(0)) + arg(1), {builder_.reduce(ReductionKind::kSum, e, reduced), m});
   }
 
+  // The first position of the largest element, or of NaN where there is one.
+  Status arg_extreme(const Node& node) {
+    Element x = widened(*TRY(number(node.input(0))));
+    const auto axis = static_cast<size_t>(TRY(normalize_axis(node.attrs.integer("axis"), static_cast<int64_t>(x.extents.size()))));
+    if (node.attrs.integer("select_last_index") != 0) return unsupported("the last position");
+    constexpr int64_t kMostPositions = 1 << 24;
+    if (!x.extents[axis].is_constant() || x.extents[axis].constant() > kMostPositions) return unsupported("an axis whose positions are no table");
+    std::vector<int64_t> extents(x.extents.size(), 1);
+    extents[axis] = x.extents[axis].constant();
+    Tensor iota = Tensor::zeros(DType::kI64, extents);
+    std::iota(iota.mutable_data<int64_t>().begin(), iota.mutable_data<int64_t>().end(), int64_t{0});
+    std::vector<bool> reduced(x.extents.size(), false);
+    reduced[axis] = true;
+    Element best = builder_.reduce(node.op().name == "ArgMax" ? ReductionKind::kMax : ReductionKind::kMin, x, reduced);
+    const ScalarExpr hit = arg(0) == arg(1) || arg(0) != arg(0);
+    Element position = TRY(map(select(hit, arg(2), ScalarExpr(static_cast<int>(extents[axis]))), {x, best, builder_.constant(iota)}));
+    const auto shaped = builder_.with_ones(builder_.reduce(ReductionKind::kMin, position, reduced), *node.output()->type.shape);
+    if (!shaped) return unsupported("a shape that does not follow from the operand's");
+    values_[node.output()] = *shaped;
+    return {};
+  }
+
   Status softmax(const Node& node) {
     Element x = widened(*TRY(number(node.input(0))));
     std::vector<bool> reduced(x.extents.size(), false);
@@ -318,6 +343,27 @@ class RegionLowering {
     return {};
   }
 
+  // Each element of the result must exist in the operand, along every axis but the one that is indexed.
+  Status gather_elements(const Node& node) {
+    Element& data = *TRY(number(node.input(0)));
+    if (!data.view) return unsupported("an operand that is no memory");
+    const auto axis = static_cast<size_t>(TRY(normalize_axis(node.attrs.integer("axis"), static_cast<int64_t>(data.extents.size()))));
+    Element& indices = *TRY(number(node.input(1)));
+    for (size_t i = 0; i < data.extents.size(); ++i) {
+      const Dim &all = data.extents[i], &some = indices.extents[i];
+      const bool fits = i == axis || all == some || (all.is_constant() && some.is_constant() && some.constant() <= all.constant());
+      if (!fits) return unsupported("indices of which it is not known that they have fewer rows than the operand");
+    }
+    values_[node.output()] = builder_.gather_elements(data, axis, indices);
+    return {};
+  }
+
+  Status resize(const Node& node) {
+    Element y = TRY(resize_by_tables(builder_, node, *TRY(number(node.input(0)))));
+    values_[node.output()] = builder_.cast(y, node.output()->type.dtype);
+    return {};
+  }
+
   // Views: of memory, or changes of shape that keep the elements where they are.
   Status movement(const Node& node) {
     Element& x = *TRY(operand(node.input(0)));
@@ -330,7 +376,10 @@ class RegionLowering {
     }
     if (!x.view) return unsupported("moves what is computed here");
     for (size_t i = 0; i < node.outputs().size(); ++i) {
-      if (node.output(i)) values_[node.output(i)] = builder_.viewed(TRY(view_of_output(node, i, *x.view)));
+      if (!node.output(i)) continue;
+      OperandView view = TRY(view_of_output(node, i, *x.view));
+      if (view.extents != *node.output(i)->type.shape) return unsupported("moves elements between others");
+      values_[node.output(i)] = builder_.viewed(std::move(view));
     }
     return {};
   }
@@ -350,15 +399,7 @@ DType storage_of(DType dtype) {
   }
 }
 
-}  // namespace
-
-Result<KernelPlan> plan_node(const Node& node, Isa isa) {
-  for (const Value* operand : node.inputs()) {
-    if (operand && (!operand->type.is_tensor() || !operand->type.shape)) return unsupported("an operand of unknown rank");
-  }
-  RegionLowering lowering(isa);
-  if (node.op().name == "Fused") return lowering.body(node);
-  if (!is_movement(node)) return lowering.node(node);
+Result<KernelPlan> plan_movement(const Node& node, Isa isa) {
   const Value* x = node.input(0);
   RegionBuilder builder(isa);
   const DType dtype = storage_of(x->type.dtype);
@@ -371,6 +412,19 @@ Result<KernelPlan> plan_node(const Node& node, Isa isa) {
     builder.store(element, node.output(i));
   }
   return builder.finish();
+}
+
+}  // namespace
+
+Result<KernelPlan> plan_node(const Node& node, Isa isa) {
+  for (const Value* operand : node.inputs()) {
+    if (operand && (!operand->type.is_tensor() || !operand->type.shape)) return unsupported("an operand of unknown rank");
+  }
+  RegionLowering lowering(isa);
+  if (node.op().name == "Fused") return lowering.body(node);
+  if (!is_movement(node)) return lowering.node(node);
+  Result<KernelPlan> moved = plan_movement(node, isa);
+  return moved.ok() || node.op().name != "Resize" ? std::move(moved) : lowering.node(node);
 }
 
 Result<KernelPlan> plan_copy(const CopyWindow& from, const CopyWindow& to, const Shape& extents, Isa isa) {

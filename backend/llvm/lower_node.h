@@ -6,7 +6,8 @@
 //   Softmax, LogSoftmax, LayerNormalization, RMSNormalization, InstanceNormalization, which are built of those. All of
 //   them must reduce the same axes of one iteration space;
 // - Reshape, Squeeze, Unsqueeze, Flatten and Identity that only drop or add dimensions of 1;
-// - of what comes from outside, before anything is computed: Transpose, Slice with positive or negative steps, Split, Expand.
+// - of what comes from outside, before anything is computed: Transpose, Slice with positive or negative steps, Split,
+//   Expand, Gather, GatherElements, Resize. Tile, DepthToSpace and SpaceToDepth stand alone.
 // Some value (a result, or the operand of a reduction) must have all dimensions of the region, and every other
 // one be repeated along those it lacks. Element types: f32, f64, f16, bf16, bool, and integers of 8 to 64 bits.
 // Results may be any of the values; an extent that a reduction reads must be exactly the region's.

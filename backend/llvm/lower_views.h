@@ -7,9 +7,10 @@ namespace gannet {
 
 // Reshape, Squeeze, Unsqueeze, Flatten, Identity: the elements stay where they are.
 bool is_reshape(const Node& node);
-// Transpose, Slice, Split, Expand.
+// Transpose, Slice, Split, Expand, Tile, DepthToSpace, SpaceToDepth, and Resize to the nearest element.
 bool is_movement(const Node& node);
 // Output `output` of such a node (or reshape) as a window on the memory of operand 0, which `source` describes.
+// Where elements go between others the window has the dimensions of the result in parts, in the same order.
 // Unsupported where bounds are not known or the elements are not evenly apart.
 Result<OperandView> view_of_output(const Node& node, size_t output, const OperandView& source);
 

@@ -310,6 +310,43 @@ Element RegionBuilder::gather(const Element& data, size_t axis, Element& indices
   return result;
 }
 
+Element RegionBuilder::gather_elements(const Element& data, size_t axis, Element& indices) {
+  std::vector<bool> by_offset(data.extents.size(), false);
+  by_offset[axis] = true;
+  Element result = sample(data, indices, indices.extents, by_offset);
+  accesses_.back().position_stride = data.view->strides[axis];
+  accesses_.back().position_extent = data.view->extents[axis];
+  return result;
+}
+
+Element RegionBuilder::sample(const Element& data, Element& offset, const Shape& extents, const std::vector<bool>& by_offset) {
+  CHECK(data.view, "sampling what is not in memory");
+  const int32_t position = read(offset);
+  Element result = fresh(data.dtype, extents);
+  for (size_t i = 0; i < extents.size(); ++i) {
+    if (offset.extents[i] == extents[i]) merge(result.axes[i], extents[i], offset.axes[i], offset.extents[i]);
+  }
+  Access access;
+  access.pointer = data.view->source;
+  access.dtype = data.dtype;
+  access.offset = data.view->offset;
+  access.by_position = true;
+  access.position_stride = 1;
+  access.position_extent = 0;
+  for (size_t i = 0; i < extents.size(); ++i) {
+    if (by_offset[i]) continue;
+    access.axes.push_back(result.axes[i]);
+    access.extents.push_back(data.view->extents[i]);
+    access.strides.push_back(data.view->strides[i]);
+  }
+  accesses_.push_back(std::move(access));
+  Instruction load{.kind = InstructionKind::kLoad, .type = compute_type_of(data.dtype), .args = {position, -1, -1}};
+  load.operand = static_cast<int32_t>(accesses_.size() - 1);
+  result.instruction = emit(load);
+  spans_.push_back(result.axes);
+  return result;
+}
+
 Element RegionBuilder::size(const Dim& dim, DType dtype) {
   Element result = fresh(dtype, {});
   Instruction value{.kind = InstructionKind::kSize, .type = compute_type_of(dtype)};

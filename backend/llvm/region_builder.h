@@ -60,6 +60,11 @@ class RegionBuilder {
   std::optional<Element> with_ones(const Element& x, const Shape& extents) const;
   // Elements of `data` along `axis` at the positions `indices`.
   Element gather(const Element& data, size_t axis, Element& indices, const Shape& extents);
+  // The same where `indices` has the dimensions of the result.
+  Element gather_elements(const Element& data, size_t axis, Element& indices);
+  // Elements of `data` whose place along the dimensions that `by_offset` marks is `offset`: elements from the first, a
+  // signed integer of the result's extents (or 1). No offset may be outside of the data.
+  Element sample(const Element& data, Element& offset, const Shape& extents, const std::vector<bool>& by_offset);
   // A dimension as a number.
   Element size(const Dim& dim, DType dtype);
 

@@ -130,8 +130,9 @@ void RegionBuilder::place_operands(const std::vector<const Loop*>& order) {
     }
     operand.offset = access.offset.is_constant(0) ? Extent{} : argument(access.offset);
     if (access.by_position) {
-      operand.position_stride = argument(access.position_stride);
-      operand.position_extent = argument(access.position_extent);
+      const bool literal = access.position_stride.is_constant(1);
+      operand.position_stride = literal ? Extent{-1, 1} : argument(access.position_stride);
+      operand.position_extent = access.position_extent.is_constant(0) ? Extent{} : argument(access.position_extent);
     }
     plan_.kernel.operands.push_back(std::move(operand));
   }
@@ -200,6 +201,9 @@ void RegionBuilder::measure(const std::vector<Loop>& loops) {
   plan_.scratch_bytes = kept > 0 ? inner * kept_row * kept : Dim(0);
   int64_t picoseconds = 60 * static_cast<int64_t>(kernel.stores.size());
   for (const Instruction& i : kernel.instructions) picoseconds += time_of(i);
+  // Rows that fill no vector leave most of a tile empty.
+  const bool narrow = row.is_constant() && row.constant() < vector_lanes(isa_);
+  if (kernel.tile >= 0) picoseconds += narrow ? 220 : 60;
   plan_.cost = ceildiv(elements * picoseconds, Dim(1000));
 }
 

@@ -138,6 +138,17 @@ TEST(Reduction, TypesAndEmpty) {
     })");
 }
 
+TEST(Reduction, PositionsOfExtremes) {
+  for (std::string_view type : {"f32", "f64", "f16", "i8", "i64", "u8"}) {
+    for (auto [op, axis, keep] : {std::tuple("ArgMax", 0, 1), {"ArgMin", 1, 0}, {"ArgMax", -1, 0}, {"ArgMin", 2, 1}}) {
+      expect_kernels(fmt::format(R"(graph "g"(%x: {}[5, 19, 21]) {{
+        %y = {}(%x) {{axis = {}, keepdims = {}}}
+        return %y as "y"
+      }})", type, op, axis, keep));
+    }
+  }
+}
+
 TEST(Reduction, Norms) {
   for (std::string_view shape : {"2, 3, 768", "4, 17", "5, 1", "3, 100, 33"}) {
     for (int axis : {-1, 1}) {
