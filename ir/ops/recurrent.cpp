@@ -131,6 +131,8 @@ Status eval_lstm(EvalContext& c) {
 
 }  // namespace
 
+const RecurrentCell& recurrent_cell(std::string_view op) { return op == "LSTM" ? kLstm : op == "GRU" ? kGru : kRnn; }
+
 constinit const StructuredOp ops::RNN = {.inputs = {3, 6},
                                          .outputs = {0, 2},
                                          .attrs = kRnnAttrs,

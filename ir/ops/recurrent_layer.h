@@ -9,33 +9,9 @@
 #include "ir/eval.h"
 #include "ir/infer.h"
 #include "ir/op.h"
+#include "ir/ops/recurrent_activation.h"
 
 namespace gannet {
-
-enum class ActivationKind {
-  kRelu,
-  kTanh,
-  kSigmoid,
-  kAffine,
-  kLeakyRelu,
-  kThresholdedRelu,
-  kScaledTanh,
-  kHardSigmoid,
-  kElu,
-  kSoftsign,
-  kSoftplus
-};
-
-struct Activation {
-  ActivationKind kind = ActivationKind::kTanh;
-  double alpha = 0;
-  double beta = 0;
-  double clip = 0;  // 0: none
-
-  // Clips x and applies the function.
-  template <class T>
-  T operator()(T x) const;
-};
 
 struct RecurrentCell {
   int64_t gates = 1;
@@ -65,6 +41,9 @@ struct RecurrentDirection {
   T* scratch = nullptr;                // [batch, hidden]
   std::vector<const T*> inputs;        // a row: its projected input [gates * hidden], or null past its end
 };
+
+// What is particular to "RNN", "GRU" or "LSTM".
+const RecurrentCell& recurrent_cell(std::string_view op);
 
 // Infers the outputs of a recurrent op and checks operands and attributes.
 Status infer_recurrent(InferContext& c, const RecurrentCell& kind);

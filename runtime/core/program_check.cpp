@@ -209,7 +209,14 @@ class ProgramCheck {
            (r.positions == DType::kI64 || r.positions == DType::kI32);
   }
 
-  bool recipe_fits(const Step&, const RecurrentRecipe& r) const { return is_size(r.steps) && is_size(r.batch) && is_size(r.input_size); }
+  bool recipe_fits(const Step& step, const RecurrentRecipe& r) const {
+    constexpr size_t kOperands = 8, kResults = 3, kNeeded = 3;  // x, w, r
+    const size_t functions = r.kind == RecurrentKind::kLstm ? 3 : r.kind == RecurrentKind::kGru ? 2 : 1;
+    return is_size(r.steps) && is_size(r.batch) && is_size(r.input_size) && r.hidden_size > 0 &&
+           r.activations.size() == functions * (r.bidirectional ? 2 : 1) && step.inputs.size() == kOperands &&
+           step.outputs.size() == kResults &&
+           std::ranges::all_of(std::span(step.inputs).first(kNeeded), [](ValueId id) { return id != kNone; });
+  }
 
   bool call_fits(const Step& step, const EvalCall& call) const {
     const OpDef* op = find_op(call.op);

@@ -18,6 +18,7 @@ constexpr BufferKind last_of(BufferKind) { return BufferKind::kBoxed; }
 constexpr EpilogueKind last_of(EpilogueKind) { return EpilogueKind::kQuantize; }
 constexpr PoolingKind last_of(PoolingKind) { return PoolingKind::kAverageWithoutPadding; }
 constexpr RecurrentKind last_of(RecurrentKind) { return RecurrentKind::kLstm; }
+constexpr ActivationKind last_of(ActivationKind) { return ActivationKind::kSoftplus; }
 
 // What has a text of its own.
 template <class A, class T, class Parse>
@@ -83,9 +84,11 @@ void fields(A& a, MatmulRecipe& r) {
 template <class A>
 void fields(A& a, PoolingRecipe& r) { a(r.kind, r.x, r.y, r.kernel, r.strides, r.dilations, r.pads_begin, r.pads_end, r.gradient); }
 template <class A>
+void fields(A& a, Activation& f) { a(f.kind, f.alpha, f.beta, f.clip); }
+template <class A>
 void fields(A& a, RecurrentRecipe& r) {
-  a(r.kind, r.dtype, r.steps, r.batch, r.input_size, r.hidden_size, r.reversed, r.bidirectional, r.batch_first,
-    r.linear_before_reset, r.has_bias, r.has_initial_h, r.has_initial_c, r.tanh, r.constant_weights);
+  a(r.kind, r.steps, r.batch, r.input_size, r.hidden_size, r.reversed, r.bidirectional, r.batch_first, r.linear_before_reset,
+    r.input_forget, r.constant_weights, r.activations);
 }
 template <class A>
 void fields(A& a, Buffer& b) { a(b.kind, b.index, b.bytes, b.first_step, b.last_step); }

@@ -8,6 +8,7 @@
 
 #include "ir/base/dtype.h"
 #include "ir/epilogue.h"
+#include "ir/ops/recurrent_activation.h"
 
 namespace gannet {
 
@@ -90,17 +91,16 @@ struct PoolingRecipe {
 
 enum class RecurrentKind : uint8_t { kRnn, kGru, kLstm };
 
-// ONNX's LSTM, GRU (both linear_before_reset forms) and RNN with default activations. Inputs of the step: x, w, r, then
-// b, initial_h, initial_c where given; outputs: y, y_h, y_c where wanted, -1 in the step where not.
+// ONNX's LSTM, GRU (both linear_before_reset forms) and RNN over f32. The step has ONNX's operands in ONNX's places (x, w,
+// r, b, sequence_lens, initial_h, initial_c, p) and three results (y, y_h, y_c), kNone where absent or not wanted.
 struct RecurrentRecipe {
   RecurrentKind kind = RecurrentKind::kLstm;
-  DType dtype = DType::kF32;
   SizeId steps = 0, batch = 0, input_size = 0;
   int64_t hidden_size = 0;
-  bool reversed = false, bidirectional = false, batch_first = false, linear_before_reset = false;
-  bool has_bias = false, has_initial_h = false, has_initial_c = false;
-  bool tanh = true;  // of an RNN: else relu
-  bool constant_weights = false;
+  bool reversed = false, bidirectional = false, batch_first = false;
+  bool linear_before_reset = false, input_forget = false;
+  bool constant_weights = false;  // w, r, b and p: they may be repacked once and kept
+  std::vector<Activation> activations;  // all directions after each other
 };
 
 using Recipe = std::variant<ConvolutionRecipe, MatmulRecipe, PoolingRecipe, RecurrentRecipe, WeightGradientRecipe, ScatterRowsRecipe>;

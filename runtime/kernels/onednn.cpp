@@ -258,58 +258,6 @@ Result<Made> make_reorder(const MemoryDesc& from, const MemoryDesc& to) {
   });
 }
 
-namespace {
-
-template <class Primitive>
-MadeRecurrent recurrent_made(const typename Primitive::desc& desc) {
-  const typename Primitive::primitive_desc primitive(desc, attributes({}), cpu());
-  MadeRecurrent made;
-  made.primitive = Primitive(primitive);
-  made.w = primitive.weights_layer_desc();
-  made.r = primitive.weights_iter_desc();
-  made.scratch = primitive.scratchpad_desc();
-  return made;
-}
-
-}  // namespace
-
-Result<MadeRecurrent> make_recurrent(const RecurrentSpec& s) {
-  using tag = dnnl::memory::format_tag;
-  const auto f32 = dnnl::memory::data_type::f32;
-  const auto kind = dnnl::prop_kind::forward_inference;
-  const int64_t directions = s.bidirectional ? 2 : 1;
-  const int64_t gates = s.kind == RecurrentKind::kLstm ? 4 : s.kind == RecurrentKind::kGru ? 3 : 1;
-  const auto direction = s.bidirectional ? dnnl::rnn_direction::bidirectional_concat
-                         : s.reversed    ? dnnl::rnn_direction::unidirectional_right2left
-                                         : dnnl::rnn_direction::unidirectional_left2right;
-  return guarded("recurrent layer", [&] {
-    const MemoryDesc x({s.steps, s.batch, s.input}, f32, tag::tnc), y({s.steps, s.batch, directions * s.hidden}, f32, tag::tnc);
-    const MemoryDesc state({1, directions, s.batch, s.hidden}, f32, tag::ldnc);
-    const dnnl::memory::dims w_dims{1, directions, s.input, gates, s.hidden}, r_dims{1, directions, s.hidden, gates, s.hidden};
-    const MemoryDesc w(w_dims, f32, tag::any), r(r_dims, f32, tag::any);
-    const int64_t bias_gates = s.kind == RecurrentKind::kGru && s.linear_before_reset ? 4 : gates;
-    const MemoryDesc bias({1, directions, bias_gates, s.hidden}, f32, tag::ldgo);
-    MadeRecurrent made;
-    if (s.kind == RecurrentKind::kLstm) {
-      made = recurrent_made<dnnl::lstm_forward>({kind, direction, x, state, state, w, r, bias, y, state, state});
-    } else if (s.kind == RecurrentKind::kRnn) {
-      const auto function = s.tanh ? algorithm::eltwise_tanh : algorithm::eltwise_relu;
-      made = recurrent_made<dnnl::vanilla_rnn_forward>({kind, function, direction, x, state, w, r, bias, y, state});
-    } else if (s.linear_before_reset) {
-      made = recurrent_made<dnnl::lbr_gru_forward>({kind, direction, x, state, w, r, bias, y, state});
-    } else {
-      made = recurrent_made<dnnl::gru_forward>({kind, direction, x, state, w, r, bias, y, state});
-    }
-    made.x = x;
-    made.y = y;
-    made.state = made.cell_state = state;
-    made.bias = bias;
-    made.plain_w = MemoryDesc(w_dims, f32, tag::ldigo);
-    made.plain_r = MemoryDesc(r_dims, f32, tag::ldigo);
-    return made;
-  });
-}
-
 int argument_id(Argument argument) {
   switch (argument) {
     case Argument::kX: return DNNL_ARG_SRC;
@@ -322,11 +270,6 @@ int argument_id(Argument argument) {
     case Argument::kScratch: return DNNL_ARG_SCRATCHPAD;
     case Argument::kFrom: return DNNL_ARG_FROM;
     case Argument::kTo: return DNNL_ARG_TO;
-    case Argument::kInitialState: return DNNL_ARG_SRC_ITER;
-    case Argument::kInitialCell: return DNNL_ARG_SRC_ITER_C;
-    case Argument::kRecurrence: return DNNL_ARG_WEIGHTS_ITER;
-    case Argument::kLastState: return DNNL_ARG_DST_ITER;
-    case Argument::kLastCell: return DNNL_ARG_DST_ITER_C;
     case Argument::kXGradient: return DNNL_ARG_DIFF_SRC;
     case Argument::kWGradient: return DNNL_ARG_DIFF_WEIGHTS;
     case Argument::kYGradient: return DNNL_ARG_DIFF_DST;

@@ -100,24 +100,8 @@ Result<MadePoolingGradient> make_pooling_gradient(const PoolingSpec& spec);
 // Copies x to y in another layout.
 Result<Made> make_reorder(const MemoryDesc& from, const MemoryDesc& to);
 
-// A layer of a recurrent net in the library's own gate order: i, f, c, o for an LSTM; u, r, o for a GRU. x is [steps,
-// batch, input], y [steps, batch, directions * hidden], states [1, directions, batch, hidden], weights [1, directions,
-// input or hidden, gates, hidden], bias [1, directions, gates (4 for a GRU with linear_before_reset), hidden].
-struct RecurrentSpec {
-  RecurrentKind kind = RecurrentKind::kLstm;
-  int64_t steps = 0, batch = 0, input = 0, hidden = 0;
-  bool reversed = false, bidirectional = false, linear_before_reset = false, tanh = true;
-};
-struct MadeRecurrent {
-  dnnl::primitive primitive;
-  MemoryDesc x, state, cell_state, w, r, bias, y, scratch;
-  MemoryDesc plain_w, plain_r;  // the layouts above, dense
-};
-Result<MadeRecurrent> make_recurrent(const RecurrentSpec& spec);
-
 // Which operand of a primitive an address is for.
-enum class Argument { kX, kXZero, kYZero, kOther, kW, kBias, kY, kScratch, kFrom, kTo, kInitialState, kInitialCell, kRecurrence, kLastState, kLastCell,
-                      kXGradient, kWGradient, kYGradient, kWorkspace };
+enum class Argument { kX, kXZero, kYZero, kOther, kW, kBias, kY, kScratch, kFrom, kTo, kXGradient, kWGradient, kYGradient, kWorkspace };
 int argument_id(Argument argument);
 int post_op_argument(size_t index);
 // At which of the library's own post-ops each of `ops` starts: some kinds take two.

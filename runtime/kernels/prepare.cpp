@@ -59,20 +59,27 @@ Result<onednn::MemoryDesc> memory_of(const Layout& layout) {
 Result<std::shared_ptr<const void>> PackedConstants::pack(const void* constant, const onednn::MemoryDesc& from,
                                                           const onednn::MemoryDesc& to) {
   const std::string key = fmt::format("{} {} {}", fmt::ptr(constant), onednn::identity_of(from), onednn::identity_of(to));
+  return keep(key, onednn::bytes_of(to), [&](void* memory) -> Status {
+    const onednn::Made made = TRY(onednn::make_reorder(from, to));
+    const std::shared_ptr<void> scratch = aligned_memory(onednn::bytes_of(made.scratch));
+    if (!scratch) return invalid_input("no memory to pack weights");
+    using onednn::Argument;
+    const onednn::Call call(made.primitive, {{onednn::argument_id(Argument::kFrom), from},
+                                             {onednn::argument_id(Argument::kTo), to},
+                                             {onednn::argument_id(Argument::kScratch), made.scratch}});
+    void* const addresses[] = {const_cast<void*>(constant), memory, scratch.get()};
+    return call.run(addresses);
+  });
+}
+
+Result<std::shared_ptr<const void>> PackedConstants::keep(const std::string& key, int64_t bytes,
+                                                          const std::function<Status(void*)>& fill) {
   const std::scoped_lock lock(mutex_);
   std::weak_ptr<const void>& entry = packed_[key];
   if (std::shared_ptr<const void> packed = entry.lock()) return packed;
-  std::shared_ptr<void> memory = aligned_memory(onednn::bytes_of(to));
-  if (!memory) return invalid_input(fmt::format("no memory for {} bytes of packed weights", onednn::bytes_of(to)));
-  const onednn::Made made = TRY(onednn::make_reorder(from, to));
-  const std::shared_ptr<void> scratch = aligned_memory(onednn::bytes_of(made.scratch));
-  if (!scratch) return invalid_input("no memory to pack weights");
-  using onednn::Argument;
-  const onednn::Call call(made.primitive, {{onednn::argument_id(Argument::kFrom), from},
-                                           {onednn::argument_id(Argument::kTo), to},
-                                           {onednn::argument_id(Argument::kScratch), made.scratch}});
-  void* const addresses[] = {const_cast<void*>(constant), memory.get(), scratch.get()};
-  TRY(call.run(addresses));
+  std::shared_ptr<void> memory = aligned_memory(bytes);
+  if (!memory) return invalid_input(fmt::format("no memory for {} bytes of packed weights", bytes));
+  TRY(fill(memory.get()));
   entry = memory;
   std::erase_if(packed_, [](const auto& known) { return known.second.expired(); });
   return std::shared_ptr<const void>(memory);

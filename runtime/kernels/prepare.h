@@ -2,6 +2,7 @@
 // with numbers in them, a primitive that is a row of library calls, and weights packed once for all who need them.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -34,6 +35,8 @@ class PackedConstants {
  public:
   // The memory `constant` with layout `from` copied to layout `to`.
   Result<std::shared_ptr<const void>> pack(const void* constant, const onednn::MemoryDesc& from, const onednn::MemoryDesc& to);
+  // `bytes` of memory that `fill` has written, or what an earlier call with this key made.
+  Result<std::shared_ptr<const void>> keep(const std::string& key, int64_t bytes, const std::function<Status(void*)>& fill);
 
  private:
   std::mutex mutex_;

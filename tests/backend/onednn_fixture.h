@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ir/attributes.h"
 #include "ir/base/tensor.h"
 
 namespace gannet::test {
@@ -24,6 +25,15 @@ struct OnednnCase {
 void expect_onednn(std::string_view text, const std::vector<Tensor>& inputs, const OnednnCase& options = {});
 // Several inputs of other extents through one session.
 void expect_onednn_over_shapes(std::string_view text, const std::vector<std::vector<Tensor>>& runs);
+// The same for one node whose operands are given as tensors (undefined: absent) and of which the results `wanted` are used. With
+// `symbolic`, extents of the inputs are symbols of their own.
+struct OnednnNode {
+  std::string op;
+  Attributes attrs;
+  std::vector<Tensor> operands;
+  std::vector<bool> wanted;
+};
+void expect_onednn_node(const OnednnNode& node, bool constant_weights, bool symbolic, double tolerance = 2e-5);
 // Why the backend does not take the node named `op` of the graph.
 std::string refusal_of(std::string_view text, std::string_view op);
 

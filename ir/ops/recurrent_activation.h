@@ -1,0 +1,33 @@
+// The functions inside of recurrent cells.
+#pragma once
+
+#include <cstdint>
+
+namespace gannet {
+
+enum class ActivationKind : uint8_t {
+  kRelu,
+  kTanh,
+  kSigmoid,
+  kAffine,
+  kLeakyRelu,
+  kThresholdedRelu,
+  kScaledTanh,
+  kHardSigmoid,
+  kElu,
+  kSoftsign,
+  kSoftplus
+};
+
+struct Activation {
+  ActivationKind kind = ActivationKind::kTanh;
+  double alpha = 0;
+  double beta = 0;
+  double clip = 0;  // 0: none
+
+  // Clips x and applies the function.
+  template <class T>
+  T operator()(T x) const;
+};
+
+}  // namespace gannet
