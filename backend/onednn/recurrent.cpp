@@ -10,8 +10,6 @@
 namespace gannet::onednn {
 namespace {
 
-// ONNX's places; what RNN and GRU do not have is absent there.
-enum Operand : size_t { kX = 0, kW, kR, kB, kLengths, kInitialH, kInitialC, kP, kOperandCount };
 constexpr size_t kResultCount = 3;
 constexpr std::string_view kRoles[] = {"X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"};
 
@@ -67,7 +65,7 @@ Refusal lower_recurrent(const Node& node, ProgramBuilder& builder) {
   check_shape(node, kInitialC, state, builder);
   check_shape(node, kP, {directions, Dim(3) * hidden}, builder);
   std::vector<ValueId> inputs, outputs;
-  for (size_t i = 0; i < kOperandCount; ++i) inputs.push_back(builder.value(node.input(i)));
+  for (size_t i = 0; i < kRecurrentOperands; ++i) inputs.push_back(builder.value(node.input(i)));
   for (size_t i = 0; i < kResultCount; ++i) outputs.push_back(builder.value(node.output(i)));
   add_primitive_step(node, std::string(node.op().name), std::move(inputs), std::move(outputs), std::move(recipe), builder);
   return "";

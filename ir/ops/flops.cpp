@@ -48,6 +48,9 @@ Dim recurrent_flops(const Node& node) {
   return Dim(2) * steps * (elements_of(node.input(1)) + elements_of(node.input(2)));
 }
 
+// The layer once more, then twice as much on the way back.
+Dim recurrent_gradient_flops(const Node& node) { return Dim(3) * recurrent_flops(node); }
+
 Dim attention_flops(const Node& node) {
   // Queries against keys, then weights against values: each 2 a pair and channel.
   return Dim(4) * elements_of(node.input(0)) * extent(node.input(1), -2);

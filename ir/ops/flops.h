@@ -14,6 +14,7 @@ Dim conv_transpose_flops(const Node& node);  // operands x, w [c, m/group, kerne
 Dim conv_input_gradient_flops(const Node& node);   // operands dy, w
 Dim conv_weight_gradient_flops(const Node& node);  // operands x, dy; the result has the shape of w
 Dim recurrent_flops(const Node& node);       // operands x [seq, batch, input], w, r
+Dim recurrent_gradient_flops(const Node& node);  // the same operands first
 Dim attention_flops(const Node& node);       // operands q, k, v of rank 3 or 4
 // One for each element of operand 0: reductions, normalizations, pooling.
 Dim one_per_operand_element(const Node& node);

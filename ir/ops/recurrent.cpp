@@ -2,6 +2,7 @@
 
 #include "ir/ops/flops.h"
 #include "ir/ops/ops.h"
+#include "ir/ops/recurrent_gradient.h"
 #include "ir/ops/recurrent_layer.h"
 
 namespace gannet {
@@ -129,6 +130,25 @@ Status eval_lstm(EvalContext& c) {
   return eval_recurrent(c, kLstm, step_lstm<float>, step_lstm<double>, always);
 }
 
+CellGradientKind gru_gradient_kind(const Attributes& attrs) {
+  return attrs.integer("linear_before_reset") != 0 ? CellGradientKind::kGruLinear : CellGradientKind::kGru;
+}
+
+Status infer_rnn_gradient(InferContext& c) { return infer_recurrent_gradient(c, kRnn); }
+Status infer_gru_gradient(InferContext& c) { return infer_recurrent_gradient(c, kGru); }
+Status infer_lstm_gradient(InferContext& c) { return infer_recurrent_gradient(c, kLstm); }
+Status eval_rnn_gradient(EvalContext& c) { return eval_recurrent_gradient(c, kRnn, CellGradientKind::kRnn); }
+Status eval_gru_gradient(EvalContext& c) { return eval_recurrent_gradient(c, kGru, gru_gradient_kind(c.attrs())); }
+Status eval_lstm_gradient(EvalContext& c) { return eval_recurrent_gradient(c, kLstm, CellGradientKind::kLstm); }
+Status vjp_rnn(VjpContext& c) { return recurrent_vjp(c, "RNNGradient"); }
+Status vjp_gru(VjpContext& c) { return recurrent_vjp(c, "GRUGradient"); }
+Status vjp_lstm(VjpContext& c) { return recurrent_vjp(c, "LSTMGradient"); }
+
+constexpr StructuredOp gradient_op(std::span<const AttrDef> attrs, InferFn infer, EvalFn eval) {
+  return {.inputs = {3, 11}, .outputs = {0, 7}, .attrs = attrs, .infer = infer, .eval = eval, .vjp = recurrent_second_order,
+          .flops = recurrent_gradient_flops};
+}
+
 }  // namespace
 
 const RecurrentCell& recurrent_cell(std::string_view op) { return op == "LSTM" ? kLstm : op == "GRU" ? kGru : kRnn; }
@@ -138,18 +158,22 @@ constinit const StructuredOp ops::RNN = {.inputs = {3, 6},
                                          .attrs = kRnnAttrs,
                                          .infer = infer_rnn,
                                          .eval = eval_rnn,
-                                         .vjp = missing_gradient, .flops = recurrent_flops};
+                                         .vjp = vjp_rnn, .flops = recurrent_flops};
 constinit const StructuredOp ops::GRU = {.inputs = {3, 6},
                                          .outputs = {0, 2},
                                          .attrs = kGruAttrs,
                                          .infer = infer_gru,
                                          .eval = eval_gru,
-                                         .vjp = missing_gradient, .flops = recurrent_flops};
+                                         .vjp = vjp_gru, .flops = recurrent_flops};
 constinit const StructuredOp ops::LSTM = {.inputs = {3, 8},
                                           .outputs = {0, 3},
                                           .attrs = kLstmAttrs,
                                           .infer = infer_lstm,
                                           .eval = eval_lstm,
-                                          .vjp = missing_gradient, .flops = recurrent_flops};
+                                          .vjp = vjp_lstm, .flops = recurrent_flops};
+
+constinit const StructuredOp ops::RNNGradient = gradient_op(kRnnAttrs, infer_rnn_gradient, eval_rnn_gradient);
+constinit const StructuredOp ops::GRUGradient = gradient_op(kGruAttrs, infer_gru_gradient, eval_gru_gradient);
+constinit const StructuredOp ops::LSTMGradient = gradient_op(kLstmAttrs, infer_lstm_gradient, eval_lstm_gradient);
 
 }  // namespace gannet

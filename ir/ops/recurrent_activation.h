@@ -28,6 +28,9 @@ struct Activation {
   // Clips x and applies the function.
   template <class T>
   T operator()(T x) const;
+  // Of that in x: 1 at the bounds of the clip, the slope of the left side at a kink (docs/numerics.md).
+  template <class T>
+  T derivative(T x) const;
 };
 
 }  // namespace gannet

@@ -11,8 +11,6 @@
 namespace gannet {
 namespace {
 
-// Operands that all three have in these places.
-enum Operand : size_t { kX = 0, kW, kR, kB, kLengths, kInitialH, kInitialC, kP };
 constexpr std::string_view kRoles[] = {"X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"};
 
 int64_t direction_count(const Attributes& attrs) {
@@ -83,15 +81,8 @@ Tensor steps_first(EvalContext& c, Tensor x, Tensor swapped) {
   return swapped;
 }
 
-// One layer's operands in the dtype of computation, and its outputs.
 struct Layer {
-  RecurrentExtents extents;
-  int64_t directions = 1;
-  bool batch_first = false;
-  Tensor x, w, r, b, p;
-  Tensor initial_h, initial_c;
-  std::vector<int64_t> lengths;  // a row
-  std::vector<Activation> activations;
+  RecurrentOperands operands;
   Tensor y, last_h, last_c;
 };
 
@@ -109,48 +100,22 @@ Result<std::vector<int64_t>> lengths_of(const EvalContext& c, const RecurrentExt
 
 Result<Layer> prepare(EvalContext& c, const RecurrentCell& kind) {
   Layer layer;
-  DType dtype = compute_dtype(c.tensor(kX).dtype());
-  layer.directions = direction_count(c.attrs());
-  layer.batch_first = c.attrs().integer("layout") != 0;
-  Tensor x = TRY(widened(c.tensor(kX)));
-  size_t steps_axis = layer.batch_first ? 1 : 0;
-  layer.extents = {x.extents()[steps_axis], x.extents()[1 - steps_axis], x.extent(2), c.tensor(kR).extent(2),
-                   kind.gates};
-  const RecurrentExtents& e = layer.extents;
-  std::vector<int64_t> state = {layer.directions, e.batch, e.hidden};
-  if (layer.batch_first) std::swap(state[0], state[1]);
+  layer.operands = TRY(recurrent_operands(c, kind));
+  const RecurrentOperands& o = layer.operands;
+  const RecurrentExtents& e = o.extents;
+  DType dtype = o.x.dtype();
+  std::vector<int64_t> state = {o.directions, e.batch, e.hidden};
+  if (o.batch_first) std::swap(state[0], state[1]);
   layer.last_h = TRY(c.allocate(dtype, state));
   layer.last_c = TRY(c.allocate(dtype, kind.has_cell_state ? state : std::vector<int64_t>{0}));
-  layer.y = TRY(c.allocate(dtype, layer.batch_first
-                                      ? std::vector<int64_t>{e.batch, e.steps, layer.directions, e.hidden}
-                                      : std::vector<int64_t>{e.steps, layer.directions, e.batch, e.hidden}));
-  layer.x = steps_first(c, x, TRY(c.allocate(dtype, {e.steps, e.batch, e.input})));
-  layer.w = TRY(widened(c.tensor(kW)));
-  layer.r = TRY(widened(c.tensor(kR)));
-  if (c.has(kB)) layer.b = TRY(widened(c.tensor(kB)));
-  if (c.has(kInitialH)) layer.initial_h = TRY(widened(c.tensor(kInitialH)));
-  if (c.has(kInitialC)) layer.initial_c = TRY(widened(c.tensor(kInitialC)));
-  if (c.has(kP)) layer.p = TRY(widened(c.tensor(kP)));
-  layer.lengths = TRY(lengths_of(c, e));
-  layer.activations = TRY(activations_of(c.attrs(), kind, layer.directions));
+  layer.y = TRY(c.allocate(dtype, o.batch_first ? std::vector<int64_t>{e.batch, e.steps, o.directions, e.hidden}
+                                                : std::vector<int64_t>{e.steps, o.directions, e.batch, e.hidden}));
   return layer;
-}
-
-// Where the state of row `row` stands in initial_h, Y_h and the like.
-int64_t state_offset(const Layer& layer, int64_t direction, int64_t row) {
-  const RecurrentExtents& e = layer.extents;
-  return (layer.batch_first ? row * layer.directions + direction : direction * e.batch + row) * e.hidden;
-}
-
-int64_t output_offset(const Layer& layer, int64_t direction, int64_t step, int64_t row) {
-  const RecurrentExtents& e = layer.extents;
-  if (layer.batch_first) return ((row * e.steps + step) * layer.directions + direction) * e.hidden;
-  return ((step * layer.directions + direction) * e.batch + row) * e.hidden;
 }
 
 // The inputs of all steps times the weights, plus the biases: [steps * batch, gates * hidden].
 template <class T>
-void project(const Layer& layer, int64_t direction, std::span<const T> bias, std::span<T> projected) {
+void project(const RecurrentOperands& layer, int64_t direction, std::span<const T> bias, std::span<T> projected) {
   const RecurrentExtents& e = layer.extents;
   int64_t rows = e.steps * e.batch, columns = e.gates * e.hidden;
   const T* w = layer.w.data<T>().data() + direction * columns * e.input;
@@ -163,7 +128,7 @@ void project(const Layer& layer, int64_t direction, std::span<const T> bias, std
 }
 
 template <class T>
-std::vector<T> projection_bias(const EvalContext& c, const Layer& layer, int64_t direction,
+std::vector<T> projection_bias(const EvalContext& c, const RecurrentOperands& layer, int64_t direction,
                                bool (*add_recurrence_bias)(const Attributes&, int64_t)) {
   const RecurrentExtents& e = layer.extents;
   int64_t columns = e.gates * e.hidden;
@@ -178,22 +143,22 @@ std::vector<T> projection_bias(const EvalContext& c, const Layer& layer, int64_t
 }
 
 template <class T>
-void load_state(const Layer& layer, const Tensor& initial, int64_t direction, T* state) {
+void load_state(const RecurrentOperands& layer, const Tensor& initial, int64_t direction, T* state) {
   int64_t hidden = layer.extents.hidden;
   for (int64_t row = 0; row < layer.extents.batch; ++row, state += hidden) {
     if (!initial.defined())
       std::fill(state, state + hidden, T(0));
     else
-      std::copy_n(initial.data<T>().data() + state_offset(layer, direction, row), hidden, state);
+      std::copy_n(initial.data<T>().data() + layer.state_offset(direction, row), hidden, state);
   }
 }
 
 template <class T>
-void store_state(const Layer& layer, const T* state, int64_t direction, Tensor& result) {
+void store_state(const RecurrentOperands& layer, const T* state, int64_t direction, Tensor& result) {
   T* data = result.mutable_data<T>().data();
   int64_t hidden = layer.extents.hidden;
   for (int64_t row = 0; row < layer.extents.batch; ++row, state += hidden) {
-    std::copy_n(state, hidden, data + state_offset(layer, direction, row));
+    std::copy_n(state, hidden, data + layer.state_offset(direction, row));
   }
 }
 
@@ -213,7 +178,7 @@ Result<DirectionStorage> allocate_direction(EvalContext& c, const RecurrentExten
 }
 
 template <class T>
-RecurrentDirection<T> direction_of(const Layer& layer, int64_t direction, DirectionStorage& storage) {
+RecurrentDirection<T> direction_of(const RecurrentOperands& layer, int64_t direction, DirectionStorage& storage) {
   const RecurrentExtents& e = layer.extents;
   int64_t columns = e.gates * e.hidden;
   size_t functions = layer.activations.size() / static_cast<size_t>(layer.directions);
@@ -237,41 +202,42 @@ RecurrentDirection<T> direction_of(const Layer& layer, int64_t direction, Direct
 template <class T>
 Status run_direction(EvalContext& c, Layer& layer, int64_t direction, bool reverse, CellStep<T> step,
                      bool (*add_recurrence_bias)(const Attributes&, int64_t)) {
-  const RecurrentExtents& e = layer.extents;
+  const RecurrentOperands& o = layer.operands;
+  const RecurrentExtents& e = o.extents;
   DirectionStorage storage = TRY(allocate_direction(c, e, dtype_of<T>()));
-  std::vector<T> bias = projection_bias<T>(c, layer, direction, add_recurrence_bias);
-  project<T>(layer, direction, bias, storage.projected.mutable_data<T>());
-  RecurrentDirection<T> d = direction_of<T>(layer, direction, storage);
+  std::vector<T> bias = projection_bias<T>(c, o, direction, add_recurrence_bias);
+  project<T>(o, direction, bias, storage.projected.mutable_data<T>());
+  RecurrentDirection<T> d = direction_of<T>(o, direction, storage);
   const T* x = storage.projected.data<T>().data();
   T* y = layer.y.mutable_data<T>().data();
   auto time_of = [&](int64_t s, int64_t row) {
-    int64_t length = layer.lengths[static_cast<size_t>(row)];
+    int64_t length = o.lengths[static_cast<size_t>(row)];
     return s < length && reverse ? length - 1 - s : s;
   };
   for (int64_t s = 0; s < e.steps; ++s) {
     for (int64_t row = 0; row < e.batch; ++row) {
-      bool running = s < layer.lengths[static_cast<size_t>(row)];
+      bool running = s < o.lengths[static_cast<size_t>(row)];
       d.inputs[static_cast<size_t>(row)] =
           running ? x + (time_of(s, row) * e.batch + row) * e.gates * e.hidden : nullptr;
     }
     step(c.attrs(), d);
     for (int64_t row = 0; row < e.batch; ++row) {
-      T* target = y + output_offset(layer, direction, time_of(s, row), row);
+      T* target = y + o.output_offset(direction, time_of(s, row), row);
       if (d.inputs[static_cast<size_t>(row)])
         std::copy_n(d.h + row * e.hidden, e.hidden, target);
       else
         std::fill_n(target, e.hidden, T(0));
     }
   }
-  store_state(layer, d.h, direction, layer.last_h);
-  if (layer.last_c.rank() == 3) store_state(layer, d.c, direction, layer.last_c);
+  store_state(o, d.h, direction, layer.last_h);
+  if (layer.last_c.rank() == 3) store_state(o, d.c, direction, layer.last_c);
   return {};
 }
 
 template <class T>
 Status run_layer(EvalContext& c, Layer& layer, CellStep<T> step,
                  bool (*add_recurrence_bias)(const Attributes&, int64_t)) {
-  for (int64_t direction = 0; direction < layer.directions; ++direction) {
+  for (int64_t direction = 0; direction < layer.operands.directions; ++direction) {
     bool reverse = direction == 1 || c.attrs().text("direction") == "reverse";
     TRY(run_direction<T>(c, layer, direction, reverse, step, add_recurrence_bias));
   }
@@ -313,6 +279,76 @@ T Activation::operator()(T x) const {
 template float Activation::operator()(float) const;
 template double Activation::operator()(double) const;
 
+template <class T>
+T Activation::derivative(T x) const {
+  if (clip > 0 && (x < static_cast<T>(-clip) || x > static_cast<T>(clip))) return 0;
+  T a = static_cast<T>(alpha), b = static_cast<T>(beta);
+  auto tanh_slope = [](T v) {
+    T y = std::tanh(v);
+    return (1 - y) * (1 + y);
+  };
+  switch (kind) {
+    case ActivationKind::kRelu:
+      return x > 0 ? T(1) : T(0);
+    case ActivationKind::kTanh:
+      return tanh_slope(x);
+    case ActivationKind::kSigmoid: {
+      T y = 1 / (1 + std::exp(-x));
+      return y * (1 - y);
+    }
+    case ActivationKind::kAffine:
+      return a;
+    case ActivationKind::kLeakyRelu:
+      return x > 0 ? T(1) : a;
+    case ActivationKind::kThresholdedRelu:
+      return x > a ? T(1) : T(0);
+    case ActivationKind::kScaledTanh:
+      return a * b * tanh_slope(b * x);
+    case ActivationKind::kHardSigmoid:
+      return a * x + b > 0 && a * x + b < 1 ? a : T(0);
+    case ActivationKind::kElu:
+      return x > 0 ? T(1) : a * std::exp(x);
+    case ActivationKind::kSoftsign:
+      return 1 / ((1 + std::abs(x)) * (1 + std::abs(x)));
+    case ActivationKind::kSoftplus:
+      return 1 / (1 + std::exp(-x));
+  }
+  __builtin_unreachable();
+}
+template float Activation::derivative(float) const;
+template double Activation::derivative(double) const;
+
+int64_t RecurrentOperands::state_offset(int64_t direction, int64_t row) const {
+  return (batch_first ? row * directions + direction : direction * extents.batch + row) * extents.hidden;
+}
+
+int64_t RecurrentOperands::output_offset(int64_t direction, int64_t time, int64_t row) const {
+  const RecurrentExtents& e = extents;
+  if (batch_first) return ((row * e.steps + time) * directions + direction) * e.hidden;
+  return ((time * directions + direction) * e.batch + row) * e.hidden;
+}
+
+Result<RecurrentOperands> recurrent_operands(EvalContext& c, const RecurrentCell& kind) {
+  RecurrentOperands o;
+  DType dtype = compute_dtype(c.tensor(kX).dtype());
+  o.directions = direction_count(c.attrs());
+  o.batch_first = c.attrs().integer("layout") != 0;
+  Tensor x = TRY(widened(c.tensor(kX)));
+  size_t steps_axis = o.batch_first ? 1 : 0;
+  o.extents = {x.extents()[steps_axis], x.extents()[1 - steps_axis], x.extent(2), c.tensor(kR).extent(2), kind.gates};
+  const RecurrentExtents& e = o.extents;
+  o.x = steps_first(c, x, TRY(c.allocate(dtype, {e.steps, e.batch, e.input})));
+  o.w = TRY(widened(c.tensor(kW)));
+  o.r = TRY(widened(c.tensor(kR)));
+  if (c.has(kB)) o.b = TRY(widened(c.tensor(kB)));
+  if (c.has(kInitialH)) o.initial_h = TRY(widened(c.tensor(kInitialH)));
+  if (c.has(kInitialC)) o.initial_c = TRY(widened(c.tensor(kInitialC)));
+  if (c.has(kP)) o.p = TRY(widened(c.tensor(kP)));
+  o.lengths = TRY(lengths_of(c, e));
+  o.activations = TRY(activations_of(c.attrs(), kind, o.directions));
+  return o;
+}
+
 Result<std::vector<Activation>> activations_of(const Attributes& attrs, const RecurrentCell& kind,
                                                int64_t directions) {
   size_t count = kind.activations.size() * static_cast<size_t>(directions);
@@ -344,12 +380,12 @@ Result<std::vector<Activation>> activations_of(const Attributes& attrs, const Re
   return result;
 }
 
-Status infer_recurrent(InferContext& c, const RecurrentCell& kind) {
+Result<RecurrentShapes> recurrent_shapes(InferContext& c, const RecurrentCell& kind) {
   TRY(expect_tensors(c, 3));
   TRY(expect_choice(c, "direction", {"forward", "reverse", "bidirectional"}));
   int64_t layout = c.attrs().integer("layout");
   if (layout != 0 && layout != 1) return invalid_model(fmt::format("layout must be 0 or 1, got {}", layout));
-  for (size_t i = 0; i < c.operand_count(); ++i) {
+  for (size_t i = 0; i < std::min(c.operand_count(), kRecurrentOperands); ++i) {
     if (!c.has(i)) continue;
     if (i == kLengths)
       TRY(expect_dtype(c, i, DType::kI32, kRoles[i]));
@@ -370,11 +406,15 @@ Status infer_recurrent(InferContext& c, const RecurrentCell& kind) {
   TRY(expect_shape(c, kInitialH, state));
   TRY(expect_shape(c, kInitialC, state));
   TRY(expect_shape(c, kP, {directions, Dim(3) * hidden}));
-  c.set_tensor(
-      0, c.dtype(kX),
-      layout == 0 ? Shape{steps, directions, batch, hidden} : Shape{batch, steps, directions, hidden});
-  c.set_tensor(1, c.dtype(kX), state);
-  c.set_tensor(2, c.dtype(kX), state);
+  return RecurrentShapes{
+      layout == 0 ? Shape{steps, directions, batch, hidden} : Shape{batch, steps, directions, hidden}, state};
+}
+
+Status infer_recurrent(InferContext& c, const RecurrentCell& kind) {
+  RecurrentShapes shapes = TRY(recurrent_shapes(c, kind));
+  c.set_tensor(0, c.dtype(kX), shapes.y);
+  c.set_tensor(1, c.dtype(kX), shapes.state);
+  c.set_tensor(2, c.dtype(kX), shapes.state);
   return {};
 }
 

@@ -27,6 +27,28 @@ struct RecurrentExtents {
   int64_t gates = 1;
 };
 
+// Where ONNX puts the operands; the gradient ops begin with the same. RNN and GRU have no initial_c and P.
+enum RecurrentOperand : size_t { kX = 0, kW, kR, kB, kLengths, kInitialH, kInitialC, kP };
+inline constexpr size_t kRecurrentOperands = 8;
+
+// A layer's operands in the dtype of computation; absent ones are undefined.
+struct RecurrentOperands {
+  RecurrentExtents extents;
+  int64_t directions = 1;
+  bool batch_first = false;
+  Tensor x;  // [steps, batch, input] in either layout
+  Tensor w, r, b, p;
+  Tensor initial_h, initial_c;
+  std::vector<int64_t> lengths;  // a row
+  std::vector<Activation> activations;
+
+  // Where the state of row `row` stands in initial_h, Y_h and the like.
+  int64_t state_offset(int64_t direction, int64_t row) const;
+  // Where it stands in Y.
+  int64_t output_offset(int64_t direction, int64_t time, int64_t row) const;
+};
+Result<RecurrentOperands> recurrent_operands(EvalContext& c, const RecurrentCell& kind);
+
 // One direction of a layer while it runs. Matrices are row-major.
 template <class T>
 struct RecurrentDirection {
@@ -45,7 +67,12 @@ struct RecurrentDirection {
 // What is particular to "RNN", "GRU" or "LSTM".
 const RecurrentCell& recurrent_cell(std::string_view op);
 
-// Infers the outputs of a recurrent op and checks operands and attributes.
+struct RecurrentShapes {
+  Shape y, state;
+};
+// Checks the operands and attributes of a recurrent op.
+Result<RecurrentShapes> recurrent_shapes(InferContext& c, const RecurrentCell& kind);
+// Infers its outputs too.
 Status infer_recurrent(InferContext& c, const RecurrentCell& kind);
 
 // The functions of the node, all directions after each other; an error for unknown names or too few of them.

@@ -61,6 +61,7 @@ void reduction_cases(Cases& cases);
 void normalization_cases(Cases& cases);
 void loss_cases(Cases& cases);
 void attention_cases(Cases& cases);
+void recurrent_cases(Cases& cases);
 void spatial_cases(Cases& cases);
 void signal_cases(Cases& cases);
 void quantization_cases(Cases& cases);

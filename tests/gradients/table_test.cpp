@@ -26,6 +26,7 @@ TEST(GradientTable, Reductions) { run(reduction_cases); }
 TEST(GradientTable, Normalization) { run(normalization_cases); }
 TEST(GradientTable, Losses) { run(loss_cases); }
 TEST(GradientTable, Attention) { run(attention_cases); }
+TEST(GradientTable, Recurrent) { run(recurrent_cases); }
 TEST(GradientTable, Spatial) { run(spatial_cases); }
 TEST(GradientTable, Signal) { run(signal_cases); }
 TEST(GradientTable, Quantization) { run(quantization_cases); }
@@ -47,7 +48,7 @@ std::set<std::string_view> ops_of(const Case& c) {
 TEST(GradientTable, NoOpIsForgotten) {
   Cases cases;
   for (Family family : {elementwise_cases, contraction_cases, pooling_cases, movement_cases, indexing_cases, reduction_cases, normalization_cases,
-                        loss_cases, attention_cases, spatial_cases, signal_cases, quantization_cases, control_flow_cases, sequence_cases}) {
+                        loss_cases, attention_cases, recurrent_cases, spatial_cases, signal_cases, quantization_cases, control_flow_cases, sequence_cases}) {
     family(cases);
   }
   EXPECT_GE(cases.all().size(), 600u);
@@ -58,7 +59,7 @@ TEST(GradientTable, NoOpIsForgotten) {
   std::set<std::string_view> later = {"Fused"};
   later.merge(std::set<std::string_view>{
       "Attention", "ConcatFromSequence", "ConvInputGradient", "ConvWeightGradient", "DeformConv", "DequantizeLinear", "DynamicQuantizeLinear", "Einsum",
-      "GRU", "GridSample", "If", "LSTM", "Loop", "MaxRoiPool", "Optional", "OptionalGetElement", "QLinearConv", "QLinearMatMul", "QuantizeLinear", "RNN",
+      "GRUGradient", "GridSample", "If", "LSTMGradient", "Loop", "MaxRoiPool", "Optional", "OptionalGetElement", "QLinearConv", "QLinearMatMul", "QuantizeLinear", "RNNGradient",
       "RoiAlign", "Scan", "SequenceAt", "SequenceConstruct", "SequenceErase", "SequenceInsert", "SequenceMap", "SplitToSequence"});
   for (const OpDef& op : all_ops()) {
     bool floats = !op.body || (op.types & kFloats);
