@@ -145,7 +145,8 @@ std::string kernel_of(const Step& step) {
   const auto* primitive = std::get_if<PrimitiveCall>(&step.call);
   if (!primitive) return "a copy";
   if (const auto* convolution = std::get_if<ConvolutionRecipe>(&primitive->recipe)) return convolution->transposed ? "deconvolution" : "convolution";
-  constexpr std::string_view kRecipes[] = {"convolution", "matrix product", "pooling", "recurrent layer", "weight gradient"};
+  constexpr std::string_view kRecipes[] = {"convolution", "matrix product", "pooling", "recurrent layer", "weight gradient",
+                                            "sum of rows"};
   static_assert(std::size(kRecipes) == std::variant_size_v<Recipe>);
   return std::string(kRecipes[primitive->recipe.index()]);
 }
