@@ -13,8 +13,9 @@ namespace gannet {
 
 // Appends to `graph` the gradients of `loss` (one float element) with respect to each of `variables`, and returns
 // them in that order; null for one that `loss` does not depend on differentiably. Only nodes between the variables
-// and the loss are visited; those defined by decomposition are decomposed in place first. Errors name the node whose
-// op has no gradient rule.
+// and the loss are visited; those defined by decomposition are decomposed in place first, so `loss` itself may be
+// replaced: what is to be read afterwards must be an output of the graph before. Errors name the node whose op has no
+// gradient rule.
 Result<std::vector<Value*>> differentiate(Graph& graph, Value* loss, std::span<Value* const> variables);
 
 }  // namespace gannet

@@ -44,8 +44,9 @@ struct Scene {
 
   Status build(const LossOptions& options) {
     Value* loss = TRY(build_loss(b, options, x));
+    graph.outputs = {{"loss", loss}};
     std::vector<Value*> gradients = TRY(differentiate(graph, loss, std::vector<Value*>{x}));
-    graph.outputs = {{"loss", loss}, {"gradient", gradients[0]}};
+    graph.outputs.push_back({"gradient", gradients[0]});
     return verify(graph);
   }
   static Tensor scores() {

@@ -79,12 +79,19 @@ class PseudoTerminal : public testing::Test {
     std::FILE* stream = ::fdopen(other_end, "w");
     terminal_ = terminal_of(stream);
     train(stream);
-    std::fclose(stream);
-    // Once the other end is closed, what was written comes in pieces and then an error.
+    // Reading after the other end is closed may miss what it wrote last.
+    constexpr std::string_view kEnd = "<end>";
+    std::fputs(kEnd.data(), stream);
+    std::fflush(stream);
     std::string text;
     char piece[4096];
-    for (ssize_t count; (count = ::read(main_end, piece, sizeof piece)) > 0;)
+    while (!text.ends_with(kEnd)) {
+      ssize_t count = ::read(main_end, piece, sizeof piece);
+      if (count <= 0) break;
       text.append(piece, static_cast<size_t>(count));
+    }
+    if (text.ends_with(kEnd)) text.resize(text.size() - kEnd.size());
+    std::fclose(stream);
     ::close(main_end);
     return text;
   }
