@@ -1,10 +1,8 @@
 #include "ir/vjp.h"
 
 namespace gannet {
-namespace {
 
-// A sequence of what `make` builds from each element of the sequences.
-Value* for_each_element(GraphBuilder& b, std::vector<Value*> sequences,
+Value* map_elements(GraphBuilder& b, std::vector<Value*> sequences,
                         const std::function<Value*(GraphBuilder&, const std::vector<Value*>&)>& make) {
   auto body = std::make_shared<Graph>("body", b.graph().symbols());
   std::vector<Value*> elements;
@@ -17,8 +15,6 @@ Value* for_each_element(GraphBuilder& b, std::vector<Value*> sequences,
   return b.op("SequenceMap", std::move(sequences), {{"body", body}});
 }
 
-}  // namespace
-
 bool carries_gradient(const Type& type) {
   if (!type.is_tensor()) return type.element && carries_gradient(*type.element);
   const DType t = type.dtype;
@@ -27,7 +23,7 @@ bool carries_gradient(const Type& type) {
 
 Value* zeros_like(GraphBuilder& b, Value* x) {
   if (x->type.kind == Type::Kind::kSequence) {
-    return for_each_element(b, {x}, [](GraphBuilder& inner, const std::vector<Value*>& e) { return zeros_like(inner, e[0]); });
+    return map_elements(b, {x}, [](GraphBuilder& inner, const std::vector<Value*>& e) { return zeros_like(inner, e[0]); });
   }
   if (x->type.shape) return b.full(*x->type.shape, x->type.dtype, 0);
   return b.op("ConstantOfShape", {b.op("Shape", {x})}, {{"value", Tensor::zeros(x->type.dtype, {1})}});
@@ -35,7 +31,7 @@ Value* zeros_like(GraphBuilder& b, Value* x) {
 
 Value* sum_of_gradients(GraphBuilder& b, Value* x, Value* y) {
   if (x->type.kind != Type::Kind::kSequence) return b.add(x, y);
-  return for_each_element(b, {x, y}, [](GraphBuilder& inner, const std::vector<Value*>& e) { return inner.add(e[0], e[1]); });
+  return map_elements(b, {x, y}, [](GraphBuilder& inner, const std::vector<Value*>& e) { return inner.add(e[0], e[1]); });
 }
 
 }  // namespace gannet

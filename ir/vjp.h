@@ -50,6 +50,9 @@ class VjpContext {
 // Whether gradients flow through values of this type: floats, and containers of them; and codes of quantized numbers,
 // whose gradient (of the dtype they were quantized from) passes straight through the rounding.
 bool carries_gradient(const Type& type);
+// A sequence of what `make` builds, in a graph of its own, from each element of the sequences.
+Value* map_elements(GraphBuilder& b, std::vector<Value*> sequences,
+                    const std::function<Value*(GraphBuilder&, const std::vector<Value*>&)>& make);
 // Zeros of the shape and dtype of `x`; for a sequence, of each element.
 Value* zeros_like(GraphBuilder& b, Value* x);
 // The sum of two gradients of one value: tensors, or sequences element by element.

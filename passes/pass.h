@@ -21,11 +21,20 @@ struct Remark {
   std::vector<int32_t> sources = {};  // Node::sources
 };
 
+// What `rematerialize` aims at, and what it reached.
+struct MemoryAim {
+  int64_t limit = 0;     // bytes; 0: none
+  SymbolValues extents;  // of the symbols, which the estimate needs
+  int64_t peak = 0;      // estimated; above the limit: the least that was found
+  double extra_work = 0;  // operations that run again, over all
+};
+
 class PassContext {
  public:
   explicit PassContext(Target machine = host_target()) : target(machine) {}
 
   const Target target;
+  MemoryAim memory;
   // Remarks of the pass that runs now replace those of its earlier runs.
   void remark(const Node& node, std::string text);
   const std::vector<Remark>& remarks() const { return remarks_; }
@@ -64,7 +73,8 @@ Status run_passes(Graph& graph, std::string_view pipeline, PassContext& context,
 
 // Named pipelines (pipelines.cpp): "import" cleans up, "inference" is what compilation runs. "before_gradient" is for a
 // model whose weights are State and that is to be differentiated: what it recognizes gets gradients that do not lose
-// digits. "training" is what compilation runs on a training step. Neither changes what a State holds.
+// digits. "training" is what compilation runs on a training step, "training_in_memory" when PassContext::memory has a
+// limit. None of them changes what a State holds.
 std::string_view find_pipeline(std::string_view name);  // empty when there is none
 std::span<const std::pair<std::string_view, std::string_view>> all_pipelines();
 

@@ -44,6 +44,17 @@ constexpr Pipeline kPipelines[] = {
      "split_reductions,"
      "fuse_contractions,fuse_regions_with_columns,"
      "eliminate_dead_nodes"},
+    // The same with what PassContext::memory asks for, behind the last elimination of common subexpressions.
+    {"training_in_memory",
+     "eliminate_dead_nodes,"
+     "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
+     "decompose,widen_halves,"
+     "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
+     "channels_last,move_transposes,"
+     "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
+     "rematerialize,"
+     "fuse_contractions,fuse_regions,"
+     "eliminate_dead_nodes"},
 };
 
 }  // namespace

@@ -204,7 +204,7 @@ Status eval_cast(EvalContext& c) {
 }
 
 Status cast_vjp(VjpContext& c) {
-  if (c.wants(0) && is_float(c.output()->type.dtype)) c.set(0, c.b.cast(c.gradient(), c.operand(0)->type.dtype));
+  if (is_float(c.operand(0)->type.dtype) && is_float(c.output()->type.dtype)) c.set(0, c.b.cast(c.gradient(), c.operand(0)->type.dtype));
   return {};
 }
 

@@ -7,13 +7,14 @@
 #include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
 #include "ir/ops/subgraph.h"
+#include "ir/ops/subgraph_gradient.h"
 
 namespace gannet {
 namespace {
 
 constexpr AttrDef kIfAttrs[] = {required_attr("then_branch", AttrKind::kGraph), required_attr("else_branch", AttrKind::kGraph),
                                 int_attr("captures", 0)};
-constexpr AttrDef kLoopAttrs[] = {required_attr("body", AttrKind::kGraph), int_attr("captures", 0)};
+constexpr AttrDef kLoopAttrs[] = {required_attr("body", AttrKind::kGraph), int_attr("captures", 0), int_attr("saved", 0)};
 
 Status expect_condition(const InferContext& c, size_t i) {
   if (!c.type(i).is_tensor()) return invalid_model(fmt::format("input {} (cond) must be a tensor, got {}", i, to_string(c.type(i))));
@@ -159,8 +160,8 @@ Status eval_loop(EvalContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::If = {
-    .inputs = {1, kVariadic}, .outputs = {0, kVariadic}, .attrs = kIfAttrs, .infer = infer_if, .eval = eval_if, .vjp = missing_gradient};
+    .inputs = {1, kVariadic}, .outputs = {0, kVariadic}, .attrs = kIfAttrs, .infer = infer_if, .eval = eval_if, .vjp = if_vjp};
 constinit const StructuredOp ops::Loop = {.inputs = {0, kVariadic}, .outputs = {0, kVariadic}, .attrs = kLoopAttrs,
-    .infer = infer_loop, .eval = eval_loop, .vjp = missing_gradient};
+    .infer = infer_loop, .eval = eval_loop, .vjp = loop_vjp, .for_gradient = loop_for_gradient};
 
 }  // namespace gannet

@@ -7,6 +7,7 @@
 #include "ir/ops/float_compute.h"
 #include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
+#include "ir/ops/sampling_composition.h"
 
 namespace gannet {
 namespace {
@@ -174,6 +175,6 @@ constinit const StructuredOp ops::DeformConv = {.inputs = {3, 5},
                                                 .attrs = kAttrs,
                                                 .infer = infer_deform_conv,
                                                 .eval = eval_deform_conv,
-                                                .vjp = missing_gradient};
+                                                .for_gradient = deform_conv_for_gradient};
 
 }  // namespace gannet

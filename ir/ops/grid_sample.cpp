@@ -6,6 +6,7 @@
 #include "ir/ops/float_compute.h"
 #include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
+#include "ir/ops/sampling_composition.h"
 
 namespace gannet {
 namespace {
@@ -219,6 +220,6 @@ constinit const StructuredOp ops::GridSample = {.inputs = {2, 2},
                                                 .attrs = kAttrs,
                                                 .infer = infer_grid_sample,
                                                 .eval = eval_grid_sample,
-                                                .vjp = missing_gradient};
+                                                .for_gradient = grid_sample_for_gradient};
 
 }  // namespace gannet

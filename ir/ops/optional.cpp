@@ -50,12 +50,18 @@ Status eval_has(EvalContext& c) {
   return {};
 }
 
+// The gradient of an optional is that of what it holds.
+Status passing_vjp(VjpContext& c) {
+  c.set(0, c.gradient());
+  return {};
+}
+
 }  // namespace
 
 constinit const StructuredOp ops::Optional = {
-    .inputs = {0, 1}, .outputs = {1, 1}, .attrs = kOptionalAttrs, .infer = infer_optional, .eval = eval_optional, .vjp = missing_gradient};
+    .inputs = {0, 1}, .outputs = {1, 1}, .attrs = kOptionalAttrs, .infer = infer_optional, .eval = eval_optional, .vjp = passing_vjp};
 constinit const StructuredOp ops::OptionalGetElement = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_get, .eval = eval_get, .vjp = missing_gradient};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_get, .eval = eval_get, .vjp = passing_vjp};
 constinit const StructuredOp ops::OptionalHasElement = {
     .inputs = {0, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_has, .eval = eval_has, .no_gradient = "a truth value"};
 

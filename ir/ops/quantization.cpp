@@ -168,6 +168,92 @@ Status eval_dynamic_quantize(EvalContext& c) {
   return {};
 }
 
+// How the parameters of a node lie over the elements of its operand.
+struct ParameterLayout {
+  enum class Kind { kSingle, kAlongAxis, kBlocks } kind = Kind::kSingle;
+  size_t axis = 0;
+  Shape x, parameter;
+  Value* block_of = nullptr;  // for kBlocks: the block of each position along the axis
+};
+
+Result<ParameterLayout> parameter_layout(VjpContext& c) {
+  ParameterLayout layout;
+  layout.x = TRY(known_shape(c.operand(0), "the input"));
+  layout.parameter = TRY(known_shape(c.operand(1), "the scale"));
+  const int64_t rank = static_cast<int64_t>(layout.x.size()), block = c.attrs().integer("block_size");
+  if (layout.parameter.empty() || (block == 0 && layout.parameter[0].is_constant(1))) return layout;
+  layout.axis = rank == 1 ? 0 : static_cast<size_t>(TRY(normalize_axis(c.attrs().integer("axis"), rank)));
+  layout.kind = block == 0 ? ParameterLayout::Kind::kAlongAxis : ParameterLayout::Kind::kBlocks;
+  if (block == 0) return layout;
+  auto number = [&](const Dim& value) { return c.b.squeeze(c.b.dims({value}), {0}); };
+  Value* positions = c.b.op("Range", {number(Dim(0)), number(layout.x[layout.axis]), number(Dim(1))});
+  layout.block_of = c.b.div(positions, number(Dim(block)));
+  return layout;
+}
+
+// A parameter of `dtype` that broadcasts over the elements.
+Value* over_elements(VjpContext& c, const ParameterLayout& layout, Value* parameter, DType dtype) {
+  Value* p = c.b.cast(parameter, dtype);
+  if (layout.kind == ParameterLayout::Kind::kSingle) return c.b.reshape(p, {});
+  if (layout.kind == ParameterLayout::Kind::kBlocks) {
+    return c.b.op("Gather", {p, layout.block_of}, {{"axis", static_cast<int64_t>(layout.axis)}});
+  }
+  Shape aligned(layout.x.size(), Dim(1));
+  aligned[layout.axis] = layout.parameter[0];
+  return c.b.reshape(p, aligned);
+}
+
+// The adjoint: a gradient for each element summed to one for each parameter.
+Value* to_parameters(VjpContext& c, const ParameterLayout& layout, Value* gradients) {
+  if (layout.kind == ParameterLayout::Kind::kBlocks) {
+    return c.b.op("GatherGradient", {gradients, layout.block_of, c.b.dims(layout.parameter)}, {{"axis", static_cast<int64_t>(layout.axis)}});
+  }
+  Shape aligned(layout.kind == ParameterLayout::Kind::kSingle ? 0 : layout.x.size(), Dim(1));
+  if (!aligned.empty()) aligned[layout.axis] = layout.parameter[0];
+  return c.b.reshape(c.b.sum_to(gradients, aligned), layout.parameter);
+}
+
+// Straight through the rounding: a code moves as x / scale does while it lies within the range of its type, and not at all
+// at its ends.
+Status quantize_vjp(VjpContext& c) {
+  GraphBuilder& b = c.b;
+  Value *x = c.operand(0), *scale = c.operand(1), *dy = c.gradient();
+  if (!is_float(x->type.dtype) || !is_float(scale->type.dtype)) return unsupported("there is no gradient of a quantization of integers");
+  const ParameterLayout layout = TRY(parameter_layout(c));
+  const DType dtype = dy->type.dtype, code = c.output()->type.dtype;
+  Value *wide = b.cast(x, dtype), *s = over_elements(c, layout, scale, dtype);
+  Value* zero = c.operand(2) ? over_elements(c, layout, c.operand(2), dtype) : b.number(0, dy);
+  ScalarExpr g = ScalarExpr::arg(0), e = ScalarExpr::arg(1), q = ScalarExpr::arg(2), z = ScalarExpr::arg(3);
+  ScalarExpr inside = g;
+  if (is_int(code)) {
+    const double levels = static_cast<double>(int64_t{1} << element_bits(code)), low = is_signed_int(code) ? -levels / 2 : 0;
+    ScalarExpr rounded = scalar::round(e / q) + z;
+    inside = select(rounded >= low && rounded <= low + levels - 1, g, 0);
+  }
+  if (c.wants(0)) c.set(0, b.cast(b.sum_to(b.map(inside / q, {dy, wide, s, zero}), layout.x), x->type.dtype));
+  if (c.wants(1)) c.set(1, b.cast(to_parameters(c, layout, b.map(-inside * e / (q * q), {dy, wide, s, zero})), scale->type.dtype));
+  return b.status();
+}
+
+Status dequantize_vjp(VjpContext& c) {
+  GraphBuilder& b = c.b;
+  Value *x = c.operand(0), *scale = c.operand(1), *dy = c.gradient();
+  const ParameterLayout layout = TRY(parameter_layout(c));
+  const DType dtype = dy->type.dtype;
+  if (c.wants(0)) c.set(0, b.mul(dy, over_elements(c, layout, scale, dtype)));
+  if (!c.wants(1)) return b.status();
+  Value* code = b.cast(x, dtype);
+  if (c.operand(2)) code = b.sub(code, over_elements(c, layout, c.operand(2), dtype));
+  c.set(1, b.cast(to_parameters(c, layout, b.mul(dy, code)), scale->type.dtype));
+  return b.status();
+}
+
+// Straight through, with the scale that the data gave taken as constant.
+Status dynamic_quantize_vjp(VjpContext& c) {
+  if (c.gradient(0)) c.set(0, c.b.div(c.b.cast(c.gradient(0), DType::kF32), c.output(1)));
+  return c.b.status();
+}
+
 }  // namespace
 
 constinit const StructuredOp ops::QuantizeLinear = {.inputs = {2, 3},
@@ -175,18 +261,18 @@ constinit const StructuredOp ops::QuantizeLinear = {.inputs = {2, 3},
                                                     .attrs = kQuantizeAttrs,
                                                     .infer = infer_quantize,
                                                     .eval = eval_quantize,
-                                                    .vjp = missing_gradient};
+                                                    .vjp = quantize_vjp};
 constinit const StructuredOp ops::DequantizeLinear = {.inputs = {2, 3},
                                                       .outputs = {1, 1},
                                                       .attrs = kDequantizeAttrs,
                                                       .infer = infer_dequantize,
                                                       .eval = eval_dequantize,
-                                                      .vjp = missing_gradient};
+                                                      .vjp = dequantize_vjp};
 constinit const StructuredOp ops::DynamicQuantizeLinear = {.inputs = {1, 1},
                                                            .outputs = {3, 3},
                                                            .attrs = {},
                                                            .infer = infer_dynamic_quantize,
                                                            .eval = eval_dynamic_quantize,
-                                                           .vjp = missing_gradient};
+                                                           .vjp = dynamic_quantize_vjp};
 
 }  // namespace gannet

@@ -278,6 +278,30 @@ Status eval_qlinear_matmul(EvalContext& c) {
   return {};
 }
 
+// For the gradient, the operands are dequantized and the result is quantized, each straight through.
+Value* dequantized(GraphBuilder& b, const DecomposeContext& c, size_t i, int64_t axis) {
+  return b.op("DequantizeLinear", {c.operand(i), b.cast(c.operand(i + 1), DType::kF32), c.operand(i + 2)}, {{"axis", axis}});
+}
+
+Status qlinear_matmul_for_gradient(DecomposeContext& c) {
+  GraphBuilder& b = c.b;
+  Value* product = b.matmul(dequantized(b, c, 0, -2), dequantized(b, c, 3, -1));
+  c.set(0, b.op("QuantizeLinear", {product, b.cast(c.operand(6), DType::kF32), c.operand(7)}));
+  return {};
+}
+
+Status qlinear_conv_for_gradient(DecomposeContext& c) {
+  GraphBuilder& b = c.b;
+  Value* bias = nullptr;
+  if (c.operand(8)) {
+    Value* scale = b.mul(b.cast(c.operand(1), DType::kF32), b.cast(c.operand(4), DType::kF32));
+    bias = b.op("DequantizeLinear", {c.operand(8), scale}, {{"axis", int64_t{0}}});
+  }
+  Value* result = b.op("Conv", {dequantized(b, c, 0, 1), dequantized(b, c, 3, 0), bias}, c.attrs());
+  c.set(0, b.op("QuantizeLinear", {result, b.cast(c.operand(6), DType::kF32), c.operand(7)}));
+  return {};
+}
+
 }  // namespace
 
 constinit const StructuredOp ops::MatMulInteger = {.inputs = {2, 4},
@@ -299,12 +323,12 @@ constinit const StructuredOp ops::QLinearConv = {.inputs = {8, 9},
                                                  .attrs = kConvAttrs,
                                                  .infer = infer_qlinear_conv,
                                                  .eval = eval_qlinear_conv,
-                                                 .vjp = missing_gradient};
+                                                 .for_gradient = qlinear_conv_for_gradient};
 constinit const StructuredOp ops::QLinearMatMul = {.inputs = {8, 8},
                                                    .outputs = {1, 1},
                                                    .attrs = {},
                                                    .infer = infer_qlinear_matmul,
                                                    .eval = eval_qlinear_matmul,
-                                                   .vjp = missing_gradient};
+                                                   .for_gradient = qlinear_matmul_for_gradient};
 
 }  // namespace gannet

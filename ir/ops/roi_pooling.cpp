@@ -70,7 +70,8 @@ double pixel(float coordinate, float scale) {
   return std::isnan(value) ? 0 : std::clamp(value, -1e9, 1e9);
 }
 
-Status eval_max_roi_pool(EvalContext& c) {
+// With the place of each maximum among all elements of the input, -1 for an empty bin, where `places` is given.
+Result<Tensor> max_roi_pool(EvalContext& c, int64_t* places) {
   const DType dtype = c.tensor(0).dtype();
   const Tensor x = TRY(widened(c.tensor(0))), rois = TRY(as_dtype(c.tensor(1), DType::kF32));
   Tensor y = TRY(c.allocate(x.dtype(), static_extents(*c.output_type(0).shape)));
@@ -92,18 +93,41 @@ Status eval_max_roi_pool(EvalContext& c) {
                     h = bin_of(i % columns, columns, left, across, width);
           const bool empty = v.begin >= v.end || h.begin >= h.end;
           T largest = empty ? T(0) : -std::numeric_limits<T>::infinity();
+          int64_t place = -1;
           for (int64_t row = v.begin; row < v.end; ++row) {
-            for (int64_t column = h.begin; column < h.end; ++column)
-              largest = std::max(largest, plane[row * width + column]);
+            for (int64_t column = h.begin; column < h.end; ++column) {
+              const int64_t at = row * width + column;
+              if (place < 0 || plane[at] > largest) place = at;
+              largest = std::max(largest, plane[at]);
+            }
           }
           *out++ = largest;
+          if (places) *places++ = place < 0 ? -1 : (batch * channels + channel) * height * width + place;
         }
       }
     }
     return {};
   };
   TRY(visit_compute(dtype, pool));
-  c.set(TRY(as_dtype(y, dtype)));
+  return as_dtype(y, dtype);
+}
+
+Status eval_max_roi_pool(EvalContext& c) {
+  c.set(TRY(max_roi_pool(c, nullptr)));
+  return {};
+}
+
+Status infer_max_roi_pool_places(InferContext& c) {
+  TRY(infer_max_roi_pool(c));
+  const std::optional<Shape> shape = c.types()[0].shape;
+  c.set_tensor(0, DType::kI64, shape);
+  return {};
+}
+
+Status eval_max_roi_pool_places(EvalContext& c) {
+  Tensor places = TRY(c.allocate());
+  TRY(max_roi_pool(c, places.mutable_data<int64_t>().data()));
+  c.set(std::move(places));
   return {};
 }
 
@@ -210,35 +234,152 @@ T pool_samples(const std::vector<Sample>& samples, const T* plane, bool average)
   return static_cast<T>(average ? sum / static_cast<double>(samples.size()) : largest);
 }
 
-Status eval_roi_align(EvalContext& c) {
-  const DType dtype = c.tensor(0).dtype();
-  const Tensor x = TRY(widened(c.tensor(0))), rois = TRY(as_dtype(c.tensor(1), DType::kF32));
-  Tensor y = TRY(c.allocate(x.dtype(), static_extents(*c.output_type(0).shape)));
-  const int64_t channels = x.extent(1), height = x.extent(2), width = x.extent(3),
-                bins = y.extent(2) * y.extent(3);
+// The adjoint of the mean in `dy`, or of taking the first largest weighted pixel.
+template <class T>
+void give_back(const std::vector<Sample>& samples, const T* plane, bool average, T dy, T* dx) {
+  if (samples.empty()) return;
+  const double share = static_cast<double>(dy) / static_cast<double>(samples.size());
+  double largest = -std::numeric_limits<double>::infinity(), weight = 0;
+  int64_t place = -1;
+  for (const Sample& sample : samples) {
+    for (int i = 0; i < 4; ++i) {
+      if (average) dx[sample.pixels[i]] += static_cast<T>(share * sample.weights[i]);
+      const double value = sample.weights[i] * static_cast<double>(plane[sample.pixels[i]]);
+      if (average || (place >= 0 && !(value > largest))) continue;
+      largest = value, weight = sample.weights[i], place = sample.pixels[i];
+    }
+  }
+  if (place >= 0) dx[place] += static_cast<T>(weight * static_cast<double>(dy));
+}
+
+// How the pixels that `x` chooses weigh in the other operand.
+template <class T>
+T chosen(const std::vector<Sample>& samples, const T* plane, bool average, const T* other) {
+  if (average) return pool_samples(samples, other, true);
+  double largest = -std::numeric_limits<double>::infinity(), result = 0;
+  for (const Sample& sample : samples) {
+    for (int i = 0; i < 4; ++i) {
+      const double value = sample.weights[i] * static_cast<double>(plane[sample.pixels[i]]);
+      if (!(value > largest)) continue;
+      largest = value;
+      result = sample.weights[i] * static_cast<double>(other[sample.pixels[i]]);
+    }
+  }
+  return static_cast<T>(result);
+}
+
+// Calls visit(samples, plane, bin) for each channel of each bin: where the plane starts in the input, and which element of
+// the pooled tensor it is.
+template <class Visit>
+Status for_each_bin(const EvalContext& c, const std::vector<int64_t>& input, const std::vector<int64_t>& pooled, Visit visit) {
+  const Tensor rois = TRY(as_dtype(c.tensor(1), DType::kF32));
+  const int64_t channels = input[1], height = input[2], width = input[3], bins = pooled[2] * pooled[3];
   if (height == 0 || width == 0)
     return invalid_input(fmt::format("pictures of {} by {} pixels have no regions", height, width));
-  const bool average = c.attrs().text("mode") == "avg";
   std::vector<Sample> samples;
-  auto pool = [&]<class T>(Tag<T>) -> Status {
-    for (int64_t r = 0; r < y.extent(0); ++r) {
-      const int64_t batch = TRY(
-          batch_of(static_cast<double>(c.tensor(2).data<int64_t>()[static_cast<size_t>(r)]), x.extent(0), r));
-      const Region region = TRY(region_of(c.attrs(), rois.data<float>().data() + r * 4, r));
-      for (int64_t bin = 0; bin < bins; ++bin) {
-        sample_bin(region, bin / y.extent(3), bin % y.extent(3), height, width, samples);
-        for (int64_t channel = 0; channel < channels; ++channel) {
-          const T* plane = x.data<T>().data() + (batch * channels + channel) * height * width;
-          y.mutable_data<T>()[static_cast<size_t>((r * channels + channel) * bins + bin)] =
-              pool_samples(samples, plane, average);
-        }
+  for (int64_t r = 0; r < pooled[0]; ++r) {
+    const int64_t batch = TRY(
+        batch_of(static_cast<double>(c.tensor(2).data<int64_t>()[static_cast<size_t>(r)]), input[0], r));
+    const Region region = TRY(region_of(c.attrs(), rois.data<float>().data() + r * 4, r));
+    for (int64_t bin = 0; bin < bins; ++bin) {
+      sample_bin(region, bin / pooled[3], bin % pooled[3], height, width, samples);
+      for (int64_t channel = 0; channel < channels; ++channel) {
+        visit(samples, (batch * channels + channel) * height * width, (r * channels + channel) * bins + bin);
       }
     }
-    return {};
-  };
-  TRY(visit_compute(dtype, pool));
+  }
+  return {};
+}
+
+bool averages(const EvalContext& c) { return c.attrs().text("mode") == "avg"; }
+
+Status eval_roi_align(EvalContext& c) {
+  const DType dtype = c.tensor(0).dtype();
+  const Tensor x = TRY(widened(c.tensor(0)));
+  Tensor y = TRY(c.allocate(x.dtype(), static_extents(*c.output_type(0).shape)));
+  TRY(visit_compute(dtype, [&]<class T>(Tag<T>) {
+    return for_each_bin(c, x.extents(), y.extents(), [&](const std::vector<Sample>& samples, int64_t plane, int64_t bin) {
+      y.mutable_data<T>()[static_cast<size_t>(bin)] = pool_samples(samples, x.data<T>().data() + plane, averages(c));
+    });
+  }));
   c.set(TRY(as_dtype(y, dtype)));
   return {};
+}
+
+// Operands: those of RoiAlign, and the gradient of its result.
+Status infer_roi_align_gradient(InferContext& c) {
+  TRY(expect_tensors(c, 4));
+  TRY(infer_roi_align(c));
+  TRY(expect_same_dtype(c, 0, 3));
+  if (c.shape(3) && c.types()[0].shape) TRY(merge_shapes(*c.shape(3), *c.types()[0].shape));
+  c.set(0, c.type(0));
+  return {};
+}
+
+Status eval_roi_align_gradient(EvalContext& c) {
+  const DType dtype = c.tensor(0).dtype();
+  const Tensor x = TRY(widened(c.tensor(0))), dy = TRY(widened(c.tensor(3)));
+  Tensor dx = TRY(c.allocate(x.dtype(), x.extents()));
+  TRY(visit_compute(dtype, [&]<class T>(Tag<T>) {
+    T* out = dx.mutable_data<T>().data();
+    std::fill_n(out, dx.elements(), T(0));
+    return for_each_bin(c, x.extents(), dy.extents(), [&](const std::vector<Sample>& samples, int64_t plane, int64_t bin) {
+      give_back(samples, x.data<T>().data() + plane, averages(c), dy.data<T>()[static_cast<size_t>(bin)], out + plane);
+    });
+  }));
+  c.set(TRY(as_dtype(dx, dtype)));
+  return {};
+}
+
+// Operands: those of RoiAlign, and another input, pooled as the first one says.
+Status infer_roi_align_chosen(InferContext& c) {
+  TRY(expect_tensors(c, 4));
+  TRY(infer_roi_align(c));
+  TRY(expect_same_dtype(c, 0, 3));
+  if (c.shape(3) && c.shape(0)) TRY(merge_shapes(*c.shape(3), *c.shape(0)));
+  return {};
+}
+
+Status eval_roi_align_chosen(EvalContext& c) {
+  const DType dtype = c.tensor(0).dtype();
+  const Tensor x = TRY(widened(c.tensor(0))), other = TRY(widened(c.tensor(3)));
+  Tensor y = TRY(c.allocate(x.dtype(), static_extents(*c.output_type(0).shape)));
+  TRY(visit_compute(dtype, [&]<class T>(Tag<T>) {
+    return for_each_bin(c, x.extents(), y.extents(), [&](const std::vector<Sample>& samples, int64_t plane, int64_t bin) {
+      y.mutable_data<T>()[static_cast<size_t>(bin)] = chosen(samples, x.data<T>().data() + plane, averages(c), other.data<T>().data() + plane);
+    });
+  }));
+  c.set(TRY(as_dtype(y, dtype)));
+  return {};
+}
+
+// Regions are settings of the pooling and get no gradient, as in PyTorch.
+Status roi_align_vjp(VjpContext& c) {
+  if (c.wants(0)) c.set(0, c.b.op("RoiAlignGradient", {c.operand(0), c.operand(1), c.operand(2), c.gradient()}, c.attrs()));
+  return c.b.status();
+}
+
+Status roi_align_gradient_vjp(VjpContext& c) {
+  c.set(3, c.b.op("RoiAlignChosen", {c.operand(0), c.operand(1), c.operand(2), c.gradient()}, c.attrs()));
+  return c.b.status();
+}
+
+Status roi_align_chosen_vjp(VjpContext& c) {
+  c.set(3, c.b.op("RoiAlignGradient", {c.operand(0), c.operand(1), c.operand(2), c.gradient()}, c.attrs()));
+  return c.b.status();
+}
+
+// Each bin gives its gradient to the first of its largest elements; an empty one, whose place is -1, to none.
+Status max_roi_pool_vjp(VjpContext& c) {
+  if (!c.wants(0)) return {};
+  const Shape shape = TRY(known_shape(c.operand(0), "the input"));
+  Value* places = c.b.op("MaxRoiPoolPlaces", {c.operand(0), c.operand(1)}, c.attrs());
+  ScalarExpr place = ScalarExpr::arg(0), g = ScalarExpr::arg(1);
+  Value* dy = c.b.map(select(place < 0, 0, g), {places, c.gradient()});
+  const Dim bins = element_count(TRY(known_shape(dy, "the result")));
+  Value* flat = c.b.op("GatherGradient", {c.b.reshape(dy, {bins}), c.b.reshape(places, {bins}), c.b.dims({element_count(shape)})});
+  c.set(0, c.b.reshape(flat, shape));
+  return c.b.status();
 }
 
 }  // namespace
@@ -248,12 +389,30 @@ constinit const StructuredOp ops::MaxRoiPool = {.inputs = {2, 2},
                                                 .attrs = kMaxRoiAttrs,
                                                 .infer = infer_max_roi_pool,
                                                 .eval = eval_max_roi_pool,
-                                                .vjp = missing_gradient};
+                                                .vjp = max_roi_pool_vjp};
+constinit const StructuredOp ops::MaxRoiPoolPlaces = {.inputs = {2, 2},
+                                                      .outputs = {1, 1},
+                                                      .attrs = kMaxRoiAttrs,
+                                                      .infer = infer_max_roi_pool_places,
+                                                      .eval = eval_max_roi_pool_places,
+                                                      .no_gradient = "positions are integers"};
 constinit const StructuredOp ops::RoiAlign = {.inputs = {3, 3},
                                               .outputs = {1, 1},
                                               .attrs = kRoiAlignAttrs,
                                               .infer = infer_roi_align,
                                               .eval = eval_roi_align,
-                                              .vjp = missing_gradient};
+                                              .vjp = roi_align_vjp};
+constinit const StructuredOp ops::RoiAlignGradient = {.inputs = {4, 4},
+                                                      .outputs = {1, 1},
+                                                      .attrs = kRoiAlignAttrs,
+                                                      .infer = infer_roi_align_gradient,
+                                                      .eval = eval_roi_align_gradient,
+                                                      .vjp = roi_align_gradient_vjp};
+constinit const StructuredOp ops::RoiAlignChosen = {.inputs = {4, 4},
+                                                    .outputs = {1, 1},
+                                                    .attrs = kRoiAlignAttrs,
+                                                    .infer = infer_roi_align_chosen,
+                                                    .eval = eval_roi_align_chosen,
+                                                    .vjp = roi_align_chosen_vjp};
 
 }  // namespace gannet

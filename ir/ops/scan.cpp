@@ -6,6 +6,7 @@
 #include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
 #include "ir/ops/subgraph.h"
+#include "ir/ops/subgraph_gradient.h"
 
 namespace gannet {
 namespace {
@@ -13,7 +14,7 @@ namespace {
 constexpr AttrDef kScanAttrs[] = {required_attr("body", AttrKind::kGraph), required_attr("num_scan_inputs", AttrKind::kInt),
                                   optional_attr("scan_input_axes", AttrKind::kInts), optional_attr("scan_input_directions", AttrKind::kInts),
                                   optional_attr("scan_output_axes", AttrKind::kInts), optional_attr("scan_output_directions", AttrKind::kInts),
-                                  int_attr("captures", 0)};
+                                  int_attr("captures", 0), int_attr("saved", 0)};
 
 // How the operands and results divide: states first, then scanned ones.
 struct ScanLayout {
@@ -144,6 +145,6 @@ Status eval_scan(EvalContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Scan = {.inputs = {1, kVariadic}, .outputs = {0, kVariadic}, .attrs = kScanAttrs,
-    .infer = infer_scan, .eval = eval_scan, .vjp = missing_gradient};
+    .infer = infer_scan, .eval = eval_scan, .vjp = scan_vjp, .for_gradient = scan_for_gradient};
 
 }  // namespace gannet

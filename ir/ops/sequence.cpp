@@ -8,6 +8,7 @@
 #include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
 #include "ir/ops/subgraph.h"
+#include "ir/ops/subgraph_gradient.h"
 
 namespace gannet {
 namespace {
@@ -260,25 +261,83 @@ Status eval_map(EvalContext& c) {
   return {};
 }
 
+// The gradient of a sequence is the sequence of the gradients of its elements.
+Status construct_vjp(VjpContext& c) {
+  for (size_t i = 0; i < c.node().inputs().size(); ++i) {
+    if (c.wants(i)) c.set(i, c.b.op("SequenceAt", {c.gradient(), c.b.constant(Tensor::scalar<int64_t>(static_cast<int64_t>(i)))}));
+  }
+  return c.b.status();
+}
+
+// A position counted from the first element, however it was given.
+Value* from_first(VjpContext& c, Value* position) {
+  ScalarExpr p = ScalarExpr::arg(0), length = ScalarExpr::arg(1);
+  Value* number = c.b.cast(c.b.reshape(position, {}), DType::kI64);
+  return c.b.map(select(p < 0, p + length, p), {number, c.b.op("SequenceLength", {c.operand(0)})});
+}
+
+Status insert_vjp(VjpContext& c) {
+  Value* position = c.operand(2) ? from_first(c, c.operand(2)) : c.b.constant(Tensor::scalar<int64_t>(-1));
+  c.set(0, c.b.op("SequenceErase", {c.gradient(), position}));
+  if (c.wants(1)) c.set(1, c.b.op("SequenceAt", {c.gradient(), position}));
+  return c.b.status();
+}
+
+Status erase_vjp(VjpContext& c) {
+  Value* position = c.operand(1) ? from_first(c, c.operand(1)) : nullptr;
+  Value* erased = c.b.op("SequenceAt", {c.operand(0), position ? position : c.b.constant(Tensor::scalar<int64_t>(-1))});
+  c.set(0, c.b.op("SequenceInsert", {c.gradient(), zeros_like(c.b, erased), position}));
+  return c.b.status();
+}
+
+Status at_vjp(VjpContext& c) {
+  Value* position = from_first(c, c.operand(1));
+  Value* others = c.b.op("SequenceErase", {zeros_like(c.b, c.operand(0)), position});
+  c.set(0, c.b.op("SequenceInsert", {others, c.gradient(), position}));
+  return c.b.status();
+}
+
+Status split_to_sequence_vjp(VjpContext& c) {
+  if (!c.wants(0)) return {};
+  const int64_t new_axis = !c.operand(1) && c.attrs().integer("keepdims") == 0;
+  Value* dx = c.b.op("ConcatFromSequence", {c.gradient()}, {{"axis", c.attrs().integer("axis")}, {"new_axis", new_axis}});
+  c.set(0, c.b.reshape(dx, TRY(known_shape(c.operand(0), "the input"))));
+  return c.b.status();
+}
+
+Status concat_from_sequence_vjp(VjpContext& c) {
+  const int64_t axis = c.attrs().integer("axis");
+  if (c.attrs().integer("new_axis")) {
+    c.set(0, c.b.op("SplitToSequence", {c.gradient()}, {{"axis", axis}, {"keepdims", int64_t{0}}}));
+    return c.b.status();
+  }
+  Value* lengths = map_elements(c.b, {c.operand(0)}, [axis](GraphBuilder& b, const std::vector<Value*>& x) {
+    return b.op("Gather", {b.op("Shape", {x[0]}), b.ints({axis})});
+  });
+  Value* split = c.b.op("ConcatFromSequence", {lengths}, {{"axis", int64_t{0}}});
+  c.set(0, c.b.op("SplitToSequence", {c.gradient(), split}, {{"axis", axis}}));
+  return c.b.status();
+}
+
 }  // namespace
 
 constinit const StructuredOp ops::SequenceConstruct = {
-    .inputs = {1, kVariadic}, .outputs = {1, 1}, .attrs = {}, .infer = infer_construct, .eval = eval_construct, .vjp = missing_gradient};
+    .inputs = {1, kVariadic}, .outputs = {1, 1}, .attrs = {}, .infer = infer_construct, .eval = eval_construct, .vjp = construct_vjp};
 constinit const StructuredOp ops::SequenceEmpty = {
     .inputs = {0, 0}, .outputs = {1, 1}, .attrs = kEmptyAttrs, .infer = infer_empty, .eval = eval_empty, .no_gradient = "no operands"};
 constinit const StructuredOp ops::SequenceInsert = {
-    .inputs = {2, 3}, .outputs = {1, 1}, .attrs = {}, .infer = infer_insert, .eval = eval_insert, .vjp = missing_gradient};
+    .inputs = {2, 3}, .outputs = {1, 1}, .attrs = {}, .infer = infer_insert, .eval = eval_insert, .vjp = insert_vjp};
 constinit const StructuredOp ops::SequenceErase = {
-    .inputs = {1, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_erase, .eval = eval_erase, .vjp = missing_gradient};
+    .inputs = {1, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_erase, .eval = eval_erase, .vjp = erase_vjp};
 constinit const StructuredOp ops::SequenceAt = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_at, .eval = eval_at, .vjp = missing_gradient};
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_at, .eval = eval_at, .vjp = at_vjp};
 constinit const StructuredOp ops::SequenceLength = {
     .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_length, .eval = eval_length, .no_gradient = "a length is an integer"};
 constinit const StructuredOp ops::SplitToSequence = {.inputs = {1, 2}, .outputs = {1, 1}, .attrs = kSplitAttrs,
-    .infer = infer_split_to_sequence, .eval = eval_split_to_sequence, .vjp = missing_gradient};
+    .infer = infer_split_to_sequence, .eval = eval_split_to_sequence, .vjp = split_to_sequence_vjp};
 constinit const StructuredOp ops::ConcatFromSequence = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kConcatAttrs,
-    .infer = infer_concat_from_sequence, .eval = eval_concat_from_sequence, .vjp = missing_gradient};
+    .infer = infer_concat_from_sequence, .eval = eval_concat_from_sequence, .vjp = concat_from_sequence_vjp};
 constinit const StructuredOp ops::SequenceMap = {.inputs = {1, kVariadic}, .outputs = {1, kVariadic}, .attrs = kMapAttrs,
-    .infer = infer_map, .eval = eval_map, .vjp = missing_gradient};
+    .infer = infer_map, .eval = eval_map, .vjp = sequence_map_vjp};
 
 }  // namespace gannet

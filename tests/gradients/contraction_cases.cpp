@@ -120,6 +120,34 @@ static void add_shared_values_accumulate(Cases& cases) {
   cases.add("shared", model, {random_tensor({3, 3}, 1), random_tensor({3, 3}, 2)}, kTwice);
 }
 
+static void add_convolution_gradients(Cases& cases) {
+  Attributes strided = {{"strides", Ints{2, 1}}, {"pads", Ints{1, 0, 0, 1}}};
+  for (const Attributes& attrs : {Attributes{}, strided}) {
+    const Ints dy = attrs.has("strides") ? Ints{1, 2, 2, 3} : Ints{1, 2, 2, 2};
+    Model input = [=](GraphBuilder& b, Operands x) {
+      Attributes all = attrs;
+      return b.op("ConvInputGradient", {x[0], x[1], b.constant(random_tensor({1, 2, 3, 3}, 5))}, all);
+    };
+    cases.add("ConvInputGradient", input, {random_tensor(dy, 1), random_tensor({2, 2, 2, 2}, 2)}, kStatic);
+    Model weights = [=](GraphBuilder& b, Operands x) { return b.op("ConvWeightGradient", {x[0], x[1]}, with(attrs, "kernel_shape", Ints{2, 2})); };
+    cases.add("ConvWeightGradient", weights, {random_tensor({1, 2, 3, 3}, 1), random_tensor(dy, 2)}, kStatic);
+  }
+}
+
+static void add_einsums(Cases& cases) {
+  auto einsum = [&](const char* equation, std::vector<Ints> extents) {
+    cases.add({{"Einsum", {{"equation", std::string(equation)}}, std::move(extents), {}, {}}});
+  };
+  einsum("ij,jk->ik", {{2, 3}, {3, 4}});
+  einsum("bij,bjk->bki", {{2, 3, 2}, {2, 2, 4}});
+  einsum("ij->ji", {{2, 3}});
+  einsum("ij->", {{2, 3}});
+  einsum("i,j->ij", {{2}, {3}});
+  einsum("...ij,...jk->...ik", {{2, 3, 2}, {2, 2, 4}});
+  einsum("ij,ij->i", {{2, 3}, {2, 3}});
+  einsum("ij,jk,kl->il", {{2, 3}, {3, 2}, {2, 2}});
+}
+
 void contraction_cases(Cases& cases) {
   add_mat_mul(cases);
   add_gemm(cases);
@@ -127,6 +155,8 @@ void contraction_cases(Cases& cases) {
   add_conv_transpose(cases);
   add_whole_models(cases);
   add_shared_values_accumulate(cases);
+  add_convolution_gradients(cases);
+  add_einsums(cases);
 }
 
 }  // namespace gannet::test

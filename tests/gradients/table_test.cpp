@@ -55,17 +55,15 @@ TEST(GradientTable, NoOpIsForgotten) {
   RecordProperty("cases", static_cast<int>(cases.all().size()));
   std::set<std::string_view> seen;
   for (const Case& c : cases.all()) seen.merge(ops_of(c));
-  // Formed behind differentiation.
-  std::set<std::string_view> later = {"Fused"};
-  later.merge(std::set<std::string_view>{
-      "Attention", "ConcatFromSequence", "ConvInputGradient", "ConvWeightGradient", "DeformConv", "DequantizeLinear", "DynamicQuantizeLinear", "Einsum",
-      "GRUGradient", "GridSample", "If", "LSTMGradient", "Loop", "MaxRoiPool", "Optional", "OptionalGetElement", "QLinearConv", "QLinearMatMul", "QuantizeLinear", "RNNGradient",
-      "RoiAlign", "Scan", "SequenceAt", "SequenceConstruct", "SequenceErase", "SequenceInsert", "SequenceMap", "SplitToSequence"});
+  // Formed behind differentiation, or by the gradients of recurrent layers, which have none of their own; gradients
+  // through rounding are not seen in differences (quantization_gradient_test.cpp).
+  std::set<std::string_view> elsewhere = {"Fused",          "GRUGradient",           "LSTMGradient", "RNNGradient",
+                                          "QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv",  "QLinearMatMul"};
   for (const OpDef& op : all_ops()) {
     bool floats = !op.body || (op.types & kFloats);
     bool compares = op.name == "Equal" || op.name.starts_with("Less") || op.name.starts_with("Greater") || op.name.starts_with("Is");
     EXPECT_TRUE(op.vjp || op.decompose || op.for_gradient) << op.name;
-    if (!floats || compares || !op.no_gradient.empty() || later.contains(op.name)) continue;
+    if (!floats || compares || !op.no_gradient.empty() || elsewhere.contains(op.name)) continue;
     EXPECT_TRUE(seen.contains(op.name)) << op.name << " has no case";
   }
 }
