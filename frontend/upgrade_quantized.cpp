@@ -65,6 +65,58 @@ Status qlinear_concat(UpgradeContext& c) {
   return {};
 }
 
+// Before opset 13 of Softmax, which the attribute states, all axes from `axis` on are one.
+Status qlinear_softmax(UpgradeContext& c) {
+  const int64_t opset = TRY(c.attrs.take_or<int64_t>("opset", 13));
+  int64_t axis = TRY(c.attrs.take_or<int64_t>("axis", opset < 13 ? 1 : -1));
+  Value* x = TRY(dequantize(c, 0));
+  if (opset >= 13) {
+    c.set(0, TRY(quantize(c, c.b.op("Softmax", {x}, {{"axis", axis}}), 3)));
+    return {};
+  }
+  if (!x->type.shape) return unsupported("a Softmax of opset 12 over an operand of unknown rank");
+  const Shape shape = *x->type.shape;
+  Value* rows = c.b.op("Flatten", {x}, {{"axis", axis}});
+  Value* y = c.b.reshape(c.b.op("Softmax", {rows}, {{"axis", int64_t{1}}}), shape);
+  c.set(0, TRY(quantize(c, y, 3)));
+  return {};
+}
+
+namespace {
+
+// The product of two scales and a factor, known where they are.
+Value* scale_product(UpgradeContext& c, Value* x, Value* y, float factor) {
+  const Tensor *a = x->constant(), *b = y->constant();
+  const bool known = a && b && a->dtype() == DType::kF32 && b->dtype() == DType::kF32 && a->elements() == 1;
+  if (!known) {
+    Value* product = c.b.mul(x, y);
+    return factor == 1 ? product : c.b.mul(product, c.b.number(static_cast<double>(factor), product));
+  }
+  std::vector<float> scales(b->data<float>().begin(), b->data<float>().end());
+  for (float& scale : scales) scale *= a->data<float>()[0] * factor;
+  return c.b.constant(Tensor::from<float>(b->extents(), scales));
+}
+
+}  // namespace
+
+// (a, scale, zero point, b, scale, zero point, bias in 32 bits, scale and zero point of the result or f32)
+Status quantized_gemm(UpgradeContext& c) {
+  const float alpha = TRY(c.attrs.take_or<float>("alpha", 1.0f));
+  const int64_t trans_a = TRY(c.attrs.take_or<int64_t>("transA", 0));
+  const int64_t trans_b = TRY(c.attrs.take_or<int64_t>("transB", 0));
+  std::vector<Value*> weights = {TRY(required(c, 3)), TRY(required(c, 4))};
+  if (Value* zero_point = c.operand(5)) weights.push_back(zero_point);
+  const int64_t columns = trans_b != 0 ? 0 : 1;
+  std::vector<Value*> operands = {TRY(dequantize(c, 0)), c.b.op("DequantizeLinear", weights, {{"axis", columns}})};
+  if (Value* bias = c.operand(6)) {
+    Value* scale = scale_product(c, TRY(required(c, 1)), TRY(required(c, 4)), alpha);
+    operands.push_back(c.b.op("DequantizeLinear", {bias, scale}, {{"axis", int64_t{0}}}));
+  }
+  Value* y = c.b.op("Gemm", std::move(operands), {{"alpha", alpha}, {"transA", trans_a}, {"transB", trans_b}});
+  c.set(0, c.operand(7) ? TRY(quantize(c, y, 7)) : y);
+  return {};
+}
+
 Status dynamic_quantize_matmul(UpgradeContext& c) {
   Value* x = TRY(required(c, 0));
   std::vector<Value*> weight = {TRY(required(c, 1)), TRY(required(c, 2))};

@@ -1,9 +1,9 @@
 // Transposes move through nodes that can work in either order of dimensions, so that opposite ones meet and cancel.
 //
 // For one permutation p at a time, nodes around the Transposes that are p or undo it form regions, and every node of a
-// region works either on the layout it has or on the one permuted by p. Elements that Transposes move between nodes of
+// region works either on the layout it has or on the one permuted by p. Bytes that Transposes move between nodes of
 // different layouts are the cost of a choice, and the cheapest choice of a region is a minimum cut. It is applied
-// where it costs less than what is there, so the elements moved only ever decrease.
+// where it costs less than what is there, so the bytes moved only ever decrease.
 #include <algorithm>
 #include <map>
 #include <unordered_map>
@@ -27,14 +27,16 @@ bool is_contraction(const Node* node) {
   return node && std::ranges::find(kOps, node->op().name) != std::end(kOps);
 }
 
-// What transposing `value` by `p` costs; 0 where nothing moves.
+// What transposing `value` by `p` costs, in bytes; 0 where nothing moves.
 int64_t transpose_cost(const Value& value, const Permutation& p) {
   constexpr int64_t kMost = int64_t{1} << 40;
   const Shape& shape = *value.type.shape;
   if (p.size() == shape.size() && moves_nothing(shape, p)) return 0;
   int64_t elements = 1;
   for (const Dim& dim : shape) elements = std::min(kMost, elements * std::clamp<int64_t>(estimated(dim), 1, kMost / 1024));
-  return elements;
+  const DType dtype = value.type.dtype;
+  const bool whole = dtype != DType::kUndefined && dtype != DType::kString && element_bits(dtype) >= 8;
+  return elements * (whole ? element_bits(dtype) / 8 : 1);
 }
 
 using Labels = std::vector<bool>;  // of the variables: whether permuted

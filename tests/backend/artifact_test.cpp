@@ -104,6 +104,25 @@ TEST_F(Artifact, KernelsPrimitivesAndEvalStepsKeepTheirBits) {
   expect_same_bits(kMixed, {floats({3, 4})});
 }
 
+constexpr std::string_view kQuantized = R"(graph "quantized"(%x: f32[n, 4]) {
+  %s: f32[] = Constant() {value = f32[] {0.25}}
+  %z: u8[] = Constant() {value = u8[] {3}}
+  %w: i8[4, 3] = Constant() {value = i8[4, 3] {1, 2, 3, 4, -5, 6, 7, -8, 9, -10, 11, 12}}
+  %ws: f32[3] = Constant() {value = f32[3] {0.5, 0.25, 0.125}}
+  %b: f32[3] = Constant() {value = f32[3] {1, -2, 3}}
+  %q = QuantizeLinear(%x, %s, %z)
+  %d = DequantizeLinear(%q, %s, %z)
+  %e = DequantizeLinear(%w, %ws) {axis = 1}
+  %m = MatMul(%d, %e)
+  %a = Add(%m, %b)
+  %y = QuantizeLinear(%a, %s, %z)
+  %p, %ps, %pz = DynamicQuantizeLinear(%x)
+  %i = MatMulInteger(%p, %w, %pz)
+  return %y as "y", %i as "i"
+})";
+
+TEST_F(Artifact, IntegerSumsKeepTheirBits) { expect_same_bits(kQuantized, {floats({3, 4})}); }
+
 TEST_F(Artifact, WeightsAreUsedWhereTheyStand) {
   const std::shared_ptr<const Program> read = round_trip(*compiled(kMixed));
   ASSERT_TRUE(read);

@@ -134,7 +134,7 @@ std::unique_ptr<Session> session_on(const CompiledProgram& compiled, int threads
   return *std::move(session);
 }
 
-// Every contraction must sum in integers where the machine can, and with `joined` products write codes themselves.
+// Every contraction must sum in integers where the machine can, and with `joined` write codes itself.
 void expect_integers(const CompiledProgram& compiled, bool joined = false) {
   for (const Step& step : compiled.program->steps) {
     const auto* call = std::get_if<PrimitiveCall>(&step.call);
@@ -142,6 +142,9 @@ void expect_integers(const CompiledProgram& compiled, bool joined = false) {
     const auto* matmul = call ? std::get_if<MatmulRecipe>(&call->recipe) : nullptr;
     EXPECT_FALSE(convolution && convolution->x.dtype == DType::kF32) << step.op;
     EXPECT_FALSE(matmul && matmul->x.dtype == DType::kF32) << step.op;
+    if (convolution && joined) {
+      EXPECT_EQ(element_bits(convolution->y.dtype), 8) << step.op;
+    }
     if (matmul && joined) {
       EXPECT_EQ(element_bits(matmul->y.dtype), 8) << step.op;
     }

@@ -208,5 +208,36 @@ TEST(Upgrade, OpsOfOnnxRuntime) {
               ElementsAre(3, 8));
 }
 
+// Codes of u8 for numbers.
+Tensor codes(std::vector<int64_t> extents, const std::vector<uint8_t>& values) {
+  return Tensor::from<uint8_t>(std::move(extents), values);
+}
+
+TEST(Upgrade, QuantizedProductAndSoftmaxOfOnnxRuntime) {
+  const std::string ms = "com.microsoft";
+  TestModel gemm(14);
+  gemm.import_domain(ms, 1);
+  gemm.input("a", {1, 2}, DType::kU8).input("za", {}, DType::kU8).input("b", {3, 2}, DType::kI8).input("zb", {}, DType::kI8);
+  gemm.input("c", {3}, DType::kI32).floats("sa", {}, {0.5f}).floats("sb", {3}, {1, 2, 4});
+  gemm.node("QGemm", {"a", "sa", "za", "b", "sb", "zb", "c"}, {"y"}, {{"transB", int64_t{1}}}, ms).output("y");
+  // a = (0.5, 1), rows of b = (1, 2), (6, 8), (-4, 0), bias = (2, -3, 20) * 0.5 * (1, 2, 4)
+  const std::vector<Datum> operands = {codes({1, 2}, {4, 5}), Tensor::scalar<uint8_t>(3),
+                                       Tensor::from<int8_t>({3, 2}, {1, 2, 3, 4, -1, 0}), Tensor::scalar<int8_t>(0),
+                                       Tensor::from<int32_t>({3}, {2, -3, 20})};
+  EXPECT_THAT(floats_of(gemm.run(operands)[0]), ElementsAre(3.5f, 8, 38));
+
+  for (const int64_t opset : {int64_t{11}, int64_t{13}}) {
+    TestModel softmax(14);
+    softmax.import_domain(ms, 1);
+    softmax.input("x", {1, 2, 2}, DType::kU8).input("z", {}, DType::kU8).input("zy", {}, DType::kU8);
+    softmax.floats("s", {}, {1}).floats("sy", {}, {1.0f / 256});
+    softmax.node("QLinearSoftmax", {"x", "s", "z", "sy", "zy"}, {"y"}, {{"axis", int64_t{1}}, {"opset", opset}}, ms);
+    softmax.output("y");
+    const std::vector<Datum> y = softmax.run({codes({1, 2, 2}, {7, 7, 7, 7}), Tensor::scalar<uint8_t>(7), Tensor::scalar<uint8_t>(0)});
+    ASSERT_TRUE(y[0].is_tensor() && y[0].tensor().dtype() == DType::kU8);
+    EXPECT_EQ(y[0].tensor().int_at(0), opset < 13 ? 64 : 128);
+  }
+}
+
 }  // namespace
 }  // namespace gannet
