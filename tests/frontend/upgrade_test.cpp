@@ -217,12 +217,12 @@ TEST(Upgrade, QuantizedProductAndSoftmaxOfOnnxRuntime) {
   const std::string ms = "com.microsoft";
   TestModel gemm(14);
   gemm.import_domain(ms, 1);
-  gemm.input("a", {1, 2}, DType::kU8).input("za", {}, DType::kU8).input("b", {3, 2}, DType::kI8).input("zb", {}, DType::kI8);
+  gemm.input("a", {1, 2}, DType::kU8).input("za", {}, DType::kU8).input("b", {3, 2}, DType::kI8).input("zb", {3}, DType::kI8);
   gemm.input("c", {3}, DType::kI32).floats("sa", {}, {0.5f}).floats("sb", {3}, {1, 2, 4});
   gemm.node("QGemm", {"a", "sa", "za", "b", "sb", "zb", "c"}, {"y"}, {{"transB", int64_t{1}}}, ms).output("y");
   // a = (0.5, 1), rows of b = (1, 2), (6, 8), (-4, 0), bias = (2, -3, 20) * 0.5 * (1, 2, 4)
   const std::vector<Datum> operands = {codes({1, 2}, {4, 5}), Tensor::scalar<uint8_t>(3),
-                                       Tensor::from<int8_t>({3, 2}, {1, 2, 3, 4, -1, 0}), Tensor::scalar<int8_t>(0),
+                                       Tensor::from<int8_t>({3, 2}, {1, 2, 3, 4, -1, 0}), Tensor::from<int8_t>({3}, {0, 0, 0}),
                                        Tensor::from<int32_t>({3}, {2, -3, 20})};
   EXPECT_THAT(floats_of(gemm.run(operands)[0]), ElementsAre(3.5f, 8, 38));
 
