@@ -66,14 +66,14 @@ def bert(weights, heads):
     class Bert(nn.Module):
         def __init__(self):
             super().__init__()
-            self.word, self.position, self.type, self.norm = table("word"), table("position"), table("token_type"), norm("embeddings.LayerNorm")
+            self.word, self.position, self.segment, self.norm = table("word"), table("position"), table("token_type"), norm("embeddings.LayerNorm")
             count = len([n for n in weights if n.endswith(".intermediate.dense.weight")])
             self.layers = nn.ModuleList([Layer(f"encoder.layer.{i}") for i in range(count)])
             self.pooler, self.classifier = linear("pooler.dense"), linear("classifier")
 
         def forward(self, input_ids, attention_mask, token_type_ids):
             positions = torch.arange(input_ids.shape[1])
-            x = self.norm(self.word(input_ids) + self.type(token_type_ids) + self.position(positions))
+            x = self.norm(self.word(input_ids) + self.segment(token_type_ids) + self.position(positions))
             mask = (1.0 - attention_mask[:, None, None, :].float()) * torch.finfo(torch.float32).min
             for layer in self.layers:
                 x = layer(x, mask)
@@ -157,7 +157,7 @@ def serve_torch(path, inputs, threads):
             return loss
         return step
 
-    best, best_time, fourth = None, float("inf"), None
+    best, best_time, fourth, failure = None, float("inf"), None, None
     for compiled in (False, True):
         try:
             step = stepper(compiled)
@@ -167,10 +167,12 @@ def serve_torch(path, inputs, threads):
                 step()
             seconds = time.perf_counter() - start
         except Exception as error:
-            print(error, file=sys.stderr)
+            failure = error
             continue
         if seconds < best_time:
             best, best_time, fourth = step, seconds, losses[3]
+    if best is None:
+        raise failure
     serve(best, lambda folder: np.save(os.path.join(folder, "loss.npy"), np.float32(fourth)))
 
 
