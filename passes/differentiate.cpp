@@ -126,7 +126,10 @@ class Sweep {
     for (size_t i = 0; i < node.inputs().size(); ++i) {
       const Value* operand = node.input(i);
       Value* part = context.results()[i];
-      if (operand && part && reached_.contains(operand)) add(operand, part);
+      if (!operand || !part || !reached_.contains(operand)) continue;
+      // Elements of sequences come back without a shape.
+      const bool untyped = part->type.is_tensor() && !part->type.shape && operand->type.shape;
+      add(operand, untyped ? builder.reshape(part, *operand->type.shape) : part);
     }
     return {};
   }

@@ -21,7 +21,12 @@ Status eval_reinterpreted(EvalContext& c) {
 }
 
 Status reshaping_vjp(VjpContext& c) {
-  if (c.wants(0)) c.set(0, c.b.reshape(c.gradient(), TRY(known_shape(c.operand(0), "the input"))));
+  if (!c.wants(0)) return {};
+  Value* x = c.operand(0);
+  // Of an element of a sequence not even the rank need be known.
+  Value* dx = x->type.shape ? c.b.reshape(c.gradient(), *x->type.shape)
+                            : c.b.op("Reshape", {c.gradient(), c.b.op("Shape", {x})}, {{"allowzero", int64_t{1}}});
+  c.set(0, dx);
   return {};
 }
 

@@ -206,7 +206,10 @@ Result<Tensor> stack_tensors(EvalContext& c, std::span<const Datum> pieces, cons
     extents = pieces[0].tensor().extents();
     dtype = pieces[0].tensor().dtype();
   } else if (piece.shape) {
-    for (const Dim& dim : *piece.shape) extents.push_back(dim.is_constant() ? dim.constant() : 0);
+    for (const Dim& dim : *piece.shape) {
+      const Result<int64_t> extent = dim.evaluate(c.services().symbols());
+      extents.push_back(extent.ok() ? *extent : 0);
+    }
   }
   const int64_t normalized = TRY(normalize_axis(axis, static_cast<int64_t>(extents.size()) + 1));
   std::vector<int64_t> stacked = extents;

@@ -89,6 +89,9 @@ void set_results(VjpContext& c, const Carried& carried, size_t first, std::span<
 Status save_carried(DecomposeContext& c, std::string_view op, size_t first_operand, size_t first_input, size_t count, size_t others) {
   for (size_t i = 0; i < count; ++i) {
     const Value* operand = c.operand(first_operand + i);
+    if (operand->type != c.attrs().graph("body")->inputs()[first_input + i]->type) {
+      return unsupported(fmt::format("the gradient needs carried values whose shape stays, number {} is {} at first", i, to_string(operand->type)));
+    }
     if (!operand->type.is_tensor()) return unsupported(fmt::format("the gradient needs carried values that are tensors, got {}", to_string(operand->type)));
   }
   const auto body = std::shared_ptr<Graph>(c.attrs().graph("body")->clone());
