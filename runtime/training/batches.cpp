@@ -79,7 +79,7 @@ Result<RowSplit> split_rows(int64_t rows, const Tensor* labels, double fraction,
   return split;
 }
 
-Result<Batches> Batches::make(NamedColumns columns, int64_t batch_size, uint64_t seed) {
+Result<Batches> Batches::make(NamedColumns columns, int64_t batch_size, uint64_t seed, bool join_lone_row) {
   CHECK(!columns.empty() && batch_size > 0, "{} columns in batches of {}", columns.size(), batch_size);
   Batches batches;
   for (const auto& [name, tensor] : columns) {
@@ -94,6 +94,8 @@ Result<Batches> Batches::make(NamedColumns columns, int64_t batch_size, uint64_t
   }
   batches.columns_ = std::move(columns);
   batches.batch_size_ = std::min(batch_size, batches.rows_);
+  batches.joined_ =
+      join_lone_row && batches.batch_size_ > 1 && batches.rows_ % batches.batch_size_ == 1 ? 1 : 0;
   batches.seed_ = seed;
   batches.start_in_order();
   return batches;
@@ -112,8 +114,9 @@ void Batches::start_epoch(int64_t epoch) {
 
 BatchColumns Batches::batch(int64_t index) const {
   const int64_t first = index * batch_size_;
-  const int64_t count = std::min(batch_size_, rows_ - first);
-  CHECK(index >= 0 && count > 0, "batch {} of {}", index, per_epoch());
+  const bool last = index == per_epoch() - 1;
+  const int64_t count = last ? rows_ - first : batch_size_;
+  CHECK(index >= 0 && index < per_epoch(), "batch {} of {}", index, per_epoch());
   const std::span<const int64_t> rows(order_.data() + first, static_cast<size_t>(count));
   BatchColumns result;
   for (const auto& [name, tensor] : columns_) result.push_back(gather(tensor, rows));

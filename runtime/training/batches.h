@@ -1,6 +1,7 @@
 // Rows of arrays in batches: each epoch a new order, the same for the same seed on every machine.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -31,10 +32,15 @@ class Batches final : public BatchSource {
  public:
   // `columns` are tensors of one leading extent N > 0; an error names two whose extents differ, or an empty
   // one.
-  static Result<Batches> make(NamedColumns columns, int64_t batch_size, uint64_t seed);
+  // With `join_lone_row`, a row that would be left alone at the end joins the batch before it: statistics of
+  // a batch of one row are none.
+  static Result<Batches> make(NamedColumns columns, int64_t batch_size, uint64_t seed,
+                              bool join_lone_row = false);
 
   int64_t rows() const override { return rows_; }
-  int64_t per_epoch() const override { return (rows_ + batch_size_ - 1) / batch_size_; }
+  int64_t per_epoch() const override {
+    return std::max<int64_t>((rows_ + batch_size_ - 1 - joined_) / batch_size_, 1);
+  }
   // Shuffles for epoch `epoch` (its order depends on the seed and the epoch alone).
   void start_epoch(int64_t epoch) override;
   void start_in_order() override;
@@ -47,6 +53,7 @@ class Batches final : public BatchSource {
   std::vector<int64_t> order_;
   int64_t rows_ = 0;
   int64_t batch_size_ = 1;
+  int64_t joined_ = 0;  // rows that the last batch has too many
   uint64_t seed_ = 0;
 };
 

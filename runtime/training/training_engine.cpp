@@ -71,13 +71,23 @@ Status TrainingEngine::hand_over(const GraphRunner& from, GraphRunner& to, const
   return {};
 }
 
+std::vector<Datum> TrainingEngine::step_inputs(const BatchColumns& batch, double scalar,
+                                               uint64_t seed) const {
+  std::vector<Datum> inputs = with_scalar(*graphs_.step, batch, scalar);
+  if (graphs_.seed_input) {
+    const auto place = inputs.begin() + static_cast<std::ptrdiff_t>(*graphs_.seed_input);
+    inputs.insert(place, Tensor::scalar(static_cast<int64_t>(seed)));
+  }
+  return inputs;
+}
+
 Result<double> TrainingEngine::update(std::span<const BatchColumns> batches, double rate, uint64_t seed) {
   CHECK(!batches.empty() && (batches.size() == 1 || accumulates()), "{} batches in an update",
         batches.size());
   evaluation_is_stale_ = true;
   GraphRunner& step = *graphs_.step;
   if (!accumulates()) {
-    const std::vector<Datum> outputs = TRY(step.run(with_scalar(step, batches[0], rate), seed));
+    const std::vector<Datum> outputs = TRY(step.run(step_inputs(batches[0], rate, seed), seed));
     return TRY(output_of(step, outputs, "loss")).double_at(0);
   }
   int64_t all = 0;
@@ -85,8 +95,8 @@ Result<double> TrainingEngine::update(std::span<const BatchColumns> batches, dou
   double loss = 0;
   for (size_t i = 0; i < batches.size(); ++i) {
     const double share = static_cast<double>(rows(batches[i])) / static_cast<double>(all);
-    const std::vector<Datum> outputs =
-        TRY(step.run(with_scalar(step, batches[i], share), step_seed(seed, static_cast<int64_t>(i))));
+    const uint64_t piece_seed = step_seed(seed, static_cast<int64_t>(i));
+    const std::vector<Datum> outputs = TRY(step.run(step_inputs(batches[i], share, piece_seed), piece_seed));
     loss += share * TRY(output_of(step, outputs, "loss")).double_at(0);
   }
   GraphRunner& apply = *graphs_.apply;

@@ -18,6 +18,8 @@ struct EngineGraphs {
   // Inputs: the columns of a batch, then one scalar: the learning rate, or with `apply` the share of the
   // batch in the update. Output "loss": the mean over the batch.
   std::unique_ptr<GraphRunner> step;
+  // Where the step takes, in front of column `seed_input`, an i64 scalar that its own random ops follow from.
+  std::optional<size_t> seed_input = {};
   // With accumulation, else null: from the summed gradients to new weights; its one input is the learning
   // rate.
   std::unique_ptr<GraphRunner> apply;
@@ -59,6 +61,7 @@ class TrainingEngine {
   static std::vector<Link> links(const GraphRunner& from, const GraphRunner& to);
   static Status hand_over(const GraphRunner& from, GraphRunner& to, const std::vector<Link>& links);
   const Tensor* find(const std::string& name) const;
+  std::vector<Datum> step_inputs(const BatchColumns& batch, double scalar, uint64_t seed) const;
 
   EngineGraphs graphs_;
   std::vector<Link> to_apply_, from_apply_;

@@ -159,5 +159,35 @@ TEST_F(Tune, TargetsOfEveryLoss) {
   EXPECT_THAT(out("--loss binary-cross-entropy --epochs 2 --eval-fraction 0.5"), HasSubstr("micro_f1"));
 }
 
+TEST_F(Tune, BatchNormalizationsFollowTheBatchesOrStay) {
+  ASSERT_EQ(gannet_line("new resnet8 --image-size 8 --channels 1 --classes 3 --sample-data task.npz "
+                        "--samples 33 -o mlp.onnx")
+                .status,
+            0);
+  EXPECT_THAT(out("--steps 2"), HasSubstr("batch normalization: by the batch; "));
+  EXPECT_THAT(out("--steps 2 --batch-norm frozen"),
+              AllOf(HasSubstr("frozen: "), Not(HasSubstr("by the batch"))));
+  EXPECT_THAT(out("--steps 2 --epochs 1"), HasSubstr("over 2 updates"));
+  // 33 rows in batches of 32: the lone one joins, statistics of one row are none.
+  EXPECT_THAT(out("--epochs 1"), HasSubstr("over 1 updates"));
+}
+
+TEST_F(Tune, DropoutActsInTrainingOnlyAndFollowsTheSeed) {
+  auto loss = [](const std::string& text) { return text.substr(text.find("loss"), 14); };
+  const std::string plain = out("--epochs 1"), dropped = out("--epochs 1 --dropout *=0.5");
+  EXPECT_NE(loss(plain), loss(dropped));
+  EXPECT_EQ(dropped, out("--epochs 1 --dropout *=0.5"));
+  EXPECT_NE(loss(dropped), loss(out("--epochs 1 --dropout *=0.5 --seed 1")));
+  EXPECT_THAT(err("--dropout nothing=0.1"), HasSubstr("'nothing'"));
+  EXPECT_EQ(err("--dropout *=1"), "error: --dropout *=1: the ratio must be below 1\n");
+}
+
+TEST_F(Tune, AHeadGetsTheClassesOfTheTask) {
+  ASSERT_EQ(gannet_line("new mlp --inputs 8 --units 16 --outputs 7 -o mlp.onnx").status, 0);
+  EXPECT_THAT(out("--new-head 3 --epochs 12 --lr 0.02 --eval-fraction 0.2"),
+              AllOf(HasSubstr("new head: "), HasSubstr("best accuracy 1 ")));
+  EXPECT_THAT(gannet_line("inspect tuned.onnx").out, HasSubstr("[batch, 3]"));
+}
+
 }  // namespace
 }  // namespace gannet::test

@@ -16,14 +16,18 @@ Result<Limits> limits_of(const ModelArguments& arguments) {
   return limits;
 }
 
-Result<ImportedModel> load_model(const ModelArguments& arguments, bool apply_shapes) {
+Result<ImportOptions> import_options(const ModelArguments& arguments, bool apply_shapes) {
   ImportOptions options;
   options.limits = TRY(limits_of(arguments));
   options.symbolic_batch = arguments.symbolic_batch;
   for (auto& [name, shape] : TRY(parse_shapes(arguments.shapes))) {
     if (apply_shapes) options.input_shapes[name] = std::move(shape);
   }
-  return import_model(arguments.path, options);
+  return options;
+}
+
+Result<ImportedModel> load_model(const ModelArguments& arguments, bool apply_shapes) {
+  return import_model(arguments.path, TRY(import_options(arguments, apply_shapes)));
 }
 
 }  // namespace gannet

@@ -20,6 +20,8 @@ struct ModelArguments {
 // Adds MODEL, --shape, --batch and --limit.
 void add_model_arguments(CLI::App& command, ModelArguments& arguments);
 Result<Limits> limits_of(const ModelArguments& arguments);
+// What the flags ask of the import.
+Result<ImportOptions> import_options(const ModelArguments& arguments, bool apply_shapes = true);
 // Imports the model as the flags say. With `apply_shapes`, --shape replaces the shapes of inputs; its extents may be
 // symbols ("batchx3x224x224").
 Result<ImportedModel> load_model(const ModelArguments& arguments, bool apply_shapes = true);

@@ -42,6 +42,14 @@ Result<double> parse_number(std::string_view text, std::string_view flag, const 
   return value;
 }
 
+Result<std::pair<std::string, double>> pattern_and_number(const std::string& text, std::string_view flag,
+                                                          std::string_view form) {
+  const size_t at = text.rfind('=');
+  if (at == std::string::npos || at == 0)
+    return invalid_input(fmt::format("{} takes {}, got '{}'", flag, form, text));
+  return std::pair(text.substr(0, at), TRY(parse_number(std::string_view(text).substr(at + 1), flag, text)));
+}
+
 CLI::Option* repeatable(CLI::Option* option) {
   return option->take_all()->expected(1)->allow_extra_args(false);
 }
@@ -191,12 +199,51 @@ void add_loss_flags(CLI::App& command, TuneArguments& a) {
       ->check(finite_number(true));
 }
 
+void add_model_flags(CLI::App& command, TuneArguments& a) {
+  const auto classes = CLI::Range(int64_t{1}, int64_t{1} << 24);
+  CLI::Option* replaced = command
+                              .add_option("--new-head", a.new_head,
+                                          "give the last layer N classes; it starts from random weights")
+                              ->type_name("N")
+                              ->check(classes);
+  command.add_option("--head-layer", a.head_layer, "the layer that --new-head replaces [the last one]")
+      ->type_name("NODE")
+      ->needs(replaced);
+  CLI::Option* added =
+      command.add_option("--add-head", a.added_head, "put a layer of N classes behind an encoder")
+          ->type_name("N")
+          ->check(classes)
+          ->excludes(replaced);
+  command.add_option("--features", a.features, "the output that --add-head reads [the first float one]")
+      ->type_name("OUTPUT")
+      ->needs(added);
+  command.add_option("--pooling", a.pooling, "of tokens, for --add-head: the first, or their mean")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"first", "mean"}))
+      ->needs(added);
+  command
+      .add_option("--batch-norm", a.batch_norm,
+                  "train: by the batch, running statistics follow; frozen: as in inference")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"train", "frozen"}));
+  command
+      .add_option("--batch-norm-momentum", a.batch_norm_momentum,
+                  "share of the running statistics that stays")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  repeatable(command
+                 .add_option("--dropout", a.dropout,
+                             "PATTERN=RATIO: dropout behind nodes or values of these names (repeatable)")
+                 ->type_name("PATTERN=RATIO"));
+}
+
 }  // namespace
 
 void add_tune_arguments(CLI::App& command, TuneArguments& arguments) {
   add_main_flags(command, arguments);
   const std::vector<CLI::Option*> main = command.get_options(nullptr);
   add_model_arguments(command, arguments.model);
+  add_model_flags(command, arguments);
   add_run_flags(command, arguments);
   add_rate_flags(command, arguments);
   add_optimizer_flags(command, arguments);
@@ -217,13 +264,20 @@ Result<OptimizerOptions> optimizer_of(const TuneArguments& arguments) {
   if (options.momentum > 0 && named.kind != Optimizer::kSgd)
     return invalid_input(fmt::format("--momentum: {} has none", named.name));
   for (const std::string& text : arguments.rates_by_name) {
-    const size_t at = text.rfind('=');
-    if (at == std::string::npos || at == 0)
-      return invalid_input(fmt::format("--lr-for takes PATTERN=FACTOR, got '{}'", text));
-    options.rates.push_back(
-        {text.substr(0, at), TRY(parse_number(std::string_view(text).substr(at + 1), "--lr-for", text))});
+    auto [pattern, factor] = TRY(pattern_and_number(text, "--lr-for", "PATTERN=FACTOR"));
+    options.rates.push_back({std::move(pattern), factor});
   }
   return options;
+}
+
+Result<std::vector<DropoutRule>> dropout_of(const TuneArguments& arguments) {
+  std::vector<DropoutRule> rules;
+  for (const std::string& text : arguments.dropout) {
+    auto [pattern, ratio] = TRY(pattern_and_number(text, "--dropout", "PATTERN=RATIO"));
+    if (ratio >= 1) return invalid_input(fmt::format("--dropout {}: the ratio must be below 1", text));
+    rules.push_back({std::move(pattern), ratio});
+  }
+  return rules;
 }
 
 double rate_of(const TuneArguments& arguments) {
@@ -306,6 +360,10 @@ std::map<std::string, std::string> deciding_flags(const TuneArguments& a, int64_
       {"--eval-fraction", a.eval_fraction ? fmt::to_string(*a.eval_fraction) : ""},
       {"--eval-every", fmt::to_string(a.evaluate_every)},
       {"--best-by", a.best_by},
+      {"--batch-norm", fmt::format("{} {}", a.batch_norm, a.batch_norm_momentum)},
+      {"--dropout", fmt::format("{}", fmt::join(a.dropout, " "))},
+      {"--new-head or --add-head",
+       fmt::format("{} {} {} {} {}", a.new_head, a.head_layer, a.added_head, a.features, a.pooling)},
       {"--backend", a.backend}};
   // A constant rate can go on for longer; the others are stretched over the run.
   if (a.schedule != "constant" || a.warmup.ends_with('%'))

@@ -34,7 +34,11 @@ struct TuneArguments {
   double step_factor = 0.1;
   OptimizerOptions update;                 // without what has a flag of its own here
   std::vector<std::string> rates_by_name;  // PATTERN=MULTIPLIER
+  std::string batch_norm = "train";        // or "frozen"
   double batch_norm_momentum = 0.9;
+  std::vector<std::string> dropout;      // PATTERN=RATIO
+  int64_t new_head = 0, added_head = 0;  // classes; 0: none
+  std::string head_layer, features, pooling = "first";
   LossOptions loss_options;
   std::string class_weights;  // "1,2,0.5" or "balanced"
 
@@ -55,6 +59,8 @@ void add_tune_arguments(CLI::App& command, TuneArguments& arguments);
 
 // The optimizer as the flags say it, and its rate: that of --lr, or the optimizer's usual one.
 Result<OptimizerOptions> optimizer_of(const TuneArguments& arguments);
+// --dropout as rules.
+Result<std::vector<DropoutRule>> dropout_of(const TuneArguments& arguments);
 double rate_of(const TuneArguments& arguments);
 // The schedule over `total_steps` updates.
 Result<RateSchedule> schedule_of(const TuneArguments& arguments, int64_t total_steps);

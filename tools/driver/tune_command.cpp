@@ -24,17 +24,20 @@ struct TuneBatches {
 };
 
 Result<std::unique_ptr<Batches>> make_batches(const std::string& file, NamedColumns columns,
-                                              const TuneArguments& arguments) {
-  Result<Batches> made = Batches::make(std::move(columns), arguments.batch_size, arguments.seed);
+                                              const TuneArguments& arguments, bool join_lone_row = false) {
+  Result<Batches> made =
+      Batches::make(std::move(columns), arguments.batch_size, arguments.seed, join_lone_row);
   if (!made.ok()) return with_prefix(file + ": ", made.error());
   return std::make_unique<Batches>(*std::move(made));
 }
 
-Result<TuneBatches> split_data(TuneData data, std::optional<TuneData> eval, const TuneArguments& arguments) {
+// `batch_statistics`: the step normalizes by the batch, for which one row is too few.
+Result<TuneBatches> split_data(TuneData data, std::optional<TuneData> eval, const TuneArguments& arguments,
+                               bool batch_statistics) {
   TuneBatches batches;
   if (eval) batches.held_out = TRY(make_batches(eval->file, std::move(eval->columns), arguments));
   if (eval || !arguments.eval_fraction || *arguments.eval_fraction == 0) {
-    batches.train = TRY(make_batches(data.file, std::move(data.columns), arguments));
+    batches.train = TRY(make_batches(data.file, std::move(data.columns), arguments, batch_statistics));
     return batches;
   }
   TRY(make_batches(data.file, data.columns, arguments));  // names columns that do not fit together
@@ -44,7 +47,8 @@ Result<TuneBatches> split_data(TuneData data, std::optional<TuneData> eval, cons
       split_rows(target.extent(0), stratified ? &target : nullptr, *arguments.eval_fraction, arguments.seed);
   if (!split.ok()) return with_prefix(data.file + ": ", split.error());
   batches.held_out = TRY(make_batches(data.file, take_rows(data.columns, split->held_out), arguments));
-  batches.train = TRY(make_batches(data.file, take_rows(data.columns, split->train), arguments));
+  batches.train =
+      TRY(make_batches(data.file, take_rows(data.columns, split->train), arguments, batch_statistics));
   return batches;
 }
 
@@ -63,6 +67,7 @@ Result<Tuning> prepare(const TuneArguments& arguments, const Limits& limits) {
   Tuning tuning;
   TrainStepOptions& options = tuning.options;
   options.optimizer = TRY(optimizer_of(arguments));
+  options.dropout = TRY(dropout_of(arguments));
   tuning.model = TRY(load_tune_model(arguments));
   const Graph& graph = tuning.model.graph();
   TuneData data = TRY(read_tune_data(arguments.train, graph, arguments, limits));
@@ -83,7 +88,8 @@ Result<Tuning> prepare(const TuneArguments& arguments, const Limits& limits) {
     TRY(fit_target(graph, *step, options.loss, *eval));
   }
   tuning.trainer.target_column = data.columns.size() - 1;
-  tuning.batches = TRY(split_data(std::move(data), std::move(eval), arguments));
+  tuning.batches =
+      TRY(split_data(std::move(data), std::move(eval), arguments, !step->running_statistics.empty()));
   tuning.metrics = metrics_of(options.loss, *step);
   tuning.summary = {arguments.model.path,
                     tuning.model.parameters(),
@@ -92,7 +98,9 @@ Result<Tuning> prepare(const TuneArguments& arguments, const Limits& limits) {
                     tuning.batches.held_out ? tuning.batches.held_out->rows() : 0,
                     options,
                     step->trained_output,
-                    step->skipped_ending};
+                    step->skipped_ending,
+                    tuning.model.head,
+                    tuning.model.widened};
   tuning.engine =
       std::make_unique<TrainingEngine>(TRY(make_engine(tuning.model, *std::move(step), options, arguments)));
   return tuning;
@@ -137,26 +145,37 @@ Status set_up_trainer(Tuning& tuning, const TuneArguments& arguments) {
 }
 
 // Where the run goes on, if it does.
-Status take_up(Trainer& trainer, const CheckpointStore& store, const TuneArguments& arguments,
-               const Limits& limits) {
+Result<std::optional<Checkpoint>> take_up(const CheckpointStore& store, const TuneArguments& arguments,
+                                          const Limits& limits) {
   const std::vector<int64_t> steps = store.steps();
   if (!arguments.resume) {
-    if (steps.empty()) return {};
+    if (steps.empty()) return std::optional<Checkpoint>();
     return invalid_input(
         fmt::format("{}: holds checkpoints of an earlier run, up to update {}; go on with --resume, or name "
                     "another folder",
                     store.folder(), steps[0]));
   }
   std::vector<std::string> damaged;
-  const std::optional<Checkpoint> checkpoint = TRY(store.latest(damaged, limits));
+  std::optional<Checkpoint> checkpoint = TRY(store.latest(damaged, limits));
   for (const std::string& text : damaged) fmt::print("passed over: {}\n", text);
-  if (!checkpoint) {
-    fmt::print("{}: no checkpoint yet, starting anew\n", store.folder());
-    return {};
+  if (!checkpoint) fmt::print("{}: no checkpoint yet, starting anew\n", store.folder());
+  return checkpoint;
+}
+
+constexpr const char* kPieces = "rows at a time";
+
+// How a batch is cut into pieces decides the bits, and what memory allows is not always the same.
+Status keep_pieces(TrainerOptions& trainer, const Checkpoint& checkpoint, const CheckpointStore& store) {
+  const auto found = checkpoint.position.options.find(kPieces);
+  int64_t before = 0;
+  const bool given =
+      found != checkpoint.position.options.end() && CLI::detail::lexical_cast(found->second, before);
+  if (!given || before <= 0 || trainer.piece_rows == 0 || before == trainer.piece_rows) return {};
+  if (before > trainer.piece_rows) {
+    return invalid_input(fmt::format("{}: the run computed {} rows at a time, --max-memory now allows {}",
+                                     store.folder(), before, trainer.piece_rows));
   }
-  const Status resumed = trainer.resume(*checkpoint);
-  if (!resumed.ok()) return with_prefix(store.folder() + ": ", resumed.error());
-  fmt::print("going on after update {}\n", checkpoint->position.step);
+  trainer.piece_rows = before;
   return {};
 }
 
@@ -174,15 +193,23 @@ Status write_result(const Tuning& tuning, const TrainingOutcome& outcome, const 
 
 Result<TrainingOutcome> run_training(Tuning& tuning, CheckpointStore* store, const TuneArguments& arguments,
                                      const Limits& limits) {
+  std::optional<Checkpoint> checkpoint;
+  if (store) checkpoint = TRY(take_up(*store, arguments, limits));
+  if (checkpoint) TRY(keep_pieces(tuning.trainer, *checkpoint, *store));
   Trainer trainer(*tuning.engine, *tuning.batches.train, tuning.trainer);
   if (tuning.batches.held_out) trainer.hold_out(*tuning.batches.held_out, *tuning.metrics);
   if (store) {
     std::map<std::string, std::string> flags = deciding_flags(arguments, tuning.trainer.schedule.total_steps);
     flags["data"] = TRY(file_identity(arguments.train));
     if (!arguments.eval.empty()) flags["held-out data"] = TRY(file_identity(arguments.eval));
-    flags["rows at a time"] = fmt::to_string(tuning.trainer.piece_rows);
+    flags[kPieces] = fmt::to_string(tuning.trainer.piece_rows);
     trainer.keep_checkpoints(*store, TRY(file_identity(arguments.model.path)), std::move(flags));
-    TRY(take_up(trainer, *store, arguments, limits));
+  }
+  if (checkpoint) {
+    const Status resumed = trainer.resume(*checkpoint);
+    if (!resumed.ok()) return with_prefix(store->folder() + ": ", resumed.error());
+    fmt::print("going on after update {}\n", checkpoint->position.step);
+    checkpoint.reset();
   }
   Progress progress(stdout);
   trainer.add_observer(progress);

@@ -1,5 +1,5 @@
-// `gannet tune MODEL --data FILE.npz -o OUT.onnx`: trains a model's weights on arrays and writes the user's own file
-// with the new weights.
+// `gannet tune MODEL --data FILE.npz -o OUT.onnx`: trains a model's weights on arrays and writes the user's
+// own file with the new weights.
 #pragma once
 
 #include <CLI/CLI.hpp>

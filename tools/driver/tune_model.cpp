@@ -7,6 +7,7 @@
 #include "frontend/patch.h"
 #include "passes/build_evaluation.h"
 #include "passes/pass.h"
+#include "passes/widen_model.h"
 #include "tools/driver/compile.h"
 
 namespace gannet {
@@ -19,12 +20,31 @@ bool has_fixed_batch(const Graph& graph) {
   });
 }
 
-Result<ImportedModel> load_for_training(const TuneArguments& arguments) {
-  ImportedModel model = TRY(load_model(arguments.model));
-  if (!has_fixed_batch(*model.graph) || arguments.model.symbolic_batch) return model;
-  ModelArguments symbolic = arguments.model;
-  symbolic.symbolic_batch = true;
-  return load_model(symbolic);
+// The file as it is, or with the head that the flags ask for; its batch is symbolic where it can be.
+Result<ImportedModel> load_for_training(const TuneArguments& arguments, std::optional<HeadReport>& head) {
+  ModelArguments flags = arguments.model;
+  ImportedModel model = TRY(load_model(flags));
+  const Limits limits = TRY(limits_of(flags));
+  std::shared_ptr<const ModelFile> file = model.source;
+  if (arguments.new_head > 0) {
+    EditedModel edited =
+        TRY(replace_head(*file, {arguments.new_head, arguments.head_layer, arguments.seed}, limits));
+    file = std::move(edited.file);
+    head = std::move(edited.head);
+  } else if (arguments.added_head > 0) {
+    HeadAddition addition;
+    addition.classes = arguments.added_head;
+    addition.output = arguments.features;
+    addition.pooling = arguments.pooling == "mean" ? Pooling::kMean : Pooling::kFirstToken;
+    addition.seed = arguments.seed;
+    EditedModel edited = TRY(add_head(model, addition, limits));
+    file = std::move(edited.file);
+    head = std::move(edited.head);
+  }
+  const bool opens = has_fixed_batch(*model.graph) && !flags.symbolic_batch;
+  if (!head && !opens) return model;
+  flags.symbolic_batch |= opens;
+  return import_model(std::move(file), TRY(import_options(flags)));
 }
 
 // A pattern that matches nothing is a slip.
@@ -71,9 +91,14 @@ int64_t TuneModel::parameters() const {
 }
 
 Result<TuneModel> load_tune_model(const TuneArguments& arguments) {
-  TuneModel model{TRY(load_for_training(arguments)), {}};
+  TuneModel model;
+  Result<ImportedModel> imported = load_for_training(arguments, model.head);
+  if (!imported.ok()) return imported.error();
+  model.imported = *std::move(imported);
+  model.widened = TRY(widen_model(*model.imported.graph));
   WeightSelection selection;
   selection.freeze = arguments.freeze;
+  selection.running_statistics = arguments.batch_norm == "train";
   Result<WeightReport> weights = weights_to_state(*model.imported.graph, selection);
   if (!weights.ok()) return with_prefix(arguments.model.path + ": ", weights.error());
   model.weights = *std::move(weights);
@@ -88,6 +113,7 @@ Result<TrainingEngine> make_engine(const TuneModel& model, TrainStep step, const
                                    const TuneArguments& arguments) {
   const Limits limits = TRY(limits_of(arguments.model));
   EngineGraphs graphs;
+  if (!options.dropout.empty()) graphs.seed_input = model.graph().inputs().size();
   std::unique_ptr<Graph> evaluation = TRY(build_evaluation(model.graph(), options, step));
   graphs.step = TRY(make_runner(std::move(step.graph), "training", arguments, limits));
   if (step.apply) graphs.apply = TRY(make_runner(std::move(step.apply), "training", arguments, limits));

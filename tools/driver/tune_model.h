@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
+#include "frontend/head.h"
 #include "frontend/import.h"
 #include "passes/weights_to_state.h"
 #include "runtime/training/training_engine.h"
@@ -14,6 +16,8 @@ namespace gannet {
 struct TuneModel {
   ImportedModel imported;
   WeightReport weights;
+  std::optional<HeadReport> head = {};  // of a new one
+  bool widened = false;                 // 16-bit floats train as f32
 
   const Graph& graph() const { return *imported.graph; }
   int64_t parameters() const;  // elements of all trained weights

@@ -36,10 +36,21 @@ std::string chosen_text(const TrainingOutcome& outcome) {
 }  // namespace
 
 void print_summary(const TuneSummary& summary) {
-  fmt::print("training {} weights of {} tensors on {}, {}\n", summary.parameters,
-             summary.weights.trained.size(), data_text(summary), loss_text(summary));
-  if (!summary.weights.frozen.empty())
-    fmt::print("frozen: {}\n", printable(fmt::format("{}", fmt::join(summary.weights.frozen, ", "))));
+  const WeightReport& weights = summary.weights;
+  fmt::print("training {} weights of {} tensors on {}, {}\n", summary.parameters, weights.trained.size(),
+             data_text(summary), loss_text(summary));
+  if (summary.head) {
+    const std::string old =
+        summary.head->old_classes > 0 ? fmt::format(", which had {} classes", summary.head->old_classes) : "";
+    fmt::print("new head: {}{}\n", printable(summary.head->layer), old);
+  }
+  if (summary.widened) fmt::print("16-bit floats are trained as f32 and written as they were\n");
+  if (!weights.running_statistics.empty()) {
+    fmt::print("batch normalization: by the batch; {} running statistics follow\n",
+               weights.running_statistics.size());
+  }
+  if (!weights.frozen.empty())
+    fmt::print("frozen: {}\n", printable(fmt::format("{}", fmt::join(weights.frozen, ", "))));
 }
 
 std::string schedule_text(const TrainerOptions& trainer, const OptimizerOptions& optimizer) {

@@ -1,10 +1,12 @@
 // What `gannet tune` says about a training before and after it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "frontend/head.h"
 #include "passes/build_train_step.h"
 #include "passes/weights_to_state.h"
 #include "runtime/training/trainer.h"
@@ -18,6 +20,8 @@ struct TuneSummary {
   int64_t rows = 0, held_out_rows = 0;
   TrainStepOptions options;
   std::string trained_output, skipped_ending;
+  std::optional<HeadReport> head = {};
+  bool widened = false;
 };
 
 void print_summary(const TuneSummary& summary);
