@@ -153,7 +153,8 @@ std::optional<int64_t> class_count(const Graph& model, const std::string& output
 }
 
 Status fit_target(const Graph& model, const TrainStep& step, const LossOptions& loss, TuneData& data) {
-  const Type& type = step.graph->inputs()[data.columns.size() - 1]->type;
+  // The last input is the rate or the share of a batch.
+  const Type& type = step.graph->inputs()[step.graph->inputs().size() - 2]->type;
   Tensor& target = data.target();
   if (takes_class_numbers(loss) && target.dtype() != DType::kI64) target = TRY(convert(target, DType::kI64));
   const bool one_too_many = type.shape && target.rank() == type.rank() + 1 && target.extents().back() == 1;
