@@ -1,5 +1,5 @@
 // Recurrent layers by our own kernels. The library's primitives for them (2.6.3) know neither sequence lengths, clips, other
-// functions nor a coupled forget gate, and one call for a state of 128 costs more than the arithmetic.
+// functions nor a coupled forget gate.
 //
 // The inputs of a chunk of steps are projected together, then the steps run one after the other. Directions and blocks of
 // rows are independent and run on different threads; a single one shares out its projection, and its steps where the
