@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "ir/evaluate.h"
 #include "ir/op.h"
 #include "ir/ops/float_compute.h"
 #include "ir/quantize_scalar.h"
@@ -19,15 +18,6 @@ bool is_scale(double scale) { return scale > 1e-30 && scale < 1e30; }
 
 // The number of `zero` point i, 0 where there is none.
 double zero_at(const Tensor* zero, int64_t i) { return zero ? zero->double_at(zero->elements() == 1 ? 0 : i) : 0; }
-
-Result<Tensor> transposed(const Tensor& tensor, const Permutation& order) {
-  Graph scratch("constant");
-  GraphBuilder b(scratch);
-  Value* y = b.transpose(b.constant(tensor), order);
-  TRY(b.status());
-  scratch.outputs.push_back({"y", y});
-  return TRY(evaluate(scratch, {})).outputs[0].tensor();
-}
 
 // The codes less their zero points, which must be numbers of 8 bits again.
 Result<Tensor> centred(const Tensor& codes, const Tensor* zero, const AxisView& view) {
@@ -85,7 +75,7 @@ Result<CodedConstant> coded_constant(const Value* value, int64_t axis) {
   if (Node* node = producer_of(value, "DequantizeLinear")) {
     const Node* before = producer_of(node->input(0), "Transpose");
     if (!before || !before->input(0)->constant() || !permutation_of(*before)) return decoded(*node, axis);
-    const Tensor codes = TRY(transposed(*before->input(0)->constant(), *permutation_of(*before)));
+    const Tensor codes = TRY(permuted(*before->input(0)->constant(), *permutation_of(*before)));
     Graph scratch("constant");
     std::vector<Value*> operands = {scratch.add_constant(codes)};
     for (size_t i = 1; i < node->inputs().size(); ++i) {
@@ -101,7 +91,7 @@ Result<CodedConstant> coded_constant(const Value* value, int64_t axis) {
     const std::optional<Permutation> order = permutation_of(*transpose);
     if (!order) return unsupported("weights of unknown rank");
     CodedConstant constant = TRY(coded_constant(transpose->input(0), (*order)[static_cast<size_t>(axis)]));
-    constant.elements = TRY(transposed(constant.elements, *order));
+    constant.elements = TRY(permuted(constant.elements, *order));
     return constant;
   }
   return unsupported("weights that are not quantized");

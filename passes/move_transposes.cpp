@@ -10,7 +10,6 @@
 #include <unordered_set>
 
 #include "ir/builder.h"
-#include "ir/evaluate.h"
 #include "ir/op.h"
 #include "passes/minimum_cut.h"
 #include "passes/pass.h"
@@ -218,15 +217,6 @@ class Choice {
   std::vector<Term> terms_;
 };
 
-Result<Tensor> transposed_tensor(const Tensor& tensor, const Permutation& p) {
-  Graph scratch("constant");
-  GraphBuilder b(scratch);
-  Value* y = b.transpose(b.constant(tensor), p);
-  TRY(b.status());
-  scratch.outputs.push_back({"y", y});
-  return TRY(evaluate(scratch, {})).outputs[0].tensor();
-}
-
 // Builds the nodes of a region anew in their permuted form.
 class Rewriter {
  public:
@@ -327,7 +317,7 @@ class Rewriter {
   Result<Value*> permuted_constant(const Tensor& tensor, const Permutation& p, bool trim, Node& before) {
     std::vector<int64_t> extents(p.size() - tensor.extents().size(), 1);
     extents.insert(extents.end(), tensor.extents().begin(), tensor.extents().end());
-    Tensor result = TRY(transposed_tensor(tensor.reshaped(extents), p));
+    Tensor result = TRY(permuted(tensor.reshaped(extents), p));
     std::vector<int64_t> trimmed = result.extents();
     while (trim && trimmed.size() > 1 && trimmed.front() == 1) trimmed.erase(trimmed.begin());
     return graph_.add_constant(result.reshaped(trimmed), "", &before);

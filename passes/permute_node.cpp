@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "ir/builder.h"
+#include "ir/evaluate.h"
 #include "ir/op.h"
 
 namespace gannet {
@@ -41,6 +42,15 @@ Shape permuted(const Shape& shape, const Permutation& p) {
   Shape result;
   for (int64_t i : p) result.push_back(shape[static_cast<size_t>(i)]);
   return result;
+}
+
+Result<Tensor> permuted(const Tensor& tensor, const Permutation& p) {
+  Graph scratch("constant");
+  GraphBuilder b(scratch);
+  Value* y = b.transpose(b.constant(tensor), p);
+  TRY(b.status());
+  scratch.outputs.push_back({"y", y});
+  return TRY(evaluate(scratch, {})).outputs[0].tensor();
 }
 
 std::optional<Permutation> permutation_of(const Node& node) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ir/base/error.h"
+#include "ir/base/tensor.h"
 #include "ir/graph.h"
 
 namespace gannet {
@@ -21,6 +22,8 @@ bool is_identity(const Permutation& p);
 // True when the dimensions of `shape` other than 1 keep their order, so that no element moves.
 bool moves_nothing(const Shape& shape, const Permutation& p);
 Shape permuted(const Shape& shape, const Permutation& p);
+// The elements moved; an error where there is no memory for them.
+Result<Tensor> permuted(const Tensor& tensor, const Permutation& p);
 // That of a Transpose node, also where it is left to its default; nothing where the rank is not known.
 std::optional<Permutation> permutation_of(const Node& node);
 
