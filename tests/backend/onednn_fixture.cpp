@@ -14,6 +14,16 @@
 #include "tests/support/run_op.h"
 
 namespace gannet::test {
+
+std::unique_ptr<Session> session_on(const CompiledProgram& compiled, int threads) {
+  SessionOptions options;
+  options.threads = threads;
+  options.primitives = make_onednn_library();
+  Result<std::unique_ptr<Session>> session = Session::create(compiled.program, options);
+  EXPECT_TRUE(session.ok()) << session.error().message;
+  return *std::move(session);
+}
+
 namespace {
 
 constexpr std::string_view kContractions[] = {"Conv", "ConvTranspose", "MatMul", "Gemm", "MaxPool", "AveragePool", "LSTM", "GRU", "RNN"};
@@ -46,15 +56,6 @@ void expect_one_primitive(const Graph& graph) {
     primitives += std::holds_alternative<PrimitiveCall>(step.call);
   }
   EXPECT_EQ(primitives, 1);
-}
-
-std::unique_ptr<Session> session_on(const CompiledProgram& compiled, int threads) {
-  SessionOptions options;
-  options.threads = threads;
-  options.primitives = make_onednn_library();
-  Result<std::unique_ptr<Session>> session = Session::create(compiled.program, options);
-  EXPECT_TRUE(session.ok()) << session.error().message;
-  return *std::move(session);
 }
 
 void expect_close(const Tensor& given, const Tensor& expected, double tolerance) {

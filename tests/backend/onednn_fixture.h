@@ -1,17 +1,23 @@
 // Graphs whose contractions oneDNN computes, against the reference evaluator.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "backend/backend.h"
 #include "ir/attributes.h"
 #include "ir/base/tensor.h"
+#include "runtime/core/session.h"
 
 namespace gannet::test {
 
 // f32 in (-1, 1), the same for the same seed.
 Tensor uniform(std::vector<int64_t> extents, uint64_t seed);
+
+// A session with oneDNN's primitives.
+std::unique_ptr<Session> session_on(const CompiledProgram& compiled, int threads);
 
 struct OnednnCase {
   // All nodes must become one primitive by fuse_contractions alone or, in a graph whose operands and results are

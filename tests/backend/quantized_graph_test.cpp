@@ -13,6 +13,7 @@
 #include "ir/evaluate.h"
 #include "passes/pass.h"
 #include "runtime/core/session.h"
+#include "tests/backend/onednn_fixture.h"
 #include "tests/support/run_op.h"
 
 namespace gannet::test {
@@ -124,15 +125,6 @@ class Model {
   std::vector<int64_t> extents_;
   bool clipped_ = false;
 };
-
-std::unique_ptr<Session> session_on(const CompiledProgram& compiled, int threads) {
-  SessionOptions options;
-  options.threads = threads;
-  options.primitives = make_onednn_library();
-  Result<std::unique_ptr<Session>> session = Session::create(compiled.program, options);
-  EXPECT_TRUE(session.ok()) << session.error().message;
-  return *std::move(session);
-}
 
 // Every contraction must sum in integers where the machine can, and with `joined` write codes itself.
 void expect_integers(const CompiledProgram& compiled, bool joined = false) {
