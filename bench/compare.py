@@ -159,6 +159,15 @@ class Engine:
             self.process.wait()
 
 
+def saved(values, folder):
+    """Writes arrays by name to files of their own; their paths by name."""
+    files = {}
+    for name, value in values.items():
+        files[name] = os.path.join(folder, "input_" + file_name(name))
+        np.save(files[name], value)
+    return files
+
+
 def input_values(model, gannet, shapes, folder):
     """Inputs as .npy files: the model's first reference data set where it has one, else seeded random numbers."""
     import onnx
@@ -187,11 +196,7 @@ def input_values(model, gannet, shapes, folder):
             values[value.name] = np.zeros(dims, dtype)
         else:
             values[value.name] = generator.integers(0, 2 if dtype == bool else 100, dims).astype(dtype)
-    files = {}
-    for name, value in values.items():
-        files[name] = os.path.join(folder, "input_" + file_name(name))
-        np.save(files[name], value)
-    return files
+    return saved(values, folder)
 
 
 def largest_difference(folder, name):

@@ -20,7 +20,7 @@ import time
 
 import numpy as np
 
-from compare import Engine, file_name, serve
+from compare import Engine, saved, serve
 
 RATE, DECAY = 1e-4, 0.01
 
@@ -194,11 +194,7 @@ def batch_of(path, sizes, folder):
         classes = weights["classifier.bias"].shape[0]
     values["target"] = generator.integers(0, classes, sizes[:1])
     values["learning_rate"] = np.float32(RATE)
-    files = {}
-    for name, value in values.items():
-        files[name] = os.path.join(folder, "input_" + file_name(name))
-        np.save(files[name], value)
-    return files
+    return saved(values, folder)
 
 
 def compare(text, arguments):
