@@ -121,6 +121,21 @@ Status eval_batch(EvalContext& c) {
   return {};
 }
 
+// All axes but that of the channels, 1.
+std::vector<int64_t> axes_beside_channels(int64_t rank) {
+  std::vector<int64_t> axes;
+  for (int64_t i = 0; i < rank; ++i) {
+    if (i != 1) axes.push_back(i);
+  }
+  return axes;
+}
+
+// A list with an element for each channel, as it broadcasts to a tensor of `rank` dimensions; of rank 1 there is one
+// channel.
+Value* along_channels(GraphBuilder& b, Value* list, int64_t rank) {
+  return rank > 1 ? b.unsqueeze(list, axes_beside_channels(rank)) : list;
+}
+
 // With the statistics of the batch the gradient passes through them. Given statistics (the inference form)
 // are frozen: they are constants of the rule and get no gradient, as in PyTorch.
 Status batch_vjp(VjpContext& c) {
@@ -131,14 +146,8 @@ Status batch_vjp(VjpContext& c) {
   Shape shape = TRY(known_shape(x, "X"));
   DType dtype = compute_dtype(x->type.dtype);
   int64_t rank = static_cast<int64_t>(shape.size());
-  std::vector<int64_t> others;
-  for (int64_t i = 0; i < rank; ++i) {
-    if (i != 1) others.push_back(i);
-  }
-  auto per_channel = [&](Value* v) {
-    Value* wide = b.cast(v, dtype);
-    return rank > 1 ? b.unsqueeze(wide, others) : wide;
-  };
+  const std::vector<int64_t> others = axes_beside_channels(rank);
+  auto per_channel = [&](Value* v) { return along_channels(b, b.cast(v, dtype), rank); };
   auto channel_sum = [&](Value* v, size_t operand) {
     Value* sum = b.reduce_sum(v, others, rank == 1);
     c.set(operand, b.cast(sum, c.operand(operand)->type.dtype));
@@ -169,14 +178,8 @@ Status decompose_batch(DecomposeContext& c) {
   const Shape shape = TRY(known_shape(x, "X"));
   const DType dtype = compute_dtype(x->type.dtype);
   const auto rank = static_cast<int64_t>(shape.size());
-  std::vector<int64_t> others;
-  for (int64_t i = 0; i < rank; ++i) {
-    if (i != 1) others.push_back(i);
-  }
-  auto per_channel = [&](Value* v) {
-    Value* wide = b.cast(v, dtype);
-    return rank > 1 ? b.unsqueeze(wide, others) : wide;
-  };
+  const std::vector<int64_t> others = axes_beside_channels(rank);
+  auto per_channel = [&](Value* v) { return along_channels(b, b.cast(v, dtype), rank); };
   Value* wide = b.cast(x, dtype);
   Value* mean = b.reduce_mean(wide, others, true);
   Value* deviation = b.sub(wide, mean);
