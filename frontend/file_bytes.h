@@ -23,7 +23,7 @@ struct FileBytes {
 
   std::span<const std::byte> span() const { return {data, static_cast<size_t>(size)}; }
   std::string_view text(int64_t begin, int64_t length) const;
-  // Tells the system that these bytes were read and are not needed in memory for now; they stay readable.
+  // Tells the system that these bytes were read and need not stay in memory; they stay readable.
   void release(int64_t begin, int64_t length) const;
 };
 
