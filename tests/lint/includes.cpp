@@ -51,6 +51,7 @@ const std::vector<ThirdParty>& third_parties() {
       {"oneapi/dnnl/", {"backend/onednn/", "runtime/kernels/"}},
       {"omp.h", {"runtime/threads"}},
       {"CLI/", {"tools/"}},
+      {"unicode/", {"runtime/data/tokenizer/"}},
   };
   return rows;
 }

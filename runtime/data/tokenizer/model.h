@@ -1,0 +1,58 @@
+// Models: from a word, as pre-tokenizers leave it, to ids.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/base/error.h"
+#include "runtime/data/tokenizer/vocabulary.h"
+
+namespace gannet::tokenization {
+
+// Memory that a model works in, so that a warm call allocates nothing.
+struct ModelScratch {
+  struct Symbol {
+    int32_t id;
+    int32_t previous, next;  // -1: none
+    int32_t length;          // 0: merged into the one before
+  };
+  struct Merge {
+    uint32_t rank;
+    int32_t position;
+    int32_t id;
+  };
+  struct PathEnd {
+    double score;
+    int32_t start;  // -1: not reached
+    int32_t id;
+  };
+
+  std::string text;
+  std::vector<Symbol> symbols;
+  std::vector<Merge> queue;
+  std::vector<PathEnd> path;
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  // Appends the ids of a word that is not empty. An error where the word cannot be expressed and no token
+  // stands for the unknown.
+  virtual Status tokenize(std::string_view word, std::vector<int32_t>& ids, ModelScratch& scratch) const = 0;
+  virtual std::optional<int32_t> unknown_id() const = 0;
+};
+
+struct WordPieceModelOptions {
+  std::string unknown = "[UNK]";
+  std::string continuing_prefix = "##";
+  int64_t max_word_characters = 100;
+};
+
+// The vocabulary must outlive the model.
+std::unique_ptr<Model> make_word_piece(const Vocabulary& vocabulary, const WordPieceModelOptions& options);
+
+}  // namespace gannet::tokenization

@@ -1,0 +1,160 @@
+#include "runtime/data/tokenizer/unicode.h"
+
+#include <unicode/bytestream.h>
+#include <unicode/normalizer2.h>
+#include <unicode/uchar.h>
+#include <unicode/uscript.h>
+
+#include <array>
+#include <cstring>
+
+#include "ir/base/check.h"
+
+namespace gannet::tokenization {
+namespace {
+
+bool in_categories(char32_t c, uint32_t mask) { return (U_GET_GC_MASK(static_cast<UChar32>(c)) & mask) != 0; }
+
+bool is_ascii_symbol(char32_t c) {
+  return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126);
+}
+
+// Hugging Face's tables for BERT are those of Unicode 8, for StripAccents those of Unicode 10.
+bool known_to_unicode(int release, char32_t c) {
+  UVersionInfo version;
+  u_charAge(static_cast<UChar32>(c), version);
+  return version[0] <= release;
+}
+
+const icu::Normalizer2& normalizer(NormalForm form) {
+  UErrorCode status = U_ZERO_ERROR;
+  const icu::Normalizer2* instance = nullptr;
+  switch (form) {
+    case NormalForm::kNfc:
+      instance = icu::Normalizer2::getNFCInstance(status);
+      break;
+    case NormalForm::kNfd:
+      instance = icu::Normalizer2::getNFDInstance(status);
+      break;
+    case NormalForm::kNfkc:
+      instance = icu::Normalizer2::getNFKCInstance(status);
+      break;
+    case NormalForm::kNfkd:
+      instance = icu::Normalizer2::getNFKDInstance(status);
+      break;
+  }
+  CHECK(U_SUCCESS(status), "ICU has no normal forms: {}", u_errorName(status));
+  return *instance;
+}
+
+}  // namespace
+
+std::optional<size_t> find_invalid_utf8(std::string_view text) {
+  constexpr std::array<char32_t, 5> kLeast = {0, 0, 0x80, 0x800, 0x10000};
+  for (size_t i = 0; i < text.size();) {
+    if (text.size() - i >= 8) {
+      uint64_t word = 0;
+      std::memcpy(&word, text.data() + i, 8);
+      if ((word & 0x8080808080808080u) == 0) {
+        i += 8;
+        continue;
+      }
+    }
+    uint8_t lead = static_cast<uint8_t>(text[i]);
+    if (lead < 0x80) {
+      ++i;
+      continue;
+    }
+    size_t length = utf8_length(text[i]);
+    if (lead < 0xc0 || lead > 0xf7 || text.size() - i < length) return i;
+    for (size_t k = 1; k < length; ++k) {
+      if ((static_cast<uint8_t>(text[i + k]) & 0xc0) != 0x80) return i;
+    }
+    size_t next = i;
+    char32_t value = next_character(text, next);
+    if (value < kLeast[length] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return i;
+    i = next;
+  }
+  return std::nullopt;
+}
+
+void append_utf8(std::string& text, char32_t c) {
+  auto tail = [&](int shift) { text.push_back(static_cast<char>(0x80 | ((c >> shift) & 0x3f))); };
+  if (c < 0x80) {
+    text.push_back(static_cast<char>(c));
+  } else if (c < 0x800) {
+    text.push_back(static_cast<char>(0xc0 | c >> 6));
+    tail(0);
+  } else if (c < 0x10000) {
+    text.push_back(static_cast<char>(0xe0 | c >> 12));
+    tail(6), tail(0);
+  } else {
+    text.push_back(static_cast<char>(0xf0 | c >> 18));
+    tail(12), tail(6), tail(0);
+  }
+}
+
+size_t count_characters(std::string_view text) {
+  size_t count = 0;
+  for (char byte : text) count += (static_cast<uint8_t>(byte) & 0xc0) != 0x80;
+  return count;
+}
+
+bool is_white_space(char32_t c) {
+  return c < 0x80 ? c == ' ' || (c >= 9 && c <= 13) : u_isUWhiteSpace(static_cast<UChar32>(c)) != 0;
+}
+bool is_control(char32_t c) {
+  return in_categories(c, U_GC_CC_MASK | U_GC_CO_MASK | (known_to_unicode(8, c) ? U_GC_CF_MASK : 0));
+}
+
+bool is_bert_punctuation(char32_t c) {
+  if (c < 0x80) return is_ascii_symbol(c);
+  if (c == 0x166d || c == 0x111c9) return true;  // were punctuation in Unicode 8
+  return in_categories(c, U_GC_P_MASK) && known_to_unicode(8, c);
+}
+
+bool is_nonspacing_mark(char32_t c) {
+  if (c < 0x300) return false;
+  if (c == 0x1734) return true;  // these have changed since Unicode 8
+  if (c == 0x1885 || c == 0x1886 || c == 0xa9bd || c == 0x111c9) return false;
+  return in_categories(c, U_GC_MN_MASK) && known_to_unicode(8, c);
+}
+
+bool is_mark(char32_t c) { return c >= 0x300 && in_categories(c, U_GC_M_MASK) && known_to_unicode(10, c); }
+bool is_letter(char32_t c) { return in_categories(c, U_GC_L_MASK); }
+bool is_number(char32_t c) { return in_categories(c, U_GC_N_MASK); }
+bool is_upper_case(char32_t c) { return u_isUUppercase(static_cast<UChar32>(c)) != 0; }
+
+bool is_word_character(char32_t c) {
+  return u_isUAlphabetic(static_cast<UChar32>(c)) != 0 ||
+         in_categories(c, U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK) ||
+         u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_JOIN_CONTROL) != 0;
+}
+
+bool is_cjk_ideograph(char32_t c) {
+  return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x20000 && c <= 0x2a6df) ||
+         (c >= 0x2a700 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) || (c >= 0xf900 && c <= 0xfaff) ||
+         (c >= 0x2f800 && c <= 0x2fa1f);
+}
+
+int script_of(char32_t c) {
+  UErrorCode status = U_ZERO_ERROR;
+  UScriptCode script = uscript_getScript(static_cast<UChar32>(c), &status);
+  bool kana = script == USCRIPT_HIRAGANA || script == USCRIPT_KATAKANA || c == 0x30fc;
+  return kana ? USCRIPT_HAN : script;
+}
+
+void append_lower_case(std::string& text, char32_t c) {
+  append_utf8(text, c == 0x130 ? U'i' : static_cast<char32_t>(u_tolower(static_cast<UChar32>(c))));
+  if (c == 0x130) append_utf8(text, 0x307);
+}
+
+void append_normal_form(std::string& out, std::string_view text, NormalForm form) {
+  UErrorCode status = U_ZERO_ERROR;
+  icu::StringByteSink<std::string> sink(&out, static_cast<int32_t>(text.size()));
+  normalizer(form).normalizeUTF8(0, icu::StringPiece(text.data(), static_cast<int32_t>(text.size())), sink,
+                                 nullptr, status);
+  CHECK(U_SUCCESS(status), "ICU does not normalize: {}", u_errorName(status));
+}
+
+}  // namespace gannet::tokenization

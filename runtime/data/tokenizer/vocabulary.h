@@ -1,0 +1,47 @@
+// Tokens and their ids.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ir/base/error.h"
+#include "runtime/data/tokenizer/trie.h"
+
+namespace gannet::tokenization {
+
+class Vocabulary {
+ public:
+  static constexpr int64_t kMaxId = (int64_t{1} << 24) - 1;
+
+  Vocabulary() = default;
+  // An error where an id is below 0 or above kMaxId, or two tokens have the same.
+  static Result<Vocabulary> create(std::vector<std::pair<std::string, int64_t>> tokens);
+
+  // One more than the highest id.
+  int64_t size() const { return static_cast<int64_t>(spans_.size()); }
+  // Tokens, which are fewer than size() where ids are left out.
+  int64_t count() const { return count_; }
+  std::optional<int32_t> id_of(std::string_view token) const {
+    int32_t id = trie_.find(token);
+    return id == Trie::kNone ? std::nullopt : std::optional(id);
+  }
+  // Empty where no token has this id.
+  std::string_view token_of(int64_t id) const;
+  const Trie& trie() const { return trie_; }
+
+ private:
+  struct Span {
+    size_t begin = 0, length = 0;
+  };
+
+  std::string text_;
+  std::vector<Span> spans_;
+  int64_t count_ = 0;
+  Trie trie_;
+};
+
+}  // namespace gannet::tokenization
