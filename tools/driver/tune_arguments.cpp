@@ -255,6 +255,20 @@ void add_tune_arguments(CLI::App& command, TuneArguments& arguments) {
   add_help_all(command);
 }
 
+void fill_in(TuneArguments& arguments, const TuneDefaults& defaults) {
+  auto fill = [&](const char* flag, auto& value, const auto& preset) {
+    if (!arguments.given.contains(flag)) value = preset;
+  };
+  fill("--epochs", arguments.epochs, defaults.epochs);
+  fill("--batch-size", arguments.batch_size, defaults.batch_size);
+  fill("--schedule", arguments.schedule, defaults.schedule);
+  fill("--warmup", arguments.warmup, defaults.warmup);
+  fill("--lr", arguments.rate, defaults.rate);
+  fill("--weight-decay", arguments.update.weight_decay, defaults.weight_decay);
+  fill("--no-decay-vectors", arguments.update.decay_vectors, defaults.decay_vectors);
+  fill("--clip-norm", arguments.update.clip_norm, defaults.clip_norm);
+}
+
 Result<OptimizerOptions> optimizer_of(const TuneArguments& arguments) {
   OptimizerOptions options = arguments.update;
   const NamedOptimizer& named = named_optimizer(arguments);

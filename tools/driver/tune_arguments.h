@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,10 @@
 namespace gannet {
 
 struct TuneArguments {
+  std::set<std::string>
+      given;  // flags of the command line ("--lr"); the others have defaults that a task may change
   ModelArguments model;
+  std::string task;  // empty: by the data
   std::string train, eval, output;
   std::optional<double> eval_fraction;
   std::string target, loss, trained_output;
@@ -56,6 +60,16 @@ struct TuneArguments {
 
 // Adds all flags to the command.
 void add_tune_arguments(CLI::App& command, TuneArguments& arguments);
+
+// What a task would have where flags do not say otherwise.
+struct TuneDefaults {
+  int64_t epochs = 10, batch_size = 32;
+  std::string schedule = "constant", warmup = "0";
+  std::optional<double> rate = {};  // none: the optimizer's usual one
+  double weight_decay = 0, clip_norm = 0;
+  bool decay_vectors = true;
+};
+void fill_in(TuneArguments& arguments, const TuneDefaults& defaults);
 
 // The optimizer as the flags say it, and its rate: that of --lr, or the optimizer's usual one.
 Result<OptimizerOptions> optimizer_of(const TuneArguments& arguments);

@@ -5,14 +5,15 @@
 #include <algorithm>
 #include <memory>
 
+#include "runtime/training/batches.h"
 #include "runtime/training/progress.h"
 #include "runtime/training/trainer.h"
 #include "runtime/training/training_log.h"
 #include "tools/driver/interrupt.h"
-#include "tools/driver/tune_data.h"
 #include "tools/driver/tune_memory.h"
 #include "tools/driver/tune_model.h"
 #include "tools/driver/tune_report.h"
+#include "tools/driver/tune_task.h"
 
 namespace gannet {
 
@@ -20,36 +21,28 @@ namespace {
 
 // Rows to train on, and those to measure on where there are any.
 struct TuneBatches {
-  std::unique_ptr<Batches> train, held_out;
+  std::unique_ptr<LabelledRows> rows, held_out_rows;
+  std::unique_ptr<BatchSource> train, held_out;
 };
 
-Result<std::unique_ptr<Batches>> make_batches(const std::string& file, NamedColumns columns,
-                                              const TuneArguments& arguments, bool join_lone_row = false) {
-  Result<Batches> made =
-      Batches::make(std::move(columns), arguments.batch_size, arguments.seed, join_lone_row);
-  if (!made.ok()) return with_prefix(file + ": ", made.error());
-  return std::make_unique<Batches>(*std::move(made));
-}
-
 // `batch_statistics`: the step normalizes by the batch, for which one row is too few.
-Result<TuneBatches> split_data(TuneData data, std::optional<TuneData> eval, const TuneArguments& arguments,
-                               bool batch_statistics) {
-  TuneBatches batches;
-  if (eval) batches.held_out = TRY(make_batches(eval->file, std::move(eval->columns), arguments));
-  if (eval || !arguments.eval_fraction || *arguments.eval_fraction == 0) {
-    batches.train = TRY(make_batches(data.file, std::move(data.columns), arguments, batch_statistics));
-    return batches;
+Status make_batches(TuneBatches& batches, const TuneArguments& arguments, bool batch_statistics) {
+  const BatchRequest for_measures = {arguments.batch_size, arguments.seed, false};
+  const BatchRequest for_training = {arguments.batch_size, arguments.seed, batch_statistics};
+  if (batches.held_out_rows)
+    batches.held_out = TRY(batches.held_out_rows->batches(std::nullopt, for_measures));
+  if (batches.held_out_rows || !arguments.eval_fraction || *arguments.eval_fraction == 0) {
+    batches.train = TRY(batches.rows->batches(std::nullopt, for_training));
+    return {};
   }
-  TRY(make_batches(data.file, data.columns, arguments));  // names columns that do not fit together
-  const Tensor& target = data.target();
+  const Tensor& target = batches.rows->target.values;
   const bool stratified = is_int(target.dtype()) && target.rank() == 1;
-  const Result<RowSplit> split =
-      split_rows(target.extent(0), stratified ? &target : nullptr, *arguments.eval_fraction, arguments.seed);
-  if (!split.ok()) return with_prefix(data.file + ": ", split.error());
-  batches.held_out = TRY(make_batches(data.file, take_rows(data.columns, split->held_out), arguments));
-  batches.train =
-      TRY(make_batches(data.file, take_rows(data.columns, split->train), arguments, batch_statistics));
-  return batches;
+  const Result<RowSplit> split = split_rows(batches.rows->rows(), stratified ? &target : nullptr,
+                                            *arguments.eval_fraction, arguments.seed);
+  if (!split.ok()) return with_prefix(batches.rows->target.file + ": ", split.error());
+  batches.held_out = TRY(batches.rows->batches(split->held_out, for_measures));
+  batches.train = TRY(batches.rows->batches(split->train, for_training));
+  return {};
 }
 
 // Everything that a run needs, from the flags.
@@ -63,46 +56,62 @@ struct Tuning {
   TrainerOptions trainer;
 };
 
-Result<Tuning> prepare(const TuneArguments& arguments, const Limits& limits) {
-  Tuning tuning;
-  TrainStepOptions& options = tuning.options;
-  options.optimizer = TRY(optimizer_of(arguments));
-  options.dropout = TRY(dropout_of(arguments));
-  tuning.model = TRY(load_tune_model(arguments));
+// The step for these rows, and the loss that they ask for.
+Result<TrainStep> make_step(Tuning& tuning, const TuneArguments& arguments) {
   const Graph& graph = tuning.model.graph();
-  TuneData data = TRY(read_tune_data(arguments.train, graph, arguments, limits));
-  options.loss = TRY(loss_of(arguments, data));
-  options.output_name = arguments.trained_output;
-  options.accumulate = arguments.accumulate > 1 || !arguments.max_memory.empty();
-  options.batch_norm_momentum = arguments.batch_norm_momentum;
+  TargetColumn& target = tuning.batches.rows->target;
+  TrainStepOptions& options = tuning.options;
+  options.loss = TRY(loss_of(arguments.loss, arguments.loss_options, target));
   Result<TrainStep> step = build_train_step(graph, options);
   if (!step.ok()) return with_prefix(arguments.model.path + ": ", step.error());
-  TRY(fit_target(graph, *step, options.loss, data));
-  options.loss.class_weights = TRY(class_weights_of(arguments, options.loss, data,
+  TRY(fit_target(graph, *step, options.loss, target));
+  if (tuning.batches.held_out_rows)
+    TRY(fit_target(graph, *step, options.loss, tuning.batches.held_out_rows->target));
+  options.loss.class_weights = TRY(class_weights_of(arguments.class_weights, options.loss, target,
                                                     class_count(graph, step->trained_output, options.loss)));
   if (!options.loss.class_weights.empty()) step = build_train_step(graph, options);
   if (!step.ok()) return with_prefix(arguments.model.path + ": ", step.error());
-  std::optional<TuneData> eval;
-  if (!arguments.eval.empty()) {
-    eval = TRY(read_tune_data(arguments.eval, graph, arguments, limits));
-    TRY(fit_target(graph, *step, options.loss, *eval));
-  }
-  tuning.trainer.target_column = data.columns.size() - 1;
-  tuning.batches =
-      TRY(split_data(std::move(data), std::move(eval), arguments, !step->running_statistics.empty()));
-  tuning.metrics = metrics_of(options.loss, *step);
+  return step;
+}
+
+// The options that are known before the model and the data are.
+Status set_options(TrainStepOptions& options, const TuneArguments& arguments) {
+  options.optimizer = TRY(optimizer_of(arguments));
+  options.dropout = TRY(dropout_of(arguments));
+  options.output_name = arguments.trained_output;
+  options.accumulate = arguments.accumulate > 1 || !arguments.max_memory.empty();
+  options.batch_norm_momentum = arguments.batch_norm_momentum;
+  return {};
+}
+
+Result<Tuning> prepare(TuneTask& task, TuneArguments& arguments) {
+  Tuning tuning;
+  ImportedModel original = TRY(load_model(arguments.model));
+  TRY(task.settle(original, arguments));
+  TRY(set_options(tuning.options, arguments));
+  tuning.model = TRY(make_tune_model(std::move(original), task.metadata(), arguments));
+  const std::optional<HeadReport>& head = tuning.model.head;
+  if (head && !head->features.empty() && task.head_dropout() > 0)
+    tuning.options.dropout.push_back({head->features, task.head_dropout()});
+  const Graph& graph = tuning.model.graph();
+  tuning.batches.rows = TRY(task.training_rows(graph, arguments));
+  if (!arguments.eval.empty()) tuning.batches.held_out_rows = TRY(task.held_out_rows(graph, arguments));
+  TrainStep step = TRY(make_step(tuning, arguments));
+  TRY(make_batches(tuning.batches, arguments, !step.running_statistics.empty()));
+  tuning.trainer.target_column = graph.inputs().size();
+  tuning.metrics = metrics_of(tuning.options.loss, step);
   tuning.summary = {arguments.model.path,
                     tuning.model.parameters(),
                     tuning.model.weights,
                     tuning.batches.train->rows(),
                     tuning.batches.held_out ? tuning.batches.held_out->rows() : 0,
-                    options,
-                    step->trained_output,
-                    step->skipped_ending,
+                    tuning.options,
+                    step.trained_output,
+                    step.skipped_ending,
                     tuning.model.head,
                     tuning.model.widened};
-  tuning.engine =
-      std::make_unique<TrainingEngine>(TRY(make_engine(tuning.model, *std::move(step), options, arguments)));
+  tuning.engine = std::make_unique<TrainingEngine>(
+      TRY(make_engine(tuning.model, std::move(step), tuning.options, arguments)));
   return tuning;
 }
 
@@ -127,7 +136,7 @@ Status set_up_trainer(Tuning& tuning, const TuneArguments& arguments) {
   options.evaluate_every = arguments.evaluate_every;
   options.checkpoint_every = arguments.checkpoint_every;
   options.patience = arguments.patience;
-  options.choose_by = best_measure(arguments, tuning.options.loss);
+  options.choose_by = arguments.best_by.empty() ? best_measure(tuning.options.loss) : arguments.best_by;
   options.stop = &InterruptRequest::requested();
   const bool held_out = tuning.batches.held_out != nullptr;
   if (arguments.patience > 0 && !held_out) return invalid_input("--patience needs --eval or --eval-fraction");
@@ -191,8 +200,8 @@ Status write_result(const Tuning& tuning, const TrainingOutcome& outcome, const 
   return {};
 }
 
-Result<TrainingOutcome> run_training(Tuning& tuning, CheckpointStore* store, const TuneArguments& arguments,
-                                     const Limits& limits) {
+Result<TrainingOutcome> run_training(Tuning& tuning, const TuneTask& task, CheckpointStore* store,
+                                     const TuneArguments& arguments, const Limits& limits) {
   std::optional<Checkpoint> checkpoint;
   if (store) checkpoint = TRY(take_up(*store, arguments, limits));
   if (checkpoint) TRY(keep_pieces(tuning.trainer, *checkpoint, *store));
@@ -200,8 +209,7 @@ Result<TrainingOutcome> run_training(Tuning& tuning, CheckpointStore* store, con
   if (tuning.batches.held_out) trainer.hold_out(*tuning.batches.held_out, *tuning.metrics);
   if (store) {
     std::map<std::string, std::string> flags = deciding_flags(arguments, tuning.trainer.schedule.total_steps);
-    flags["data"] = TRY(file_identity(arguments.train));
-    if (!arguments.eval.empty()) flags["held-out data"] = TRY(file_identity(arguments.eval));
+    flags.merge(TRY(task.identity(arguments)));
     flags[kPieces] = fmt::to_string(tuning.trainer.piece_rows);
     trainer.keep_checkpoints(*store, TRY(file_identity(arguments.model.path)), std::move(flags));
   }
@@ -229,17 +237,19 @@ Result<TrainingOutcome> run_training(Tuning& tuning, CheckpointStore* store, con
   return outcome;
 }
 
-Status tune(const TuneArguments& arguments) {
+Status tune(TuneArguments arguments) {
   TRY(check_output_path(arguments.output));
   const Limits limits = TRY(limits_of(arguments.model));
   InterruptRequest interrupt;
-  Tuning tuning = TRY(prepare(arguments, limits));
+  const std::unique_ptr<TuneTask> task = TRY(make_tune_task(arguments));
+  Tuning tuning = TRY(prepare(*task, arguments));
   print_summary(tuning.summary);
   TRY(set_up_trainer(tuning, arguments));
   fmt::print("{}\n", schedule_text(tuning.trainer, tuning.options.optimizer));
   std::optional<CheckpointStore> store;
   if (!arguments.checkpoint.empty()) store.emplace(TRY(CheckpointStore::open(arguments.checkpoint)));
-  const TrainingOutcome outcome = TRY(run_training(tuning, store ? &*store : nullptr, arguments, limits));
+  const TrainingOutcome outcome =
+      TRY(run_training(tuning, *task, store ? &*store : nullptr, arguments, limits));
   return write_result(tuning, outcome, arguments, limits);
 }
 
@@ -250,7 +260,11 @@ CLI::App* add_tune_command(CLI::App& app, std::function<int()>& run) {
   CLI::App* command =
       add_command(app, "tune", "Train a model's weights and write the same file with the new ones.",
                   "gannet tune mlp.onnx --train samples.npz --eval-fraction 0.1 --epochs 20 -o tuned.onnx",
-                  run, [arguments] { return tune(*arguments); });
+                  run, [&app, arguments] {
+                    for (const CLI::Option* option : app.get_subcommand("tune")->get_options(nullptr))
+                      if (option->count() > 0) arguments->given.insert(option->get_name());
+                    return tune(*arguments);
+                  });
   add_tune_arguments(*command, *arguments);
   return command;
 }

@@ -20,10 +20,12 @@ bool has_fixed_batch(const Graph& graph) {
   });
 }
 
+using Metadata = std::vector<std::pair<std::string, std::string>>;
+
 // The file as it is, or with the head that the flags ask for; its batch is symbolic where it can be.
-Result<ImportedModel> load_for_training(const TuneArguments& arguments, std::optional<HeadReport>& head) {
+Result<ImportedModel> edit_for_training(ImportedModel model, const Metadata& metadata,
+                                        const TuneArguments& arguments, std::optional<HeadReport>& head) {
   ModelArguments flags = arguments.model;
-  ImportedModel model = TRY(load_model(flags));
   const Limits limits = TRY(limits_of(flags));
   std::shared_ptr<const ModelFile> file = model.source;
   if (arguments.new_head > 0) {
@@ -42,7 +44,8 @@ Result<ImportedModel> load_for_training(const TuneArguments& arguments, std::opt
     head = std::move(edited.head);
   }
   const bool opens = has_fixed_batch(*model.graph) && !flags.symbolic_batch;
-  if (!head && !opens) return model;
+  if (!metadata.empty()) file = TRY(with_metadata(*file, metadata, limits));
+  if (file == model.source && !opens) return model;
   flags.symbolic_batch |= opens;
   return import_model(std::move(file), TRY(import_options(flags)));
 }
@@ -90,9 +93,10 @@ int64_t TuneModel::parameters() const {
   return count;
 }
 
-Result<TuneModel> load_tune_model(const TuneArguments& arguments) {
+Result<TuneModel> make_tune_model(ImportedModel original, const Metadata& metadata,
+                                  const TuneArguments& arguments) {
   TuneModel model;
-  Result<ImportedModel> imported = load_for_training(arguments, model.head);
+  Result<ImportedModel> imported = edit_for_training(std::move(original), metadata, arguments, model.head);
   if (!imported.ok()) return imported.error();
   model.imported = *std::move(imported);
   model.widened = TRY(widen_model(*model.imported.graph));

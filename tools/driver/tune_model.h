@@ -3,6 +3,9 @@
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "frontend/head.h"
 #include "frontend/import.h"
@@ -23,10 +26,12 @@ struct TuneModel {
   int64_t parameters() const;  // elements of all trained weights
 };
 
-// Imports the model; one whose batch is fixed in the file trains with a symbolic one. A pattern of --freeze,
-// --no-decay or
-// --lr-for that matches no weight is an error.
-Result<TuneModel> load_tune_model(const TuneArguments& arguments);
+// Makes `model` ready: with the head that the flags ask for, with these metadata, and where its batch is
+// fixed in the file, with a symbolic one. A pattern of --freeze, --no-decay or --lr-for that matches no
+// weight is an error.
+Result<TuneModel> make_tune_model(ImportedModel model,
+                                  const std::vector<std::pair<std::string, std::string>>& metadata,
+                                  const TuneArguments& arguments);
 
 // The graphs of a training, on the backend that the flags ask for. `step` is used up.
 Result<TrainingEngine> make_engine(const TuneModel& model, TrainStep step, const TrainStepOptions& options,

@@ -1,0 +1,16 @@
+#include "tools/driver/tune_task.h"
+
+#include "runtime/training/checkpoint.h"
+#include "tools/driver/array_task.h"
+
+namespace gannet {
+
+Result<std::map<std::string, std::string>> TuneTask::identity(const TuneArguments& arguments) const {
+  std::map<std::string, std::string> all = {{"data", TRY(file_identity(arguments.train))}};
+  if (!arguments.eval.empty()) all["held-out data"] = TRY(file_identity(arguments.eval));
+  return all;
+}
+
+Result<std::unique_ptr<TuneTask>> make_tune_task(const TuneArguments&) { return make_array_task(); }
+
+}  // namespace gannet

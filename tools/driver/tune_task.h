@@ -1,0 +1,68 @@
+// What a model is tuned on. A task reads labelled rows (arrays, texts, pictures), fits the run to them and
+// makes batches; the loss, the trainer, the checkpoints and the export are the same for all tasks and know
+// none of them.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "frontend/import.h"
+#include "runtime/training/batch_source.h"
+#include "tools/driver/tune_arguments.h"
+#include "tools/driver/tune_target.h"
+
+namespace gannet {
+
+struct BatchRequest {
+  int64_t batch_size = 32;
+  uint64_t seed = 0;           // of the order in each epoch
+  bool join_lone_row = false;  // one row left at the end joins the batch before it
+};
+
+// Rows for the inputs of one graph, and their targets.
+class LabelledRows {
+ public:
+  virtual ~LabelledRows() = default;
+
+  // One value, or several, for each row. What the loss needs is made of it in place (fit_target) before
+  // batches are.
+  TargetColumn target;
+
+  int64_t rows() const { return target.values.rank() > 0 ? target.values.extent(0) : 0; }
+  // Batches of the rows with these numbers, without `chosen` of all. Their columns: the inputs of the graph
+  // in its order, then the target. They need these rows to stay alive. An error says what does not fit
+  // together.
+  virtual Result<std::unique_ptr<BatchSource>> batches(std::optional<std::span<const int64_t>> chosen,
+                                                       const BatchRequest& request) const = 0;
+};
+
+class TuneTask {
+ public:
+  virtual ~TuneTask() = default;
+
+  // Called first, with the model as the user's file has it. Fills in what the flags leave open (fill_in of
+  // tune_arguments.h): length of the run, rates, and, where the data say so, head and loss. What needs a look
+  // at the data reads them here.
+  virtual Status settle(const ImportedModel& model, TuneArguments& arguments) = 0;
+  // The rows to train on, and those of --eval, for the inputs of the graph that is trained.
+  virtual Result<std::unique_ptr<LabelledRows>> training_rows(const Graph& model,
+                                                              const TuneArguments& arguments) = 0;
+  virtual Result<std::unique_ptr<LabelledRows>> held_out_rows(const Graph& model,
+                                                              const TuneArguments& arguments) = 0;
+  // Dropout between the features and a new head, where --dropout does not say otherwise.
+  virtual double head_dropout() const { return 0; }
+  // What the tuned file says in its metadata: names of labels and the like. The same keys are replaced.
+  virtual std::vector<std::pair<std::string, std::string>> metadata() const { return {}; }
+  // What decides the batches, by name: a run goes on from a checkpoint only where all of it is the same.
+  virtual Result<std::map<std::string, std::string>> identity(const TuneArguments& arguments) const;
+};
+
+// The task of --task, or without it the one that the training data are for.
+Result<std::unique_ptr<TuneTask>> make_tune_task(const TuneArguments& arguments);
+
+}  // namespace gannet
