@@ -1,13 +1,12 @@
 #include "runtime/core/artifact.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "ir/base/file.h"
 #include "ir/base/limits.h"
+#include "runtime/core/crc32c.h"
 #include "runtime/core/program_check.h"
 #include "runtime/core/program_fields.h"
 
@@ -39,10 +38,6 @@ void fields(A& a, Header& header) {
 
 constexpr size_t kHeaderBytes = kMagic.size() + 16 + 24 * kSectionNames.size() + 4;
 
-uint32_t checksum_of(std::span<const uint8_t> bytes, uint32_t before = 0) {
-  return static_cast<uint32_t>(crc32_z(before, bytes.empty() ? kMagic.data() : bytes.data(), bytes.size()));
-}
-
 uint64_t rounded_up(uint64_t bytes) { return (bytes + DataSection::kAlignment - 1) / DataSection::kAlignment * DataSection::kAlignment; }
 
 // Calls `visit` with the bytes of the section, piece by piece.
@@ -61,7 +56,7 @@ Status for_each_piece(const DataSection& section, Visitor visit) {
 Result<uint32_t> checksum_of(const DataSection& section) {
   uint32_t checksum = 0;
   TRY(for_each_piece(section, [&](std::span<const uint8_t> bytes) {
-    checksum = checksum_of(bytes, checksum);
+    checksum = crc32c(bytes, checksum);
     return Status();
   }));
   return checksum;
@@ -87,7 +82,7 @@ Result<Header> read_header(std::span<const uint8_t> bytes) {
   ArchiveReader reader(bytes.subspan(kMagic.size(), kHeaderBytes - kMagic.size()), none);
   uint32_t checksum = 0;
   reader(header, checksum);
-  if (checksum != checksum_of(bytes.first(kHeaderBytes - 4))) return invalid_input("its header is damaged");
+  if (checksum != crc32c(bytes.first(kHeaderBytes - 4))) return invalid_input("its header is damaged");
   if (bytes.size() < header.file_bytes) return invalid_input(fmt::format("it is cut off: {} of {} bytes are left", bytes.size(), header.file_bytes));
   if (bytes.size() > header.file_bytes) return invalid_input(fmt::format("it has {} bytes, {} were written", bytes.size(), header.file_bytes));
   return header;
@@ -105,7 +100,7 @@ Result<std::array<std::span<const uint8_t>, kSectionNames.size()>> read_sections
     sections[i] = bytes.subspan(entry.offset, entry.size);
     const auto padding = bytes.subspan(at, entry.offset - at);
     const bool clean = std::ranges::all_of(padding, [](uint8_t byte) { return byte == 0; });
-    if (!clean || checksum_of(sections[i]) != entry.checksum) return invalid_input(fmt::format("its {} is damaged", kSectionNames[i]));
+    if (!clean || crc32c(sections[i]) != entry.checksum) return invalid_input(fmt::format("its {} is damaged", kSectionNames[i]));
     at = entry.offset + entry.size;
   }
   if (at != bytes.size()) return invalid_input(fmt::format("its sections end at {} of {} bytes", at, bytes.size()));
@@ -136,7 +131,7 @@ Status write_artifact(const std::string& path, const Program& program) {
   description(program);
   Header header;
   const std::array<uint64_t, kSectionNames.size()> sizes = {description.bytes.size(), data.weights.bytes, data.code.bytes};
-  const std::array<uint32_t, kSectionNames.size()> checksums = {checksum_of(description.bytes), TRY(checksum_of(data.weights)),
+  const std::array<uint32_t, kSectionNames.size()> checksums = {crc32c(description.bytes), TRY(checksum_of(data.weights)),
                                                                TRY(checksum_of(data.code))};
   uint64_t at = kHeaderBytes;
   for (size_t i = 0; i < sizes.size(); ++i) {
@@ -147,7 +142,7 @@ Status write_artifact(const std::string& path, const Program& program) {
   ArchiveWriter head(data);
   head.put_bytes(kMagic.data(), kMagic.size());
   head(header);
-  head(checksum_of(head.bytes));
+  head(crc32c(head.bytes));
   return write_file_atomically(path, [&](AtomicFile& file) -> Status {
     auto write = [&](std::span<const uint8_t> bytes) { return file.write(bytes); };
     auto fill = [&](size_t section) { return write_padding(file, header.sections[section].offset - static_cast<uint64_t>(file.size())); };

@@ -13,7 +13,7 @@
 #include <system_error>
 
 #include "runtime/training/checkpoint_json.h"
-#include "runtime/training/crc32c.h"
+#include "runtime/core/crc32c.h"
 #include "runtime/training/safetensors.h"
 
 namespace gannet {

@@ -10,7 +10,7 @@
 #include <chrono>
 #include <system_error>
 
-#include "runtime/training/crc32c.h"
+#include "runtime/core/crc32c.h"
 
 namespace gannet {
 

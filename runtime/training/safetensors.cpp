@@ -11,7 +11,7 @@
 
 #include "ir/base/file.h"
 #include "runtime/data/utf8.h"
-#include "runtime/training/crc32c.h"
+#include "runtime/core/crc32c.h"
 
 namespace gannet {
 

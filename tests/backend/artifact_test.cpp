@@ -3,13 +3,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "backend/backend.h"
 #include "passes/pass.h"
+#include "runtime/core/crc32c.h"
 #include "tests/backend/program_fixture.h"
 #include "tests/runtime/temporary_folder.h"
 
@@ -196,7 +196,7 @@ TEST_F(Artifact, WhatIsNoneIsRefusedWithTheReason) {
   EXPECT_TRUE(is_artifact(path_));
   std::string newer = folder_.read("model.gannet");
   newer[8] = 7;
-  EXPECT_THAT(error_of(newer), HasSubstr("it has format 7, this program reads format 2"));
+  EXPECT_THAT(error_of(newer), HasSubstr("it has format 7, this program reads format 3"));
   EXPECT_THAT(error_of(folder_.read("model.gannet") + "x"), HasSubstr("were written"));
 }
 
@@ -225,10 +225,10 @@ TEST_F(Artifact, ADamagedDescriptionWithRightChecksumsIsRefusedOrConsistent) {
     for (const int mask : {1 << i % 8, 0xff}) {
       std::string damaged = whole;
       damaged[i] = static_cast<char>(damaged[i] ^ mask);
-      const auto* bytes = reinterpret_cast<const Bytef*>(damaged.data());
-      const auto description = static_cast<uint32_t>(crc32(0, bytes + offset, static_cast<uInt>(size)));
+      const std::span bytes(reinterpret_cast<const uint8_t*>(damaged.data()), damaged.size());
+      const uint32_t description = crc32c(bytes.subspan(offset, size));
       std::memcpy(damaged.data() + kFirstEntry + 4, &description, 4);
-      const auto header = static_cast<uint32_t>(crc32(0, bytes, kHeaderBytes - 4));
+      const uint32_t header = crc32c(bytes.first(kHeaderBytes - 4));
       std::memcpy(damaged.data() + kHeaderBytes - 4, &header, 4);
       Result<std::shared_ptr<const Program>> read = read_artifact(folder_.write("damaged.gannet", damaged));
       if (read.ok()) static_cast<void>(session_of(*read).ok());

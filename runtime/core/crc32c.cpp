@@ -1,4 +1,4 @@
-#include "runtime/training/crc32c.h"
+#include "runtime/core/crc32c.h"
 
 #include <array>
 #include <bit>
@@ -33,11 +33,24 @@ constexpr Tables make_tables() {
 
 constexpr Tables kTable = make_tables();
 
-}  // namespace
+#ifdef __x86_64__
+// The instruction takes three cycles for eight bytes, which is as fast as memory is read.
+__attribute__((target("sse4.2"))) uint32_t by_instruction(std::span<const uint8_t> bytes, uint32_t crc) {
+  uint64_t wide = crc;
+  while (bytes.size() >= 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, bytes.data(), 8);
+    wide = __builtin_ia32_crc32di(wide, word);
+    bytes = bytes.subspan(8);
+  }
+  crc = static_cast<uint32_t>(wide);
+  for (const uint8_t byte : bytes) crc = __builtin_ia32_crc32qi(crc, byte);
+  return crc;
+}
+#endif
 
-uint32_t crc32c(std::span<const uint8_t> bytes, uint32_t before) {
+uint32_t by_tables(std::span<const uint8_t> bytes, uint32_t crc) {
   static_assert(std::endian::native == std::endian::little);
-  uint32_t crc = ~before;
   while (bytes.size() >= 8) {
     uint32_t low = 0, high = 0;
     std::memcpy(&low, bytes.data(), 4);
@@ -49,7 +62,18 @@ uint32_t crc32c(std::span<const uint8_t> bytes, uint32_t before) {
     bytes = bytes.subspan(8);
   }
   for (const uint8_t byte : bytes) crc = crc >> 8 ^ kTable[0][(crc ^ byte) & 0xFF];
-  return ~crc;
+  return crc;
+}
+
+}  // namespace
+
+uint32_t crc32c_by_tables(std::span<const uint8_t> bytes, uint32_t before) { return ~by_tables(bytes, ~before); }
+
+uint32_t crc32c(std::span<const uint8_t> bytes, uint32_t before) {
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("sse4.2")) return ~by_instruction(bytes, ~before);
+#endif
+  return crc32c_by_tables(bytes, before);
 }
 
 }  // namespace gannet
