@@ -8,6 +8,8 @@
 #include <limits>
 #include <new>
 
+#include "ir/base/large_pages.h"
+
 namespace gannet {
 namespace {
 
@@ -24,6 +26,7 @@ Storage allocate_bytes(int64_t bytes, bool zeroed) {
   const size_t size = std::max<size_t>(static_cast<size_t>(bytes), 1) + kAlignment - 1;
   void* block = zeroed ? std::calloc(size, 1) : std::malloc(size);
   if (!block) return {};
+  if (!zeroed) prefer_large_pages(block, size);
   const auto address = reinterpret_cast<uintptr_t>(block);
   void* data = reinterpret_cast<void*>((address + kAlignment - 1) & ~uintptr_t{kAlignment - 1});
   return {std::shared_ptr<const void>(block, [](const void* p) { std::free(const_cast<void*>(p)); }), data};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ir/base/check.h"
+#include "ir/base/large_pages.h"
 
 namespace gannet {
 namespace {
@@ -164,6 +165,7 @@ bool ArenaMemory::reserve(int64_t bytes) {
   const int64_t wanted = aligned(bytes);
   auto* grown = static_cast<std::byte*>(std::aligned_alloc(kArenaAlignment, static_cast<size_t>(wanted)));
   if (!grown) return false;
+  prefer_large_pages(grown, static_cast<size_t>(wanted));
   if (bytes_ > 0) std::memcpy(grown, data_, static_cast<size_t>(bytes_));
   std::free(data_);
   data_ = grown;

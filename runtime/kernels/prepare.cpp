@@ -7,6 +7,7 @@
 #include <new>
 
 #include "ir/base/check.h"
+#include "ir/base/large_pages.h"
 #include "runtime/threads/threads.h"
 
 namespace gannet {
@@ -25,6 +26,7 @@ int64_t rounded_up(int64_t bytes) {
 
 std::shared_ptr<void> aligned_memory(int64_t bytes) {
   void* memory = ::operator new(static_cast<size_t>(std::max<int64_t>(bytes, 1)), std::align_val_t(kAlignment), std::nothrow);
+  if (memory) prefer_large_pages(memory, static_cast<size_t>(bytes));
   return {memory, [](void* p) { ::operator delete(p, std::align_val_t(kAlignment)); }};
 }
 
