@@ -9,6 +9,7 @@
 
 #include "backend/backend.h"
 #include "backend/llvm/lower_node.h"
+#include "backend/llvm/lower_pad.h"
 #include "backend/llvm/object_cache.h"
 #include "backend/llvm/object_code.h"
 #include "backend/llvm/region_builder.h"
@@ -36,12 +37,6 @@ std::string step_op(const Node& node) {
     text += (text.empty() ? "" : " + ") + std::string(inner->op().name);
   }
   return text;
-}
-
-std::optional<std::vector<Dim>> contents_of(const Value* value) {
-  if (value->contents) return value->contents;
-  if (const auto ints = constant_ints(value)) return std::vector<Dim>(ints->begin(), ints->end());
-  return std::nullopt;
 }
 
 class LlvmBackend : public Backend {
@@ -92,7 +87,7 @@ class LlvmBackend : public Backend {
       step.inputs.push_back(source.value ? builder.value(source.value) : builder.constant(source.constant));
     }
     for (const Value* output : plan.outputs) step.outputs.push_back(builder.value(output));
-    for (const KernelCondition& condition : plan.conditions) builder.check(condition.a, condition.b, true, describe(node) + "extents");
+    for (const KernelCondition& condition : plan.conditions) builder.check(condition.a, condition.b, condition.broadcast, describe(node) + "extents");
     KernelCall call;
     call.function = function_of(plan.kernel);
     for (const Dim& dim : plan.sizes) call.sizes.push_back(builder.size(dim));
@@ -170,29 +165,11 @@ class LlvmBackend : public Backend {
     return taken();
   }
 
-  // Fills everything, then copies the middle.
   Result<Lowering> pad(const Node& node, ProgramBuilder& builder) {
-    const Value *x = node.input(0), *y = node.output();
-    if (node.attrs.text("mode") != "constant") return refused("a mode other than constant");
-    const auto pads = contents_of(node.input(1));
-    const auto axes = node.input(3) ? contents_of(node.input(3)) : std::nullopt;
-    if (!pads || (node.input(3) && !axes)) return refused("pads that are not known");
-    const std::vector<Dim> strides = dense_strides(*y->type.shape);
-    const size_t count = axes ? axes->size() : strides.size();
-    Dim offset = 0;
-    for (size_t i = 0; i < count; ++i) {
-      if ((*pads)[i].lower_bound().value_or(-1) < 0 || (*pads)[count + i].lower_bound().value_or(-1) < 0) return refused("pads that may be negative");
-      if (axes && !(*axes)[i].is_constant()) return refused("axes that are not known");
-      const int64_t axis = axes ? TRY(normalize_axis((*axes)[i].constant(), static_cast<int64_t>(strides.size()))) : static_cast<int64_t>(i);
-      offset = offset + (*pads)[i] * strides[static_cast<size_t>(axis)];
-    }
-    Result<KernelPlan> fill = plan_fill(y, node.input(2), options_.target.isa);
-    Result<KernelPlan> copy = plan_copy({x, dense_strides(*x->type.shape), 0}, {y, strides, offset}, *x->type.shape, options_.target.isa);
-    if (!fill.ok()) return refused(fill.error().message);
-    if (!copy.ok()) return refused(copy.error().message);
-    if (!runs(*copy, builder) || !runs(*fill, builder)) return refused("extents that are not known before it runs");
-    add_step(node, *fill, builder);
-    add_step(node, *copy, builder);
+    const Result<std::vector<KernelPlan>> plans = plan_pad(node, options_.target.isa);
+    if (!plans.ok()) return refused(plans.error().message);
+    if (!std::ranges::all_of(*plans, [&](const KernelPlan& plan) { return runs(plan, builder); })) return refused("extents that are not known before it runs");
+    for (const KernelPlan& plan : *plans) add_step(node, plan, builder);
     return taken();
   }
 

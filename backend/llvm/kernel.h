@@ -30,8 +30,10 @@ struct Extent {
   bool operator==(const Extent&) const = default;
 };
 
+inline constexpr int32_t kOwnPosition = -1;
+
 struct KernelOperand {
-  int32_t pointer = 0;  // position among the step's inputs and outputs
+  int32_t pointer = 0;  // position among the step's inputs and outputs; kOwnPosition: each element is its own offset
   DType dtype = DType::kF32;
   std::vector<Extent> strides;  // in elements, along each loop, the row last
   Extent offset;                // in elements
@@ -39,6 +41,8 @@ struct KernelOperand {
   // indices count from the end; what is outside is clamped, so whoever makes the kernel sees to it that nothing is. With
   // an extent of 0, indices are offsets and taken as they are.
   Extent position_stride, position_extent;
+
+  bool has_memory() const { return pointer != kOwnPosition; }
 };
 
 enum class InstructionKind : uint8_t {

@@ -19,9 +19,10 @@ struct KernelSource {
   Tensor constant;
 };
 
-// Two extents that must agree when the kernel runs, or one of them be 1.
+// Two extents that must agree when the kernel runs or, with `broadcast`, one of them be 1.
 struct KernelCondition {
   Dim a, b;
+  bool broadcast = true;
 };
 
 struct KernelPlan {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <functional>
 #include <map>
-#include <numeric>
 #include <unordered_map>
 
 #include "backend/llvm/lower_resize.h"
@@ -80,7 +79,7 @@ class RegionLowering {
         {"LayerNormalization", &RegionLowering::layer_norm}, {"RMSNormalization", &RegionLowering::rms_norm},
         {"InstanceNormalization", &RegionLowering::instance_norm}, {"GroupNormalization", &RegionLowering::group_norm},
         {"Gather", &RegionLowering::gather}, {"GatherElements", &RegionLowering::gather_elements},
-        {"ArgMax", &RegionLowering::arg_extreme}, {"ArgMin", &RegionLowering::arg_extreme}, {"Resize", &RegionLowering::resize}, {"Range", &RegionLowering::none}};
+        {"ArgMax", &RegionLowering::arg_extreme}, {"ArgMin", &RegionLowering::arg_extreme}, {"OneHot", &RegionLowering::one_hot}, {"Resize", &RegionLowering::resize}, {"Range", &RegionLowering::none}};
     const auto rule = kRules.find(node.op().name);
     if (rule != kRules.end()) return (this->*rule->second)(node);
     return movement(node);
@@ -208,17 +207,12 @@ class RegionLowering {
     Element x = widened(*TRY(number(node.input(0))));
     const auto axis = static_cast<size_t>(TRY(normalize_axis(node.attrs.integer("axis"), static_cast<int64_t>(x.extents.size()))));
     if (node.attrs.integer("select_last_index") != 0) return unsupported("the last position");
-    constexpr int64_t kMostPositions = 1 << 24;
-    if (!x.extents[axis].is_constant() || x.extents[axis].constant() > kMostPositions) return unsupported("an axis whose positions are no table");
-    std::vector<int64_t> extents(x.extents.size(), 1);
-    extents[axis] = x.extents[axis].constant();
-    Tensor iota = Tensor::zeros(DType::kI64, extents);
-    std::iota(iota.mutable_data<int64_t>().begin(), iota.mutable_data<int64_t>().end(), int64_t{0});
     std::vector<bool> reduced(x.extents.size(), false);
     reduced[axis] = true;
     Element best = builder_.reduce(node.op().name == "ArgMax" ? ReductionKind::kMax : ReductionKind::kMin, x, reduced);
     const ScalarExpr hit = arg(0) == arg(1) || arg(0) != arg(0);
-    Element position = TRY(map(select(hit, arg(2), ScalarExpr(static_cast<int>(extents[axis]))), {x, best, builder_.constant(iota)}));
+    const Element positions = builder_.positions(x.extents.size(), axis, x.extents[axis]);
+    Element position = TRY(map(select(hit, arg(2), arg(3)), {x, best, positions, builder_.size(x.extents[axis], DType::kI64)}));
     const auto shaped = builder_.with_ones(builder_.reduce(ReductionKind::kMin, position, reduced), *node.output()->type.shape);
     if (!shaped) return unsupported("a shape that does not follow from the operand's");
     values_[node.output()] = *shaped;
@@ -358,6 +352,31 @@ class RegionLowering {
     return {};
   }
 
+  Status one_hot(const Node& node) {
+    Element &given = *TRY(number(node.input(0))), &values = *TRY(number(node.input(2)));
+    if (given.dtype == DType::kU64) return unsupported("u64 indices");
+    if (!values.view) return unsupported("values that are no memory");
+    const Shape& shape = *node.output()->type.shape;
+    const auto axis = static_cast<size_t>(TRY(normalize_axis(node.attrs.integer("axis"), static_cast<int64_t>(shape.size()))));
+    Shape extents = given.extents;
+    extents.insert(extents.begin() + static_cast<std::ptrdiff_t>(axis), Dim(1));
+    const auto shaped = builder_.with_ones(given, extents);
+    if (!shaped) return unsupported("indices of another shape");
+    Element whole = *shaped;
+    Element index = builder_.cast(whole, DType::kI64);
+    const auto value = [&](int64_t which) {
+      OperandView view = *values.view;
+      view.offset = view.offset + view.strides[0] * which;
+      view.extents = Shape(shape.size(), Dim(1));
+      view.strides.assign(shape.size(), Dim(0));
+      return builder_.viewed(std::move(view));
+    };
+    Element depth = builder_.size(shape[axis], DType::kI64);
+    Element hit = TRY(map(select(arg(0) < 0, arg(0) + arg(1), arg(0)) == arg(2), {index, depth, builder_.positions(shape.size(), axis, shape[axis])}));
+    values_[node.output()] = TRY(map(select(arg(0), arg(2), arg(1)), {hit, value(0), value(1)}));
+    return {};
+  }
+
   Status resize(const Node& node) {
     Element y = TRY(resize_by_tables(builder_, node, *TRY(number(node.input(0)))));
     values_[node.output()] = builder_.cast(y, node.output()->type.dtype);
@@ -388,22 +407,11 @@ class RegionLowering {
   std::unordered_map<const Value*, Element> values_;
 };
 
-// Element types by their size, for what only moves them.
-DType storage_of(DType dtype) {
-  switch (element_size(dtype)) {
-    case 1: return DType::kU8;
-    case 2: return DType::kU16;
-    case 4: return DType::kU32;
-    case 8: return DType::kU64;
-    default: return DType::kUndefined;
-  }
-}
-
 Result<KernelPlan> plan_movement(const Node& node, Isa isa) {
   const Value* x = node.input(0);
   RegionBuilder builder(isa);
-  const DType dtype = storage_of(x->type.dtype);
-  if (dtype == DType::kUndefined || x->type.dtype == DType::kString) return unsupported(fmt::format("{} elements", name_of(x->type.dtype)));
+  const DType dtype = movement_type_of(x->type.dtype);
+  if (dtype == DType::kUndefined) return unsupported(fmt::format("{} elements", name_of(x->type.dtype)));
   OperandView source{0, dtype, *x->type.shape, dense_strides(*x->type.shape), 0};
   builder.add_source(x);
   for (size_t i = 0; i < node.outputs().size(); ++i) {
@@ -428,8 +436,8 @@ Result<KernelPlan> plan_node(const Node& node, Isa isa) {
 }
 
 Result<KernelPlan> plan_copy(const CopyWindow& from, const CopyWindow& to, const Shape& extents, Isa isa) {
-  const DType dtype = storage_of(from.value->type.dtype);
-  if (dtype == DType::kUndefined || from.value->type.dtype == DType::kString) {
+  const DType dtype = movement_type_of(from.value->type.dtype);
+  if (dtype == DType::kUndefined) {
     return unsupported(fmt::format("{} elements", name_of(from.value->type.dtype)));
   }
   RegionBuilder builder(isa);
@@ -440,8 +448,8 @@ Result<KernelPlan> plan_copy(const CopyWindow& from, const CopyWindow& to, const
 }
 
 Result<KernelPlan> plan_fill(const Value* to, const Value* filler, Isa isa) {
-  const DType dtype = storage_of(to->type.dtype);
-  if (dtype == DType::kUndefined || to->type.dtype == DType::kString) return unsupported(fmt::format("{} elements", name_of(to->type.dtype)));
+  const DType dtype = movement_type_of(to->type.dtype);
+  if (dtype == DType::kUndefined) return unsupported(fmt::format("{} elements", name_of(to->type.dtype)));
   RegionBuilder builder(isa);
   Element element;
   if (filler) {

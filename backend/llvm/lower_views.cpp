@@ -8,14 +8,6 @@
 namespace gannet {
 namespace {
 
-// The elements of a list of dimensions, where they are known.
-std::optional<std::vector<Dim>> contents_of(const Value* value) {
-  if (value->contents) return value->contents;
-  if (const auto ints = constant_ints(value)) return std::vector<Dim>(ints->begin(), ints->end());
-  if (value->producer() && value->producer()->op().name == "Dims") return value->producer()->attrs.dims("dims");
-  return std::nullopt;
-}
-
 Result<OperandView> transposed(const Node& node, const OperandView& x) {
   std::vector<int64_t> permutation = node.attrs.integers("perm");
   if (!node.attrs.has("perm")) {
@@ -220,6 +212,13 @@ Result<OperandView> resized(const Node& node, const OperandView& x) {
 }
 
 }  // namespace
+
+std::optional<std::vector<Dim>> contents_of(const Value* value) {
+  if (value->contents) return value->contents;
+  if (const auto ints = constant_ints(value)) return std::vector<Dim>(ints->begin(), ints->end());
+  if (value->producer() && value->producer()->op().name == "Dims") return value->producer()->attrs.dims("dims");
+  return std::nullopt;
+}
 
 bool is_reshape(const Node& node) {
   const std::string_view op = node.op().name;

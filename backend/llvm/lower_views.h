@@ -5,6 +5,8 @@
 
 namespace gannet {
 
+// The elements of a list of dimensions, where they are known.
+std::optional<std::vector<Dim>> contents_of(const Value* value);
 // Reshape, Squeeze, Unsqueeze, Flatten, Identity: the elements stay where they are.
 bool is_reshape(const Node& node);
 // Transpose, Slice, Split, Expand, Tile, DepthToSpace, SpaceToDepth, and Resize to the nearest element.

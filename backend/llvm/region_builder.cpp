@@ -13,6 +13,17 @@ std::vector<Dim> dense_strides(std::span<const Dim> extents) {
   return strides;
 }
 
+DType movement_type_of(DType dtype) {
+  if (dtype == DType::kString || dtype == DType::kUndefined) return DType::kUndefined;
+  switch (element_size(dtype)) {
+    case 1: return DType::kU8;
+    case 2: return DType::kU16;
+    case 4: return DType::kU32;
+    case 8: return DType::kU64;
+    default: return DType::kUndefined;
+  }
+}
+
 DType compute_type_of(DType storage) { return storage == DType::kF16 || storage == DType::kBF16 ? DType::kF32 : storage; }
 
 bool has_kernel_type(DType dtype) {
@@ -285,6 +296,16 @@ std::optional<Element> RegionBuilder::with_ones(const Element& x, const Shape& e
   return result;
 }
 
+// `result` is what `access` reads, displaced by the instruction `position`.
+Element RegionBuilder::displaced(Element result, Access access, int32_t position) {
+  access.by_position = true;
+  accesses_.push_back(std::move(access));
+  Instruction load{.kind = InstructionKind::kLoad, .type = compute_type_of(result.dtype), .args = {position, -1, -1}};
+  load.operand = static_cast<int32_t>(accesses_.size() - 1);
+  result.instruction = emit(load);
+  return result;
+}
+
 Element RegionBuilder::gather(const Element& data, size_t axis, Element& indices, const Shape& extents) {
   CHECK(data.view, "gathering from what is not in memory");
   const int32_t position = read(indices);
@@ -294,7 +315,6 @@ Element RegionBuilder::gather(const Element& data, size_t axis, Element& indices
   access.pointer = data.view->source;
   access.dtype = data.dtype;
   access.offset = data.view->offset;
-  access.by_position = true;
   access.position_stride = data.view->strides[axis];
   access.position_extent = data.view->extents[axis];
   for (size_t i = 0; i < data.extents.size(); ++i) {
@@ -303,11 +323,7 @@ Element RegionBuilder::gather(const Element& data, size_t axis, Element& indices
     access.extents.push_back(data.view->extents[i]);
     access.strides.push_back(data.view->strides[i]);
   }
-  accesses_.push_back(std::move(access));
-  Instruction load{.kind = InstructionKind::kLoad, .type = compute_type_of(data.dtype), .args = {position, -1, -1}};
-  load.operand = static_cast<int32_t>(accesses_.size() - 1);
-  result.instruction = emit(load);
-  return result;
+  return displaced(std::move(result), std::move(access), position);
 }
 
 Element RegionBuilder::gather_elements(const Element& data, size_t axis, Element& indices) {
@@ -330,7 +346,6 @@ Element RegionBuilder::sample(const Element& data, Element& offset, const Shape&
   access.pointer = data.view->source;
   access.dtype = data.dtype;
   access.offset = data.view->offset;
-  access.by_position = true;
   access.position_stride = 1;
   access.position_extent = 0;
   for (size_t i = 0; i < extents.size(); ++i) {
@@ -339,12 +354,15 @@ Element RegionBuilder::sample(const Element& data, Element& offset, const Shape&
     access.extents.push_back(data.view->extents[i]);
     access.strides.push_back(data.view->strides[i]);
   }
-  accesses_.push_back(std::move(access));
-  Instruction load{.kind = InstructionKind::kLoad, .type = compute_type_of(data.dtype), .args = {position, -1, -1}};
-  load.operand = static_cast<int32_t>(accesses_.size() - 1);
-  result.instruction = emit(load);
   spans_.push_back(result.axes);
-  return result;
+  return displaced(std::move(result), std::move(access), position);
+}
+
+Element RegionBuilder::positions(size_t rank, size_t axis, const Dim& extent) {
+  OperandView view{kOwnPosition, DType::kI64, Shape(rank, Dim(1)), std::vector<Dim>(rank, Dim(0)), 0};
+  view.extents[axis] = extent;
+  view.strides[axis] = 1;
+  return viewed(std::move(view));
 }
 
 Element RegionBuilder::size(const Dim& dim, DType dtype) {

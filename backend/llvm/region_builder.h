@@ -15,7 +15,7 @@ namespace gannet {
 
 // A strided window on memory.
 struct OperandView {
-  int32_t source = -1;  // KernelPlan::inputs
+  int32_t source = kOwnPosition;  // KernelPlan::inputs
   DType dtype = DType::kF32;
   Shape extents;
   std::vector<Dim> strides;  // in elements
@@ -33,6 +33,8 @@ struct Element {
 
 // Row-major strides.
 std::vector<Dim> dense_strides(std::span<const Dim> extents);
+// Element types by their size, for what only moves them; kUndefined for those that are no plain bytes of such a size.
+DType movement_type_of(DType dtype);
 // The type in which values of `storage` are computed.
 DType compute_type_of(DType storage);
 // Element types that kernels compute with.
@@ -65,12 +67,19 @@ class RegionBuilder {
   // Elements of `data` whose place along the dimensions that `by_offset` marks is `offset`: elements from the first, a
   // signed integer of the result's extents (or 1). No offset may be outside of the data.
   Element sample(const Element& data, Element& offset, const Shape& extents, const std::vector<bool>& by_offset);
+  // Numbers 0, 1, ... along `axis` of `rank` dimensions, of which the others are 1.
+  Element positions(size_t rank, size_t axis, const Dim& extent);
   // A dimension as a number.
   Element size(const Dim& dim, DType dtype);
 
   // `value` becomes what `output` holds, at `offset` elements from its start, with these strides for its dimensions.
   void store(Element& value, const Value* output, std::vector<Dim> strides, const Dim& offset = 0);
   void store(Element& value, const Value* output) { store(value, output, dense_strides(value.extents)); }
+
+  // Two extents that must be equal when the kernel runs.
+  void require_equal(const Dim& a, const Dim& b) {
+    if (a != b) plan_.conditions.push_back({a, b, false});
+  }
 
   // Nothing more can be added. Unsupported when the loops do not fit one kernel.
   Result<KernelPlan> finish();
@@ -103,6 +112,7 @@ class RegionBuilder {
   int32_t number(DType type, double value);
   int32_t read(Element& element);
   Element fresh(DType dtype, const Shape& extents);
+  Element displaced(Element result, Access access, int32_t position);
   int32_t access_of(const OperandView& view, const std::vector<int32_t>& axes);
 
   std::vector<int32_t> spanning_axes() const;

@@ -166,7 +166,7 @@ void RegionBuilder::choose_tile() {
   std::set<size_t> candidates;
   for (size_t a = 0; a < accesses_.size(); ++a) {
     KernelOperand& operand = kernel.operands[a];
-    if (operand.strides.back().is_static(0) || operand.strides.back().is_static(1) || accesses_[a].by_position) continue;
+    if (operand.strides.back().is_static(0) || operand.strides.back().is_static(1) || accesses_[a].by_position || !operand.has_memory()) continue;
     if (element_size(operand.dtype) > kWidestTileElement) return;
     for (size_t l = 0; l < kernel.outer.size(); ++l) {
       const Extent& stride = operand.strides[l];
@@ -214,7 +214,7 @@ void RegionBuilder::find_in_place() {
     const KernelOperand& out = kernel.operands[static_cast<size_t>(store.operand)];
     for (size_t a = 0; a < accesses_.size(); ++a) {
       const KernelOperand& in = kernel.operands[a];
-      if (accesses_[a].is_output || accesses_[a].by_position || element_size(in.dtype) != element_size(out.dtype)) continue;
+      if (accesses_[a].is_output || accesses_[a].by_position || !in.has_memory() || element_size(in.dtype) != element_size(out.dtype)) continue;
       const auto readers = std::ranges::count_if(kernel.operands, [&](const KernelOperand& o) { return o.pointer == in.pointer; });
       if (readers == 1 && in.strides == out.strides && in.offset == out.offset) {
         plan_.in_place.emplace_back(in.pointer, out.pointer - static_cast<int32_t>(plan_.inputs.size()));
