@@ -24,14 +24,27 @@ constexpr Row kRows[] = {{"Conv", onednn::lower_convolution}, {"ConvTranspose", 
                          {"MaxPool", onednn::lower_pooling},  {"AveragePool", onednn::lower_pooling},
                          {"ConvInputGradient", onednn::lower_input_gradient}, {"ConvWeightGradient", onednn::lower_weight_gradient},
                          {"MaxPoolGradient", onednn::lower_pooling_gradient}, {"AveragePoolGradient", onednn::lower_pooling_gradient}};
-constexpr std::string_view kRecurrentOps[] = {"LSTM", "GRU", "RNN"};
+
+// What the library of primitives computes itself.
+using LowerOwn = Refusal (*)(const Node&, ProgramBuilder&);
+
+struct OwnRow {
+  std::string_view op;
+  LowerOwn lower;
+};
+
+constexpr OwnRow kOwnRows[] = {{"LSTM", onednn::lower_recurrent}, {"GRU", onednn::lower_recurrent}, {"RNN", onednn::lower_recurrent},
+                               {"GatherGradient", onednn::lower_gather_gradient}, {"ScatterND", onednn::lower_scatter_blocks},
+                               {"CumSum", onednn::lower_cumulative}, {"CumProd", onednn::lower_cumulative},
+                               {"NegativeLogLikelihoodLoss", onednn::lower_likelihood}};
 constexpr std::string_view kFusedKinds[] = {"convolution", "matmul", "pooling", "gradient"};
 
-LowerContraction lowering_of(std::string_view op) {
-  for (const Row& row : kRows) {
+template <class Table>
+auto lowering_of(const Table& table, std::string_view op) {
+  for (const auto& row : table) {
     if (row.op == op) return row.lower;
   }
-  return nullptr;
+  return decltype(table[0].lower)(nullptr);
 }
 
 template <size_t N>
@@ -52,17 +65,15 @@ class OnednnBackend final : public Backend {
     const std::string_view op = node.op().name;
     const bool fused = op == "Fused" && contains(kFusedKinds, node.attrs.text("kind"));
     Refusal reason;
-    if (contains(kRecurrentOps, op)) {
-      reason = onednn::lower_recurrent(node, builder);
-    } else if (op == "GatherGradient") {
-      reason = onednn::lower_gather_gradient(node, builder);
-    } else if (!fused && !lowering_of(op)) {
+    if (const LowerOwn own = lowering_of(kOwnRows, op)) {
+      reason = own(node, builder);
+    } else if (!fused && !lowering_of(kRows, op)) {
       reason = "no primitive";
     } else {
       Contraction contraction;
       reason = contraction.read(node);
       if (reason.empty() && sums_integers(contraction.core()) && !target_.integer_products) reason = "products of 8 bits saturate";
-      if (reason.empty()) reason = lowering_of(contraction.core().op().name)(node, contraction, builder);
+      if (reason.empty()) reason = lowering_of(kRows, contraction.core().op().name)(node, contraction, builder);
     }
     return Lowering{reason.empty(), reason};
   }

@@ -219,8 +219,8 @@ StepParts finish_epilogue(std::vector<ValueId> operands, std::span<const Epilogu
   return parts;
 }
 
-void add_primitive_step(const Node& node, std::string op, std::vector<ValueId> inputs, std::vector<ValueId> outputs, Recipe recipe,
-                        ProgramBuilder& builder) {
+size_t add_primitive_step(const Node& node, std::string op, std::vector<ValueId> inputs, std::vector<ValueId> outputs, Recipe recipe,
+                          ProgramBuilder& builder) {
   Step step;
   step.name = node.name.empty() && node.output() ? node.output()->name : node.name;
   step.op = std::move(op);
@@ -231,7 +231,7 @@ void add_primitive_step(const Node& node, std::string op, std::vector<ValueId> i
     if (flops->is_constant()) step.flops = static_cast<double>(flops->constant());
     step.flop_count = builder.size(*flops);
   }
-  builder.add_step(std::move(step));
+  return builder.add_step(std::move(step));
 }
 
 }  // namespace gannet::onednn

@@ -78,8 +78,9 @@ struct StepParts {
   std::vector<EpilogueStep> epilogue;
 };
 StepParts finish_epilogue(std::vector<ValueId> operands, std::span<const EpilogueOperand> epilogue, ProgramBuilder& builder);
-void add_primitive_step(const Node& node, std::string op, std::vector<ValueId> inputs, std::vector<ValueId> outputs, Recipe recipe,
-                        ProgramBuilder& builder);
+// Gives the step's position.
+size_t add_primitive_step(const Node& node, std::string op, std::vector<ValueId> inputs, std::vector<ValueId> outputs, Recipe recipe,
+                          ProgramBuilder& builder);
 
 // The zero point of x: a number, or a value.
 struct ZeroPoint {
@@ -97,6 +98,9 @@ Refusal lower_input_gradient(const Node& node, Contraction& contraction, Program
 Refusal lower_weight_gradient(const Node& node, Contraction& contraction, ProgramBuilder& builder);
 Refusal lower_pooling_gradient(const Node& node, Contraction& contraction, ProgramBuilder& builder);
 Refusal lower_gather_gradient(const Node& node, ProgramBuilder& builder);
+Refusal lower_scatter_blocks(const Node& node, ProgramBuilder& builder);
+Refusal lower_cumulative(const Node& node, ProgramBuilder& builder);
+Refusal lower_likelihood(const Node& node, ProgramBuilder& builder);
 Refusal lower_recurrent(const Node& node, ProgramBuilder& builder);
 
 }  // namespace gannet::onednn

@@ -209,6 +209,18 @@ class ProgramCheck {
            (r.positions == DType::kI64 || r.positions == DType::kI32);
   }
 
+  bool recipe_fits(const Step& step, const ScatterBlocksRecipe& r) const {
+    return is_size(r.rows) && is_size(r.block) && are_sizes(r.extents) && has_operands(step, 3, 1);
+  }
+
+  bool recipe_fits(const Step& step, const CumulativeRecipe& r) const {
+    return is_size(r.outer) && is_size(r.length) && is_size(r.inner) && has_operands(step, 1, 1);
+  }
+
+  bool recipe_fits(const Step& step, const LikelihoodRecipe& r) const {
+    return is_size(r.samples) && is_size(r.classes) && is_size(r.pixels) && has_operands(step, 2, 1) && step.inputs.size() == 3;
+  }
+
   bool recipe_fits(const Step& step, const RecurrentRecipe& r) const {
     constexpr size_t kOperands = 8, kResults = 3, kNeeded = 3;  // x, w, r
     const size_t functions = r.kind == RecurrentKind::kLstm ? 3 : r.kind == RecurrentKind::kGru ? 2 : 1;

@@ -17,6 +17,8 @@ constexpr DType last_of(DType) { return static_cast<DType>(kDTypeCount - 1); }
 constexpr BufferKind last_of(BufferKind) { return BufferKind::kBoxed; }
 constexpr EpilogueKind last_of(EpilogueKind) { return EpilogueKind::kQuantize; }
 constexpr PoolingKind last_of(PoolingKind) { return PoolingKind::kAverageWithoutPadding; }
+constexpr ScatterReduction last_of(ScatterReduction) { return ScatterReduction::kMax; }
+constexpr LossReduction last_of(LossReduction) { return LossReduction::kMean; }
 constexpr RecurrentKind last_of(RecurrentKind) { return RecurrentKind::kLstm; }
 constexpr ActivationKind last_of(ActivationKind) { return ActivationKind::kSoftplus; }
 
@@ -77,6 +79,12 @@ template <class A>
 void fields(A& a, WeightGradientRecipe& r) { a(r.x, r.w, r.y, r.groups, r.strides, r.dilations, r.pads_begin); }
 template <class A>
 void fields(A& a, ScatterRowsRecipe& r) { a(r.outer, r.count, r.rows, r.inner, r.positions); }
+template <class A>
+void fields(A& a, ScatterBlocksRecipe& r) { a(r.dtype, r.reduction, r.rows, r.block, r.extents); }
+template <class A>
+void fields(A& a, CumulativeRecipe& r) { a(r.dtype, r.outer, r.length, r.inner, r.product, r.exclusive, r.reverse); }
+template <class A>
+void fields(A& a, LikelihoodRecipe& r) { a(r.dtype, r.targets, r.samples, r.classes, r.pixels, r.reduction, r.ignores, r.ignored); }
 template <class A>
 void fields(A& a, MatmulRecipe& r) {
   a(r.x, r.w, r.y, r.has_bias, r.bias, r.alpha, r.constant_weights, r.x_zero, r.x_zero_input, r.epilogue);

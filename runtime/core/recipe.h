@@ -79,6 +79,39 @@ struct ScatterRowsRecipe {
   DType positions = DType::kI64;
 };
 
+enum class ScatterReduction : uint8_t { kNone, kAdd, kMul, kMin, kMax };
+
+// ONNX's ScatterND: y is data, then each of `rows` tuples of indices names a block of `block` elements that takes the
+// updates, in order. Inputs of the step: data, indices (i64), updates; output: y, which may lie over data. Fails where a
+// tuple is outside of `extents`, the axes that a tuple names.
+struct ScatterBlocksRecipe {
+  DType dtype = DType::kF32;
+  ScatterReduction reduction = ScatterReduction::kNone;
+  SizeId rows = 0, block = 0;
+  std::vector<SizeId> extents;
+};
+
+// Sums or products of the elements so far, along the middle of [outer, length, inner]; f64 and 64-bit integers between.
+// Input of the step: x; output: y, which may lie over x.
+struct CumulativeRecipe {
+  DType dtype = DType::kF32;
+  SizeId outer = 0, length = 0, inner = 0;
+  bool product = false, exclusive = false, reverse = false;
+};
+
+enum class LossReduction : uint8_t { kNone, kSum, kMean };
+
+// ONNX's NegativeLogLikelihoodLoss of scores [samples, classes, pixels] at targets [samples, pixels]. Inputs of the step:
+// scores, targets, weights of the classes (kNone: all 1); output: the losses. Fails for a target that is no class.
+struct LikelihoodRecipe {
+  DType dtype = DType::kF32;
+  DType targets = DType::kI64;
+  SizeId samples = 0, classes = 0, pixels = 0;
+  LossReduction reduction = LossReduction::kMean;
+  bool ignores = false;
+  int64_t ignored = 0;
+};
+
 enum class PoolingKind : uint8_t { kMax, kAverageWithPadding, kAverageWithoutPadding };
 
 struct PoolingRecipe {
@@ -103,6 +136,7 @@ struct RecurrentRecipe {
   std::vector<Activation> activations;  // all directions after each other
 };
 
-using Recipe = std::variant<ConvolutionRecipe, MatmulRecipe, PoolingRecipe, RecurrentRecipe, WeightGradientRecipe, ScatterRowsRecipe>;
+using Recipe = std::variant<ConvolutionRecipe, MatmulRecipe, PoolingRecipe, RecurrentRecipe, WeightGradientRecipe, ScatterRowsRecipe,
+                            ScatterBlocksRecipe, CumulativeRecipe, LikelihoodRecipe>;
 
 }  // namespace gannet

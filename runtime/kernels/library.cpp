@@ -58,6 +58,19 @@ void add(Key& key, const ScatterRowsRecipe& r) {
   key.size(r.outer).size(r.count).size(r.rows).size(r.inner).number(static_cast<int64_t>(r.positions));
 }
 
+void add(Key& key, const ScatterBlocksRecipe& r) {
+  key.number(static_cast<int64_t>(r.dtype)).number(static_cast<int64_t>(r.reduction)).size(r.rows).size(r.block).sizes(r.extents);
+}
+
+void add(Key& key, const CumulativeRecipe& r) {
+  key.number(static_cast<int64_t>(r.dtype)).size(r.outer).size(r.length).size(r.inner).number(r.product).number(r.exclusive).number(r.reverse);
+}
+
+void add(Key& key, const LikelihoodRecipe& r) {
+  key.number(static_cast<int64_t>(r.dtype)).number(static_cast<int64_t>(r.targets)).size(r.samples).size(r.classes).size(r.pixels);
+  key.number(static_cast<int64_t>(r.reduction)).number(r.ignores).number(r.ignored);
+}
+
 void add(Key& key, const MatmulRecipe& r) {
   key.layout(r.x).layout(r.w).layout(r.y).number(r.has_bias).layout(r.bias).number(std::bit_cast<int32_t>(r.alpha));
   key.number(r.constant_weights).number(r.x_zero).number(r.x_zero_input).epilogue(r.epilogue);
@@ -80,6 +93,9 @@ void add(Key& key, const RecurrentRecipe& r) {
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const ConvolutionRecipe& r, const Preparation& p) { return prepare_convolution(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const WeightGradientRecipe& r, const Preparation& p) { return prepare_weight_gradient(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const ScatterRowsRecipe& r, const Preparation& p) { return prepare_scatter_rows(r, p); }
+Result<std::shared_ptr<const Primitive>> prepare_recipe(const ScatterBlocksRecipe& r, const Preparation& p) { return prepare_scatter_blocks(r, p); }
+Result<std::shared_ptr<const Primitive>> prepare_recipe(const CumulativeRecipe& r, const Preparation& p) { return prepare_cumulative(r, p); }
+Result<std::shared_ptr<const Primitive>> prepare_recipe(const LikelihoodRecipe& r, const Preparation& p) { return prepare_likelihood(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const MatmulRecipe& r, const Preparation& p) { return prepare_matmul(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const PoolingRecipe& r, const Preparation& p) { return prepare_pooling(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const RecurrentRecipe& r, const Preparation& p) { return prepare_recurrent(r, p); }
