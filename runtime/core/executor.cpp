@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <functional>
 #include <set>
+#include <utility>
 
 #include "ir/op.h"
 #include "ir/signature.h"
@@ -38,6 +40,13 @@ void collect_symbols(const Program& program, std::vector<std::string>& symbols) 
   for (const auto& body : program.bodies) collect_symbols(*body, symbols);
 }
 
+void collect_constants(const Program& program, std::vector<std::span<const std::byte>>& memory) {
+  for (const Tensor& tensor : program.constants) {
+    if (tensor.elements() > 0) memory.emplace_back(static_cast<const std::byte*>(tensor.raw()), static_cast<size_t>(tensor.bytes()));
+  }
+  for (const auto& body : program.bodies) collect_constants(*body, memory);
+}
+
 const std::vector<int64_t>& extents_of(const Datum& datum) {
   static const std::vector<int64_t> kNoTensor = {-1};
   return datum.is_tensor() ? datum.tensor().extents() : kNoTensor;
@@ -63,6 +72,7 @@ Status Executor::load() {
   }
   bases_.resize(program_->buffers.size());
   boxes_.resize(program_->buffers.size());
+  box_bytes_.resize(program_->buffers.size(), 0);
   offsets_.resize(program_->buffers.size(), -1);
   sizes_.resize(program_->sizes.size(), -1);
   size_known_.resize(program_->sizes.size(), false);
@@ -76,6 +86,8 @@ Status Executor::load() {
     if (buffer.kind == BufferKind::kState) state_buffers_.push_back(id);
     if (buffer.kind == BufferKind::kConstant) bases_[i] = const_cast<void*>(program_->constants[static_cast<size_t>(buffer.index)].raw());
   }
+  collect_constants(*program_, constants_);
+  std::ranges::sort(constants_, std::less<>(), [](std::span<const std::byte> memory) { return memory.data(); });
   for (const ProgramState& state : program_->states) states_.push_back(program_->constants[static_cast<size_t>(state.initial)]);
   return {};
 }
@@ -343,7 +355,7 @@ Status Executor::run_stages(std::span<Datum> outputs) {
       if (Status status = run_step(i); !status.ok()) return at_step(i, status.error());
       if (profiler_) times_.push_back({static_cast<int32_t>(i), start, now_ns() - start, steps_[i].workers});
       for (const BufferId box : steps_[i].released) {
-        boxed_bytes_ -= boxes_[static_cast<size_t>(box)].bytes();
+        boxed_bytes_ -= std::exchange(box_bytes_[static_cast<size_t>(box)], 0);
         boxes_[static_cast<size_t>(box)] = Datum();
       }
     }
@@ -432,6 +444,7 @@ void Executor::release_boxes() {
   for (size_t i = 0; i < boxes_.size(); ++i) {
     if (program_->buffers[i].kind == BufferKind::kBoxed) boxes_[i] = Datum();
   }
+  std::ranges::fill(box_bytes_, 0);
   boxed_bytes_ = 0;
 }
 

@@ -89,6 +89,8 @@ class Executor final : public Session, private EvalServices {
   Datum detached(Datum datum) const;
   bool is_mutable(const void* pointer) const;
   Status keep_box(ValueId id, Datum datum);
+  bool is_given(const void* pointer) const;
+  int64_t own_bytes(const Datum& datum) const;
   Result<std::vector<Datum>> run(const Graph& graph, std::vector<Datum> inputs) override;
   Result<std::vector<Datum>> interpret(const Graph& graph, std::vector<Datum> inputs);
   const SymbolValues& symbols() const override { return symbols_; }
@@ -112,6 +114,7 @@ class Executor final : public Session, private EvalServices {
   std::vector<BufferId> input_buffers_, output_buffers_, state_buffers_;
   std::vector<ValueId> owners_;            // of each buffer: the value that is all of it
   std::vector<bool> strict_inputs_;        // read as plain memory
+  std::vector<std::span<const std::byte>> constants_;  // memory of all constants, those of bodies too, by address
   std::vector<std::vector<size_t>> checks_;  // of each stage
   std::map<std::pair<size_t, int32_t>, std::unique_ptr<Executor>> children_;
 
@@ -131,6 +134,7 @@ class Executor final : public Session, private EvalServices {
   std::vector<void*> pointers_;
   std::vector<Tensor> states_;
   std::vector<Datum> boxes_;               // of each buffer
+  std::vector<int64_t> box_bytes_;         // of each: memory that nobody else gave
   int64_t boxed_bytes_ = 0;
   int64_t most_boxed_bytes_ = 0;
   std::span<const Datum> inputs_;

@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <iterator>
 #include <unordered_map>
+#include <utility>
 
 #include "ir/base/checked.h"
 #include "ir/infer.h"
@@ -69,9 +72,31 @@ Datum Executor::detached(Datum datum) const {
   return Datum::sequence(std::move(elements), *datum.type().element);
 }
 
+// Whether it is memory of an input or a constant.
+bool Executor::is_given(const void* pointer) const {
+  const auto* at = static_cast<const std::byte*>(pointer);
+  auto holds_it = [&](const std::byte* first, int64_t bytes) { return std::greater_equal<>()(at, first) && std::less<>()(at, first + bytes); };
+  const auto after = std::ranges::upper_bound(constants_, at, std::less<>(), [](std::span<const std::byte> memory) { return memory.data(); });
+  if (after != constants_.begin() && holds_it(std::prev(after)->data(), static_cast<int64_t>(std::prev(after)->size()))) return true;
+  return std::ranges::any_of(inputs_, [&](const Datum& input) {
+    return input.is_tensor() && holds_it(static_cast<const std::byte*>(input.tensor().raw()), input.tensor().bytes());
+  });
+}
+
+// The bytes of a result but for what is a view of an input or a constant.
+int64_t Executor::own_bytes(const Datum& datum) const {
+  if (datum.is_tensor() && datum.tensor().elements() > 0 && is_given(datum.tensor().raw())) return 0;
+  if (datum.kind() == Datum::Kind::kOptional && datum.has_element()) return own_bytes(datum.element());
+  if (datum.kind() != Datum::Kind::kSequence) return datum.bytes();
+  int64_t bytes = 0;
+  for (const Datum& element : datum.elements()) bytes += own_bytes(element);
+  return bytes;
+}
+
 Status Executor::keep_box(ValueId id, Datum datum) {
   const auto buffer = static_cast<size_t>(program_->values[static_cast<size_t>(id)].buffer);
-  boxed_bytes_ += datum.bytes();
+  const int64_t bytes = own_bytes(datum);
+  boxed_bytes_ += bytes - std::exchange(box_bytes_[buffer], bytes);
   most_boxed_bytes_ = std::max(most_boxed_bytes_, boxed_bytes_);
   if (boxed_bytes_ > options_.limits.live_bytes) {
     return invalid_input(fmt::format("{} bytes of tensors are alive, beyond the limit live-bytes={}", boxed_bytes_, options_.limits.live_bytes));
