@@ -83,7 +83,7 @@ std::optional<Demand> demand_of(const Node& node, bool columns) {
   if (!has_generated_types(node) || node.outputs().size() != 1 || node.inputs().empty()) return std::nullopt;
   const std::string_view op = node.op().name;
   const Shape& y = *node.output()->type.shape;
-  if (is_elementwise(node) || op == "Cast") return Demand{y, {}};
+  if (is_elementwise(node) || op == "Cast" || op == "SeededDropout") return Demand{y, {}};
   if (std::ranges::find(kReductions, op) != kReductions.end()) return demand_of_reduction(node, columns);
   if (op == "Softmax" || op == "LogSoftmax") {
     const size_t count = trailing({node.attrs.integer("axis")}, y.size());

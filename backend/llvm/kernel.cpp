@@ -26,6 +26,7 @@ std::string text(const Instruction& i) {
     case InstructionKind::kConvert: return fmt::format("convert {}{}", name_of(i.storage), args);
     case InstructionKind::kRound: return fmt::format("round {}{}", name_of(i.storage), args);
     case InstructionKind::kReduced: return fmt::format("reduced r{}", i.operand);
+    case InstructionKind::kRandom: return fmt::format("random o{}{} stream {}", i.operand, args, i.integer);
   }
   __builtin_unreachable();
 }

@@ -53,6 +53,7 @@ enum class InstructionKind : uint8_t {
   kConvert,  // args[0] converted as the op Cast does
   kRound,    // args[0] rounded to the 16-bit float `storage` and back
   kReduced,  // result of reduction `operand`
+  kRandom,   // word number "offset in `operand`" of the generator (ir/base/random.h) of seed args[0], stream `integer`
 };
 
 struct Instruction {

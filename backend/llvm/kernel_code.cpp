@@ -11,6 +11,7 @@ namespace {
 // Rough number of machine instructions for one vector.
 int64_t weight_of(const Instruction& i) {
   if (i.kind == InstructionKind::kLoad) return i.args[0] >= 0 ? 8 : 1;
+  if (i.kind == InstructionKind::kRandom) return 120;
   if (i.kind != InstructionKind::kScalar) return i.kind == InstructionKind::kConvert ? 6 : 1;
   if (i.op == ScalarOp::kPow) return 60;
   if (i.op == ScalarOp::kSelect || i.op == ScalarOp::kCast || rule_of(i.op) != ScalarRule::kFloat) return 1;
@@ -169,6 +170,7 @@ Value* KernelEmitter::compute(int32_t instruction, const Lanes& lanes) {
     case InstructionKind::kLoad: return emit_load(i, lanes);
     case InstructionKind::kNumber: return scalars_.literal(i);
     case InstructionKind::kSize: return size_value(i);
+    case InstructionKind::kRandom: return random_of(i, lanes);
     case InstructionKind::kReduced: return totals_.at({i.operand, kernel_.row_reduced ? 0 : lanes.unit});
     default: break;
   }

@@ -124,6 +124,7 @@ class KernelEmitter {
   llvm::Value* address(int32_t operand, llvm::Value* offset);
   llvm::Value* row_offsets(const KernelOperand& o, const Lanes& lanes);
   llvm::Value* emit_load(const Instruction& i, const Lanes& lanes);
+  llvm::Value* random_of(const Instruction& i, const Lanes& lanes);
   llvm::Value* clamped_positions(const Instruction& i, const KernelOperand& o, const Lanes& lanes);
   void emit_store(const KernelStore& store, llvm::Value* value, const Lanes& lanes);
   llvm::Value* kept_address(int32_t instruction, const Lanes& lanes);

@@ -1,4 +1,5 @@
 #include "backend/llvm/kernel_emitter.h"
+#include "backend/llvm/random_code.h"
 #include "backend/llvm/tile_code.h"
 
 namespace gannet {
@@ -61,6 +62,13 @@ Value* KernelEmitter::emit_load(const Instruction& i, const Lanes& lanes) {
                       : static_cast<Value*>(b_.CreateAlignedLoad(vector, from, align));
   }
   return scalars_.from_storage(bits, o.dtype);
+}
+
+Value* KernelEmitter::random_of(const Instruction& i, const Lanes& lanes) {
+  const KernelOperand& o = kernel_.operands[static_cast<size_t>(i.operand)];
+  Value* places = splat(offset_of(i.operand));
+  if (!o.strides.back().is_static(0)) places = b_.CreateAdd(places, row_offsets(o, lanes));
+  return random_words(b_, places, value_of(i.args[0], lanes), static_cast<uint64_t>(i.integer));
 }
 
 // i64 in [0, extent): negative ones count from the end.

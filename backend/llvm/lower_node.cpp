@@ -79,7 +79,8 @@ class RegionLowering {
         {"LayerNormalization", &RegionLowering::layer_norm}, {"RMSNormalization", &RegionLowering::rms_norm},
         {"InstanceNormalization", &RegionLowering::instance_norm}, {"GroupNormalization", &RegionLowering::group_norm},
         {"Gather", &RegionLowering::gather}, {"GatherElements", &RegionLowering::gather_elements},
-        {"ArgMax", &RegionLowering::arg_extreme}, {"ArgMin", &RegionLowering::arg_extreme}, {"OneHot", &RegionLowering::one_hot}, {"Resize", &RegionLowering::resize}, {"Range", &RegionLowering::none}};
+        {"ArgMax", &RegionLowering::arg_extreme}, {"ArgMin", &RegionLowering::arg_extreme}, {"OneHot", &RegionLowering::one_hot}, {"Resize", &RegionLowering::resize}, {"Range", &RegionLowering::none},
+        {"SeededDropout", &RegionLowering::seeded_dropout}};
     const auto rule = kRules.find(node.op().name);
     if (rule != kRules.end()) return (this->*rule->second)(node);
     return movement(node);
@@ -216,6 +217,19 @@ class RegionLowering {
     const auto shaped = builder_.with_ones(builder_.reduce(ReductionKind::kMin, position, reduced), *node.output()->type.shape);
     if (!shaped) return unsupported("a shape that does not follow from the operand's");
     values_[node.output()] = *shaped;
+    return {};
+  }
+
+  // As ir/ops/seeded_dropout.cpp.
+  Status seeded_dropout(const Node& node) {
+    Element x = widened(*TRY(number(node.input(0))));
+    std::optional<Element> seed = builder_.with_ones(*TRY(number(node.input(1))), {});
+    if (!seed) return unsupported("a seed that is no single number");
+    const auto ratio = static_cast<double>(node.attrs.number("ratio"));
+    const Element word = builder_.random_words(*seed, node.attrs.integer("stream"), x);
+    const ScalarExpr bound = ScalarExpr::integer(static_cast<int64_t>(ratio * 0x1p32));
+    Element y = TRY(map(select(arg(1) < bound, 0.0, arg(0) * (1 / (1 - ratio))), {x, word}));
+    values_[node.output()] = builder_.cast(y, node.output()->type.dtype);
     return {};
   }
 

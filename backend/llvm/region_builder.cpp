@@ -365,6 +365,19 @@ Element RegionBuilder::positions(size_t rank, size_t axis, const Dim& extent) {
   return viewed(std::move(view));
 }
 
+Element RegionBuilder::random_words(Element& seed, int64_t stream, const Element& like) {
+  Element result;
+  result.dtype = DType::kU32;
+  result.extents = like.extents;
+  result.axes = like.axes;
+  Instruction words{.kind = InstructionKind::kRandom, .type = DType::kU32, .args = {read(seed), -1, -1}};
+  words.operand = access_of({kOwnPosition, DType::kU32, like.extents, dense_strides(like.extents), 0}, like.axes);
+  words.integer = stream;
+  words.is_integer = true;
+  result.instruction = emit(words);
+  return result;
+}
+
 Element RegionBuilder::size(const Dim& dim, DType dtype) {
   Element result = fresh(dtype, {});
   Instruction value{.kind = InstructionKind::kSize, .type = compute_type_of(dtype)};

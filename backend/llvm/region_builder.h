@@ -69,6 +69,8 @@ class RegionBuilder {
   Element sample(const Element& data, Element& offset, const Shape& extents, const std::vector<bool>& by_offset);
   // Numbers 0, 1, ... along `axis` of `rank` dimensions, of which the others are 1.
   Element positions(size_t rank, size_t axis, const Dim& extent);
+  // Random u32 words in the shape of `like`: word i, in row-major order, of the generator of a single i64 `seed` and `stream`.
+  Element random_words(Element& seed, int64_t stream, const Element& like);
   // A dimension as a number.
   Element size(const Dim& dim, DType dtype);
 

@@ -20,6 +20,7 @@ constexpr int64_t kWidestTileElement = 8;
 // Picoseconds for one element on one thread.
 int64_t time_of(const Instruction& i) {
   if (i.kind == InstructionKind::kLoad) return i.args[0] >= 0 ? 400 : 60;
+  if (i.kind == InstructionKind::kRandom) return 1500;
   if (i.kind != InstructionKind::kScalar) return 10;
   if (i.op == ScalarOp::kPow) return 3000;
   if (i.op == ScalarOp::kSelect || i.op == ScalarOp::kCast || rule_of(i.op) != ScalarRule::kFloat) return 20;

@@ -10,6 +10,7 @@ bool moves(const Extent& stride) { return !stride.is_static(0); }
 // Whether computing `op` again costs more than keeping it in cache.
 bool is_heavy(const Instruction& i) {
   if (i.kind == InstructionKind::kLoad) return i.args[0] >= 0;
+  if (i.kind == InstructionKind::kRandom) return true;
   if (i.kind != InstructionKind::kScalar) return false;
   switch (i.op) {
     case ScalarOp::kPow: case ScalarOp::kAtan2: case ScalarOp::kTruncMod: case ScalarOp::kFloorMod: return true;
@@ -49,7 +50,7 @@ class Scheduler {
   void classify(size_t at) {
     const Instruction& i = kernel_.instructions[at];
     bool varies = false, uniform = true;
-    if (i.kind == InstructionKind::kLoad) {
+    if (i.kind == InstructionKind::kLoad || i.kind == InstructionKind::kRandom) {
       const KernelOperand& operand = kernel_.operands[static_cast<size_t>(i.operand)];
       const size_t row = kernel_.row_loop();
       for (size_t loop = kernel_.outer.size(); loop < row; ++loop) varies |= moves(operand.strides[loop]);
