@@ -6,9 +6,8 @@
 
 namespace gannet {
 
-Result<std::vector<std::string>> read_lines(const std::string& path, int64_t max_bytes) {
-  std::string contents = TRY(read_file(path, max_bytes));
-  std::string_view rest = contents;
+std::vector<std::string> lines_of(std::string_view text) {
+  std::string_view rest = text;
   constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
   if (rest.starts_with(kByteOrderMark)) rest.remove_prefix(kByteOrderMark.size());
   std::vector<std::string> lines;
@@ -21,6 +20,10 @@ Result<std::vector<std::string>> read_lines(const std::string& path, int64_t max
   }
   while (!lines.empty() && lines.back().empty()) lines.pop_back();
   return lines;
+}
+
+Result<std::vector<std::string>> read_lines(const std::string& path, int64_t max_bytes) {
+  return lines_of(TRY(read_file(path, max_bytes)));
 }
 
 }  // namespace gannet

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ir/base/error.h"
@@ -52,7 +53,30 @@ struct WordPieceModelOptions {
   int64_t max_word_characters = 100;
 };
 
-// The vocabulary must outlive the model.
+struct BpeOptions {
+  std::optional<std::string> unknown;
+  std::string continuing_prefix;
+  std::string end_of_word_suffix;
+  bool fuse_unknown = false;
+  bool byte_fallback =
+      false;  // a character that is no token becomes the tokens <0x00> to <0xFF> of its bytes
+  bool ignore_merges = false;  // a word that is a token is one, whatever the merges say
+};
+
+struct UnigramOptions {
+  std::vector<double> scores;  // one for each id
+  std::optional<int32_t> unknown;
+  bool byte_fallback = false;
+};
+
+// The vocabulary must outlive a model.
 std::unique_ptr<Model> make_word_piece(const Vocabulary& vocabulary, const WordPieceModelOptions& options);
+// Merges in order of rank. An error where one of a merge's three tokens is not in the vocabulary.
+Result<std::unique_ptr<Model>> make_bpe(const Vocabulary& vocabulary,
+                                        const std::vector<std::pair<std::string, std::string>>& merges,
+                                        const BpeOptions& options);
+std::unique_ptr<Model> make_unigram(const Vocabulary& vocabulary, UnigramOptions options);
+// A word is a token or unknown.
+std::unique_ptr<Model> make_word_level(const Vocabulary& vocabulary, const std::string& unknown);
 
 }  // namespace gannet::tokenization

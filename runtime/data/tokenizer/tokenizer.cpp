@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "runtime/data/tokenizer/bytes_to_characters.h"
 #include "runtime/data/tokenizer/tokenizer_parts.h"
 #include "runtime/data/tokenizer/unicode.h"
 
@@ -11,6 +12,8 @@ namespace gannet {
 namespace {
 
 using namespace tokenization;
+
+constexpr size_t kLongestText = size_t{1} << 28;  // what comes of it has lengths of 32 bits
 
 // A Scratch for as long as it lives.
 class Lease {
@@ -31,12 +34,20 @@ int64_t needed_tokens(const EncodeOptions& options) {
   return options.max_length > 0 && options.truncated_side == TextSide::kRight ? options.max_length : -1;
 }
 
+Status uncached_ids(const TokenizerParts& parts, std::string_view word, std::vector<int32_t>& ids,
+                    Scratch& scratch) {
+  if (!parts.encodes_bytes) return parts.model->tokenize(word, ids, scratch.model);
+  scratch.encoded.clear();
+  append_byte_characters(scratch.encoded, word);
+  return parts.model->tokenize(scratch.encoded, ids, scratch.model);
+}
+
 Status model_ids(const TokenizerParts& parts, std::string_view word, std::vector<int32_t>& ids,
                  Scratch& scratch) {
-  if (word.size() > WordCache::kMaxWordBytes) return parts.model->tokenize(word, ids, scratch.model);
+  if (word.size() > WordCache::kMaxWordBytes) return uncached_ids(parts, word, ids, scratch);
   if (scratch.cache.find(word, ids)) return {};
   size_t before = ids.size();
-  TRY(parts.model->tokenize(word, ids, scratch.model));
+  TRY(uncached_ids(parts, word, ids, scratch));
   scratch.cache.add(word, std::span(ids).subspan(before));
   return {};
 }
@@ -75,6 +86,9 @@ Status find_pieces(const TokenizerParts& parts, std::string_view text, Scratch& 
 Status text_ids(const TokenizerParts& parts, std::string_view text, int64_t needed, std::vector<int32_t>& ids,
                 Scratch& scratch) {
   ids.clear();
+  if (text.size() > kLongestText) {
+    return invalid_input(fmt::format("a text of {} bytes; texts have up to {}", text.size(), kLongestText));
+  }
   if (std::optional<size_t> bad = find_invalid_utf8(text))
     return invalid_input(fmt::format("byte {} is not UTF-8", *bad));
   TRY(find_pieces(parts, text, scratch));

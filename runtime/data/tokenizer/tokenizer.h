@@ -68,6 +68,17 @@ class Tokenizer {
   // token that stands there twice, text that is not UTF-8, or one of unknown, first and separator missing.
   static Result<Tokenizer> from_vocab_file(const std::string& path, const WordPieceOptions& options = {},
                                            int64_t max_bytes = kMaxFileBytes);
+  // A tokenizer.json: models WordPiece, BPE, Unigram and WordLevel, with their normalizers, pre-tokenizers,
+  // post-processors and added tokens. What is not known is an error that names it. Decoders are not read,
+  // dropout is not applied.
+  static Result<Tokenizer> from_json_file(const std::string& path, int64_t max_bytes = kMaxFileBytes);
+  // A tokenizer.json or a vocab.txt, whichever it is by its content.
+  static Result<Tokenizer> from_file(const std::string& path, int64_t max_bytes = kMaxFileBytes);
+  // The same from what such files hold; messages begin with `name`.
+  static Result<Tokenizer> from_vocab(std::string_view contents, const std::string& name,
+                                      const WordPieceOptions& options = {});
+  static Result<Tokenizer> from_json(std::string_view contents, const std::string& name);
+
   // Encodes a text as UTF-8. An error where it is not (naming the byte), or has a word that the model cannot
   // express and no token for the unknown.
   Result<Encoding> encode(std::string_view text, const EncodeOptions& options) const;

@@ -25,6 +25,7 @@ struct Scratch {
   Pieces pieces, more;
   TextArena arena;
   ModelScratch model;
+  std::string encoded;  // a word in GPT-2's characters
   WordCache cache;
   std::vector<int32_t> first, second;
 };
@@ -58,6 +59,7 @@ struct TokenizerParts {
   tokenization::AddedTokenFinder normalized_finder;           // in the normalized text
   std::unique_ptr<tokenization::Normalizer> normalizer;       // null: none
   std::unique_ptr<tokenization::PreTokenizer> pre_tokenizer;  // null: none
+  bool encodes_bytes = false;  // words become GPT-2's characters before the model sees them
   std::unique_ptr<tokenization::Model> model;
   tokenization::PostProcessor post_processor;
   EncodeOptions defaults;

@@ -138,8 +138,10 @@ bool is_cjk_ideograph(char32_t c) {
 }
 
 int script_of(char32_t c) {
+  if (c == ' ') return kAnyScript;
   UErrorCode status = U_ZERO_ERROR;
   UScriptCode script = uscript_getScript(static_cast<UChar32>(c), &status);
+  if (script == USCRIPT_UNKNOWN) return kAnyScript;
   bool kana = script == USCRIPT_HIRAGANA || script == USCRIPT_KATAKANA || c == 0x30fc;
   return kana ? USCRIPT_HAN : script;
 }
@@ -155,6 +157,56 @@ void append_normal_form(std::string& out, std::string_view text, NormalForm form
   normalizer(form).normalizeUTF8(0, icu::StringPiece(text.data(), static_cast<int32_t>(text.size())), sink,
                                  nullptr, status);
   CHECK(U_SUCCESS(status), "ICU does not normalize: {}", u_errorName(status));
+}
+
+namespace {
+
+int cluster_break(char32_t c) {
+  return u_getIntPropertyValue(static_cast<UChar32>(c), UCHAR_GRAPHEME_CLUSTER_BREAK);
+}
+bool is_pictographic(char32_t c) {
+  return u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_EXTENDED_PICTOGRAPHIC) != 0;
+}
+
+bool is_line_break_or_control(int kind) {
+  return kind == U_GCB_CONTROL || kind == U_GCB_CR || kind == U_GCB_LF;
+}
+
+// Whether no cluster begins between characters of these kinds; rules GB3 to GB9b.
+bool stay_together(int left, int right) {
+  if (left == U_GCB_CR && right == U_GCB_LF) return true;
+  if (is_line_break_or_control(left) || is_line_break_or_control(right)) return false;
+  if (left == U_GCB_L && (right == U_GCB_L || right == U_GCB_V || right == U_GCB_LV || right == U_GCB_LVT))
+    return true;
+  if ((left == U_GCB_LV || left == U_GCB_V) && (right == U_GCB_V || right == U_GCB_T)) return true;
+  if ((left == U_GCB_LVT || left == U_GCB_T) && right == U_GCB_T) return true;
+  return right == U_GCB_EXTEND || right == U_GCB_ZWJ || right == U_GCB_SPACING_MARK || left == U_GCB_PREPEND;
+}
+
+}  // namespace
+
+size_t grapheme_end(std::string_view text, size_t position) {
+  size_t end = position;
+  char32_t c = next_character(text, end);
+  int kind = cluster_break(c);
+  bool pictograph = is_pictographic(c);  // and what extends it
+  bool joined = false;                   // a joiner has come after a pictograph
+  int flags = kind == U_GCB_REGIONAL_INDICATOR ? 1 : 0;
+  while (end < text.size()) {
+    size_t next = end;
+    char32_t following = next_character(text, next);
+    int next_kind = cluster_break(following);
+    bool together = stay_together(kind, next_kind) || (joined && is_pictographic(following)) ||
+                    (flags == 1 && next_kind == U_GCB_REGIONAL_INDICATOR);
+    if (!together) break;
+    flags = next_kind == U_GCB_REGIONAL_INDICATOR ? flags + 1 : 0;
+    joined = pictograph && next_kind == U_GCB_ZWJ;
+    pictograph =
+        is_pictographic(following) || (pictograph && (next_kind == U_GCB_EXTEND || next_kind == U_GCB_ZWJ));
+    kind = next_kind;
+    end = next;
+  }
+  return end;
 }
 
 }  // namespace gannet::tokenization

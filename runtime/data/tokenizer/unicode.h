@@ -55,7 +55,8 @@ bool is_number(char32_t c);            // N*
 bool is_upper_case(char32_t c);
 bool is_word_character(char32_t c);  // what \w means
 bool is_cjk_ideograph(char32_t c);   // as BERT has it: neither kana nor hangul
-// A number for each script; kana count as han, as SentencePiece has it.
+// A number for each script; kana count as han, as SentencePiece has it, and spaces go with any script.
+constexpr int kAnyScript = -1;
 int script_of(char32_t c);
 
 // The lower case of one character: two for U+0130, else one.

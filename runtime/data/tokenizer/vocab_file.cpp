@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "ir/base/file.h"
+#include "runtime/data/text_lists.h"
 #include "runtime/data/tokenizer/tokenizer_parts.h"
 #include "runtime/data/tokenizer/unicode.h"
 
@@ -12,23 +13,8 @@ namespace {
 
 using namespace tokenization;
 
-std::vector<std::string_view> lines_of(std::string_view text) {
-  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
-  std::vector<std::string_view> lines;
-  while (!text.empty()) {
-    size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    lines.push_back(line);
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  while (!lines.empty() && lines.back().empty()) lines.pop_back();
-  return lines;
-}
-
 // An empty line takes a number, but is no token.
-Result<Vocabulary> read_vocabulary(std::string_view text) {
-  std::vector<std::string_view> lines = lines_of(text);
+Result<Vocabulary> read_vocabulary(const std::vector<std::string>& lines) {
   if (lines.empty()) return invalid_input("holds no tokens");
   std::vector<std::pair<std::string_view, int32_t>> sorted;
   for (size_t i = 0; i < lines.size(); ++i) {
@@ -129,16 +115,20 @@ Status add_parts(TokenizerParts& parts, const WordPieceOptions& options) {
 
 }  // namespace
 
-Result<Tokenizer> Tokenizer::from_vocab_file(const std::string& path, const WordPieceOptions& options,
-                                             int64_t max_bytes) {
-  std::string text = TRY(read_file(path, max_bytes));
-  Result<Vocabulary> vocabulary = read_vocabulary(text);
-  if (!vocabulary.ok()) return with_prefix(path + ": ", vocabulary.error());
+Result<Tokenizer> Tokenizer::from_vocab(std::string_view contents, const std::string& name,
+                                        const WordPieceOptions& options) {
+  Result<Vocabulary> vocabulary = read_vocabulary(lines_of(contents));
+  if (!vocabulary.ok()) return with_prefix(name + ": ", vocabulary.error());
   auto parts = std::make_shared<TokenizerParts>();
   parts->vocabulary = std::move(*vocabulary);
   Status status = add_parts(*parts, options);
-  if (!status.ok()) return with_prefix(path + ": ", status.error());
+  if (!status.ok()) return with_prefix(name + ": ", status.error());
   return Tokenizer(std::move(parts));
+}
+
+Result<Tokenizer> Tokenizer::from_vocab_file(const std::string& path, const WordPieceOptions& options,
+                                             int64_t max_bytes) {
+  return from_vocab(TRY(read_file(path, max_bytes)), path, options);
 }
 
 }  // namespace gannet

@@ -15,16 +15,16 @@ namespace gannet::tokenization {
 
 class Vocabulary {
  public:
-  static constexpr int64_t kMaxId = (int64_t{1} << 24) - 1;
+  static constexpr int64_t kMaxId = (int64_t{1} << 30) - 1;
 
   Vocabulary() = default;
   // An error where an id is below 0 or above kMaxId, or two tokens have the same.
   static Result<Vocabulary> create(std::vector<std::pair<std::string, int64_t>> tokens);
 
   // One more than the highest id.
-  int64_t size() const { return static_cast<int64_t>(spans_.size()); }
+  int64_t size() const { return spans_.empty() ? 0 : int64_t{spans_.back().id} + 1; }
   // Tokens, which are fewer than size() where ids are left out.
-  int64_t count() const { return count_; }
+  int64_t count() const { return static_cast<int64_t>(spans_.size()); }
   std::optional<int32_t> id_of(std::string_view token) const {
     int32_t id = trie_.find(token);
     return id == Trie::kNone ? std::nullopt : std::optional(id);
@@ -35,12 +35,13 @@ class Vocabulary {
 
  private:
   struct Span {
-    size_t begin = 0, length = 0;
+    int32_t id = 0;
+    uint32_t length = 0;
+    size_t begin = 0;
   };
 
   std::string text_;
-  std::vector<Span> spans_;
-  int64_t count_ = 0;
+  std::vector<Span> spans_;  // by id
   Trie trie_;
 };
 
