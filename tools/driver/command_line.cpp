@@ -10,6 +10,7 @@
 #include "tools/driver/inspect_command.h"
 #include "tools/driver/new_command.h"
 #include "tools/driver/run_command.h"
+#include "tools/driver/tokenize_command.h"
 #include "tools/driver/tune_command.h"
 
 namespace gannet {
@@ -27,6 +28,7 @@ int run_command_line(int argc, char** argv) {
   add_bench_command(app, run);
   add_tune_command(app, run);
   add_new_command(app, run);
+  add_tokenize_command(app, run);
   return parse_and_run(app, run, argc, argv);
 }
 

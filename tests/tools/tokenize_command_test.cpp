@@ -1,0 +1,64 @@
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "tests/tools/command_line_fixture.h"
+
+namespace gannet::test {
+namespace {
+
+using testing::HasSubstr;
+
+class TokenizeCommand : public CommandLine {
+ protected:
+  void SetUp() override {
+    CommandLine::SetUp();
+    write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nfine\nfilm\n##s\n!\n");
+  }
+  static void write(const char* path, const char* contents) {
+    std::ofstream(path, std::ios::binary) << contents;
+  }
+};
+
+TEST_F(TokenizeCommand, PrintsAnObjectForEachText) {
+  CommandResult result =
+      gannet({"tokenize", "--vocab", "vocab.txt", "--text", "A fine film!", "--text", "films", "--tokens"});
+  EXPECT_EQ(result.err, "");
+  EXPECT_EQ(result.out,
+            "{\"ids\":[2,4,5,6,8,3],\"tokens\":[\"[CLS]\",\"a\",\"fine\",\"film\",\"!\",\"[SEP]\"]}\n"
+            "{\"ids\":[2,6,7,3],\"tokens\":[\"[CLS]\",\"film\",\"##s\",\"[SEP]\"]}\n");
+}
+
+TEST_F(TokenizeCommand, PairsAreCutAndPadded) {
+  CommandResult result = gannet({"tokenize", "--tokenizer", "vocab.txt", "--text", "a fine film", "--pair",
+                                 "films", "--text", "a", "--pair", "a", "--max-length", "6", "--pad"});
+  EXPECT_EQ(result.out,
+            "{\"ids\":[2,4,5,3,6,3],\"type_ids\":[0,0,0,0,1,1],\"attention_mask\":[1,1,1,1,1,1]}\n"
+            "{\"ids\":[2,4,3,4,3,0],\"type_ids\":[0,0,0,1,1,0],\"attention_mask\":[1,1,1,1,1,0]}\n");
+}
+
+TEST_F(TokenizeCommand, ReadsLinesAndJson) {
+  write("texts.txt", "a film\nfine\n");
+  EXPECT_EQ(gannet_line("tokenize --vocab vocab.txt texts.txt --plain").out,
+            "{\"ids\":[4,6]}\n{\"ids\":[5]}\n");
+  write("texts.jsonl", "\"a\\nfilm\"\n{\"text\": \"fine\"}\n");
+  EXPECT_EQ(gannet_line("tokenize --vocab vocab.txt texts.jsonl --jsonl --plain").out,
+            "{\"ids\":[4,6]}\n{\"ids\":[5]}\n");
+  EXPECT_THAT(gannet_line("tokenize --vocab vocab.txt texts.txt --time").out,
+              HasSubstr("\"texts\": 2, \"tokens\": 7"));
+}
+
+TEST_F(TokenizeCommand, SaysWhatIsWrong) {
+  EXPECT_THAT(gannet_line("tokenize --vocab vocab.txt").err, HasSubstr("no text: give --text or a file"));
+  EXPECT_THAT(gannet_line("tokenize --vocab none.txt --text a").err, HasSubstr("none.txt"));
+  EXPECT_THAT(gannet_line("tokenize --text a").err, HasSubstr("no tokenizer: give --vocab or --tokenizer"));
+  write("texts.jsonl", "\"a\"\n[]\n");
+  EXPECT_THAT(gannet_line("tokenize --vocab vocab.txt texts.jsonl --jsonl").err,
+              HasSubstr("texts.jsonl: line 2 is neither a JSON string"));
+  write("texts.txt", "a\nb\xff\n");
+  EXPECT_THAT(gannet_line("tokenize --vocab vocab.txt texts.txt").err,
+              HasSubstr("text 1: byte 1 is not UTF-8"));
+}
+
+}  // namespace
+}  // namespace gannet::test
