@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -137,6 +138,7 @@ struct Program {
   std::vector<SizeCheck> checks;  // sorted by step
   std::vector<std::shared_ptr<const Program>> bodies;
   std::shared_ptr<const CodeImage> code;  // null when no step is generated code; bodies have their own
+  std::vector<std::pair<std::string, std::string>> metadata;  // of the model: names of its classes and the like
 };
 
 }  // namespace gannet

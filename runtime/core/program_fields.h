@@ -129,7 +129,7 @@ template <class A>
 void fields(A& a, ProgramState& s) { a(s.name, s.in, s.out, s.initial); }
 template <class A>
 void fields(A& a, Program& p) {
-  a(p.name, p.inputs, p.outputs, p.states, p.sizes, p.constants, p.values, p.buffers, p.steps, p.checks, p.bodies, p.code);
+  a(p.name, p.inputs, p.outputs, p.states, p.sizes, p.constants, p.values, p.buffers, p.steps, p.checks, p.bodies, p.code, p.metadata);
 }
 
 }  // namespace gannet

@@ -21,7 +21,7 @@ class BatchSource {
   // What read gives from now on is a pure function of the source, `epoch` and the index, so that a resumed
   // run sees the same batches.
   virtual void start_epoch(int64_t epoch) = 0;
-  // The rows in their own order and as they are, for evaluation.
+  // All rows as they are, for evaluation: the same batches each time, none larger than the first.
   virtual void start_in_order() = 0;
   // Batch `index` of per_epoch().
   virtual Result<BatchColumns> read(int64_t index) = 0;
