@@ -1,7 +1,6 @@
 #include "tests/tools/command_line_fixture.h"
 
 #include <cstdlib>
-#include <sstream>
 
 #include "tools/deploy/run_command_line.h"
 #include "tools/driver/command_line.h"
@@ -22,9 +21,21 @@ void CommandLine::TearDown() {
 }
 
 static std::vector<std::string> words_of(const std::string& line) {
-  std::istringstream stream(line);
   std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(word);
+  bool inside = false, begun = false;
+  for (const char c : line) {
+    if (c == '"') {
+      inside = !inside;
+      if (!begun) words.emplace_back();
+      begun = true;
+    } else if (c == ' ' && !inside) {
+      begun = false;
+    } else {
+      if (!begun) words.emplace_back();
+      begun = true;
+      words.back() += c;
+    }
+  }
   return words;
 }
 

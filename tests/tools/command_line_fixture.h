@@ -22,7 +22,7 @@ class CommandLine : public testing::Test {
   void TearDown() override;
   // Runs `gannet` with these arguments.
   CommandResult gannet(const std::vector<std::string>& arguments);
-  // The same for a line split at spaces.
+  // The same for a line split at spaces, but for those between double quotes.
   CommandResult gannet_line(const std::string& line);
   // Runs `gannet-run` with the arguments of a line split at spaces.
   CommandResult gannet_run_line(const std::string& line);

@@ -27,7 +27,7 @@ std::vector<std::string> commands_of(const std::string& file) {
 
 class Documents : public CommandLine, public testing::WithParamInterface<const char*> {};
 
-INSTANTIATE_TEST_SUITE_P(All, Documents, testing::Values("README.md", "docs/training.md"));
+INSTANTIATE_TEST_SUITE_P(All, Documents, testing::Values("README.md", "docs/training.md", "docs/tutorial-bert.md"));
 
 TEST_P(Documents, EveryCommandWorks) {
   std::vector<std::string> commands = commands_of(kRoot + GetParam());

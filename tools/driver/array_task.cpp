@@ -7,6 +7,7 @@
 #include "runtime/data/npy.h"
 #include "runtime/training/batches.h"
 #include "tools/driver/fit_array.h"
+#include "tools/driver/model_inputs.h"
 
 namespace gannet {
 
@@ -39,11 +40,13 @@ class ArrayTask final : public TuneTask {
   }
   Result<std::unique_ptr<LabelledRows>> training_rows(const Graph& model,
                                                       const TuneArguments& arguments) override {
-    return read_array_rows(arguments.train, model, arguments.target, TRY(limits_of(arguments.model)));
+    return read_array_rows(arguments.train, input_specs(model), arguments.target,
+                           TRY(limits_of(arguments.model)));
   }
   Result<std::unique_ptr<LabelledRows>> held_out_rows(const Graph& model,
                                                       const TuneArguments& arguments) override {
-    return read_array_rows(arguments.eval, model, arguments.target, TRY(limits_of(arguments.model)));
+    return read_array_rows(arguments.eval, input_specs(model), arguments.target,
+                           TRY(limits_of(arguments.model)));
   }
 };
 
@@ -56,14 +59,13 @@ Result<Tensor> take(const NamedTensors& arrays, const std::string& name, const s
   return invalid_input(fmt::format("{}: there is no array '{}'; it holds {}", file, name, all));
 }
 
-Result<std::string> find_target(const std::string& file, const NamedTensors& arrays, const Graph& graph,
-                                const std::string& wanted) {
+Result<std::string> find_target(const std::string& file, const NamedTensors& arrays,
+                                std::span<const InputSpec> inputs, const std::string& wanted) {
   if (!wanted.empty()) return wanted;
   std::vector<std::string> candidates;
   for (const auto& array : arrays) {
     const std::string& name = array.first;
-    const bool is_input =
-        std::ranges::any_of(graph.inputs(), [&](const Value* input) { return input->name == name; });
+    const bool is_input = std::ranges::find(inputs, name, &InputSpec::name) != inputs.end();
     if (!is_input) candidates.push_back(name);
   }
   for (const char* usual : {"labels", "label", "targets", "target", "y"}) {
@@ -82,17 +84,18 @@ Result<std::string> find_target(const std::string& file, const NamedTensors& arr
 
 std::unique_ptr<TuneTask> make_array_task() { return std::make_unique<ArrayTask>(); }
 
-Result<std::unique_ptr<LabelledRows>> read_array_rows(const std::string& file, const Graph& model,
+Result<std::unique_ptr<LabelledRows>> read_array_rows(const std::string& file,
+                                                      std::span<const InputSpec> inputs,
                                                       const std::string& target, const Limits& limits) {
   const NamedTensors arrays = TRY(read_npz(file, limits));
   auto rows = std::make_unique<ArrayRows>();
-  for (const Value* input : model.inputs()) {
-    Tensor column = TRY(take(arrays, input->name, file));
-    column = TRY(fit_array(file, input->name, std::move(column), input->type,
-                           fmt::format("input '{}'", input->name), false));
-    rows->inputs.emplace_back(input->name, std::move(column));
+  for (const InputSpec& input : inputs) {
+    Tensor column = TRY(take(arrays, input.name, file));
+    column = TRY(fit_array(file, input.name, std::move(column), input.type,
+                           fmt::format("input '{}'", input.name), false));
+    rows->inputs.emplace_back(input.name, std::move(column));
   }
-  const std::string name = TRY(find_target(file, arrays, model, target));
+  const std::string name = TRY(find_target(file, arrays, inputs, target));
   rows->target = {file, name, TRY(take(arrays, name, file))};
   return std::unique_ptr<LabelledRows>(std::move(rows));
 }

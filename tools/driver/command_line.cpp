@@ -6,6 +6,7 @@
 #include "tools/driver/bench_command.h"
 #include "tools/driver/check_command.h"
 #include "tools/driver/compile_command.h"
+#include "tools/driver/evaluate_command.h"
 #include "tools/driver/explain_command.h"
 #include "tools/driver/inspect_command.h"
 #include "tools/driver/new_command.h"
@@ -27,6 +28,7 @@ int run_command_line(int argc, char** argv) {
   add_check_command(app, run);
   add_bench_command(app, run);
   add_tune_command(app, run);
+  add_evaluate_command(app, run);
   add_new_command(app, run);
   add_tokenize_command(app, run);
   return parse_and_run(app, run, argc, argv);

@@ -31,7 +31,8 @@ Status compile_model(const CompileArguments& arguments) {
   start = Clock::now();
   Result<CompiledModel> compiled = compile_graph(*model.graph, arguments.compile);
   if (!compiled.ok()) return with_prefix(arguments.model.path + ": ", compiled.error());
-  const Program& program = *compiled->program;
+  Program program = *compiled->program;
+  program.metadata = model.info.metadata;
   const double compiling = seconds_since(start);
   start = Clock::now();
   TRY(write_artifact(arguments.output, program));

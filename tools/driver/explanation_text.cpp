@@ -24,15 +24,19 @@ std::string op_counts(const Explanation& explanation, const std::vector<int32_t>
 }
 
 // What the summary counts together: the backend of a node with a kernel, else its outcome.
-std::string group_of(const ExplainedNode& node) { return node.outcome == Outcome::kKernel ? node.backend : std::string(name_of(node.outcome)); }
+std::string group_of(const ExplainedNode& node) {
+  return node.outcome == Outcome::kKernel ? node.backend : std::string(name_of(node.outcome));
+}
 
 std::string meaning_of(const std::string& group) {
   const std::pair<std::string_view, std::string_view> kMeanings[] = {
-      {"onednn", "library primitives"}, {"llvm", "generated code"},      {"onednn+llvm", "both"},
-      {"eval", "evaluated by definition"}, {"view", "no work at run time"}, {"constant", "known before the model runs"},
+      {"onednn", "library primitives"}, {"llvm", "generated code"},
+      {"onednn+llvm", "both"},          {"eval", "evaluated by definition"},
+      {"view", "no work at run time"},  {"constant", "known before the model runs"},
       {"merged", "equal to another"},   {"removed", "not needed"},
   };
-  const auto* found = std::ranges::find(kMeanings, group, &std::pair<std::string_view, std::string_view>::first);
+  const auto* found =
+      std::ranges::find(kMeanings, group, &std::pair<std::string_view, std::string_view>::first);
   return found == std::end(kMeanings) ? "" : std::string(found->second);
 }
 
@@ -41,16 +45,21 @@ std::string summary(const Explanation& explanation) {
   std::map<std::string, size_t> steps;
   for (const Step& step : program.steps) ++steps[std::string(backend_of(step))];
   std::string kinds;
-  for (const auto& [backend, count] : steps) kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", count, backend);
-  std::string text = fmt::format("{}: {} nodes, {} steps{} ({})\n\n", printable(explanation.model.info.path), explanation.nodes.size(),
-                                 program.steps.size(), kinds.empty() ? "" : ": " + kinds, explanation.isa);
+  for (const auto& [backend, count] : steps)
+    kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", count, backend);
+  std::string text = fmt::format("{}: {} nodes, {} steps{} ({})\n\n", printable(explanation.model.info.path),
+                                 explanation.nodes.size(), program.steps.size(),
+                                 kinds.empty() ? "" : ": " + kinds, explanation.isa);
   std::map<std::string, std::vector<int32_t>> groups;
-  for (size_t i = 0; i < explanation.nodes.size(); ++i) groups[group_of(explanation.nodes[i])].push_back(static_cast<int32_t>(i));
-  constexpr std::string_view kOrder[] = {"onednn", "llvm", "onednn+llvm", "eval", "view", "constant", "merged", "removed"};
+  for (size_t i = 0; i < explanation.nodes.size(); ++i)
+    groups[group_of(explanation.nodes[i])].push_back(static_cast<int32_t>(i));
+  constexpr std::string_view kOrder[] = {"onednn", "llvm",     "onednn+llvm", "eval",
+                                         "view",   "constant", "merged",      "removed"};
   for (const std::string_view group : kOrder) {
     const auto found = groups.find(std::string(group));
     if (found == groups.end()) continue;
-    text += fmt::format("  {:<12}{:>6}  {:<28}{}\n", group, found->second.size(), meaning_of(std::string(group)), op_counts(explanation, found->second));
+    text += fmt::format("  {:<12}{:>6}  {:<28}{}\n", group, found->second.size(),
+                        meaning_of(std::string(group)), op_counts(explanation, found->second));
   }
   return text;
 }
@@ -73,12 +82,15 @@ std::string without_kernel(const Explanation& explanation) {
   for (size_t i = 0; i < explanation.nodes.size(); ++i) {
     const ExplainedNode& node = explanation.nodes[i];
     const auto index = static_cast<int32_t>(i);
-    if (node.outcome == Outcome::kEval) groups[{explanation.model.nodes[i].op, note_of(explanation, index)}].push_back(index);
+    if (node.outcome == Outcome::kEval)
+      groups[{explanation.model.nodes[i].op, note_of(explanation, index)}].push_back(index);
   }
   if (groups.empty()) return "";
   std::string text = "\nevaluated by definition\n";
   for (const auto& [key, nodes] : groups) {
-    const std::string who = nodes.size() == 1 ? title_of(explanation, nodes[0]) : fmt::format("{} nodes {}, first {}", nodes.size(), key.first, title_of(explanation, nodes[0]));
+    const std::string who = nodes.size() == 1 ? title_of(explanation, nodes[0])
+                                              : fmt::format("{} nodes {}, first {}", nodes.size(), key.first,
+                                                            title_of(explanation, nodes[0]));
     text += fmt::format("  {}\n    {}\n", printable(who), printable(key.second));
   }
   return text;
@@ -86,9 +98,12 @@ std::string without_kernel(const Explanation& explanation) {
 
 std::string memory(const Explanation& explanation) {
   std::string inputs;
-  for (const auto& [name, type] : explanation.inputs) inputs += fmt::format("{}{} {}", inputs.empty() ? "" : ", ", printable(name), type);
-  if (!explanation.not_run.empty()) return fmt::format("\nmemory  not known: {}\n", printable(explanation.not_run));
-  return fmt::format("\nmemory  arena {} (at least {}), constants {}, with {} on {} threads\n", bytes_text(explanation.memory.arena_bytes),
+  for (const auto& [name, type] : explanation.inputs)
+    inputs += fmt::format("{}{} {}", inputs.empty() ? "" : ", ", printable(name), type);
+  if (!explanation.not_run.empty())
+    return fmt::format("\nmemory  not known: {}\n", printable(explanation.not_run));
+  return fmt::format("\nmemory  arena {} (at least {}), constants {}, with {} on {} threads\n",
+                     bytes_text(explanation.memory.arena_bytes),
                      bytes_text(explanation.memory.lower_bound_bytes), bytes_text(explanation.constant_bytes),
                      inputs.empty() ? "no inputs" : inputs, explanation.threads);
 }
@@ -110,7 +125,9 @@ std::string company(const Explanation& explanation, const ExplainedNode& node) {
   for (size_t i = 0; i < node.together.size() && i < kMostShown; ++i) {
     text += (i == 0 ? "with " : ", ") + title_of(explanation, node.together[i]);
   }
-  return node.together.size() > kMostShown ? text + fmt::format(" and {} more", node.together.size() - kMostShown) : text;
+  return node.together.size() > kMostShown
+             ? text + fmt::format(" and {} more", node.together.size() - kMostShown)
+             : text;
 }
 
 std::string node_lines(const Explanation& explanation) {
@@ -133,7 +150,8 @@ std::string node_lines(const Explanation& explanation) {
 }  // namespace
 
 std::string explanation_text(const Explanation& explanation) {
-  return summary(explanation) + added_steps(explanation) + without_kernel(explanation) + memory(explanation) + node_lines(explanation);
+  return summary(explanation) + added_steps(explanation) + without_kernel(explanation) + memory(explanation) +
+         node_lines(explanation);
 }
 
 }  // namespace gannet

@@ -13,9 +13,11 @@
 
 #include "frontend/templates.h"
 #include "ir/base/error.h"
+#include "ir/base/file.h"
 #include "ir/base/nearest.h"
 #include "tools/driver/command.h"
 #include "tools/driver/new_samples.h"
+#include "tools/driver/new_texts.h"
 
 namespace gannet {
 namespace {
@@ -28,6 +30,7 @@ struct Request {
   TemplateOptions options;
   std::string output;
   std::string sample_file;
+  std::string sample_vocabulary;  // beside a table of texts
   int64_t samples = 256;
 };
 
@@ -36,7 +39,24 @@ struct Architecture {
   std::string summary;
   std::function<Result<OnnxWriter>(const TemplateOptions&)> model;
   std::function<Result<NamedTensors>(int64_t samples, uint64_t seed)> samples;
+  bool takes_texts = false;
 };
+
+// A table of texts, and the vocabulary that they take.
+Result<std::string> write_texts(const Architecture& architecture, const Request& request) {
+  if (request.sample_vocabulary.empty()) {
+    return invalid_input(architecture.takes_texts
+                             ? fmt::format("{}: texts need a vocabulary, --sample-vocab FILE", request.sample_file)
+                             : fmt::format("{}: {} takes arrays, .npz", request.sample_file, architecture.name));
+  }
+  const TextSamples texts = opinion_samples(request.samples, request.options.seed);
+  std::string lines;
+  for (const std::string& token : texts.vocabulary) lines += token + "\n";
+  TRY(write_file_atomically(request.sample_file, texts.table));
+  TRY(write_file_atomically(request.sample_vocabulary, lines));
+  return fmt::format("{}: {} texts\n{}: {} tokens\n", request.sample_file, request.samples, request.sample_vocabulary,
+                     texts.vocabulary.size());
+}
 
 Result<std::string> write_request(const Architecture& architecture, const Request& request) {
   if (request.samples < 1 || request.samples > kMostSamples) {
@@ -50,6 +70,7 @@ Result<std::string> write_request(const Architecture& architecture, const Reques
                          model.nodes(), model.parameters(), bytes);
   }
   if (request.sample_file.empty()) return report;
+  if (request.sample_file.ends_with(".tsv")) return report + TRY(write_texts(architecture, request));
   NamedTensors samples = TRY(architecture.samples(request.samples, request.options.seed));
   TRY(write_npz(request.sample_file, samples));
   report += fmt::format("{}: {} samples\n", request.sample_file, request.samples);
@@ -75,8 +96,12 @@ CLI::App* add_architecture(CLI::App& parent, std::function<int()>& run, Architec
   add_seed(*app, request->options.seed, "of the random weights");
   app->add_option("--opset", request->options.opset, "version of the operator set, 13 to 21")
       ->capture_default_str();
-  app->add_option("--sample-data", request->sample_file, "also write a small task to learn, as .npz")
+  app->add_option("--sample-data", request->sample_file,
+                  architecture.takes_texts ? "also write a small task to learn: arrays, .npz, or texts, .tsv"
+                                           : "also write a small task to learn, as .npz")
       ->type_name("FILE");
+  if (architecture.takes_texts)
+    app->add_option("--sample-vocab", request->sample_vocabulary, "the vocabulary of these texts")->type_name("FILE");
   app->add_option("--samples", request->samples, "samples of that task")->capture_default_str();
   app->callback([&run, request, architecture = std::move(architecture)] {
     run = [request, architecture] { return run_request(architecture, *request); };
@@ -274,7 +299,8 @@ void add_bert(CLI::App& parent, std::function<int()>& run, bool classifier) {
                                     },
                                     [bert, classifier](int64_t samples, uint64_t seed) {
                                       return token_samples(*bert, samples, seed, classifier);
-                                    }});
+                                    },
+                                    true});
   add_size(app, "--layers", bert->layers, "transformer layers");
   add_size(app, "--hidden", bert->hidden, "width of the hidden states");
   add_size(app, "--heads", bert->heads, "attention heads; they divide hidden");

@@ -10,6 +10,7 @@
 #include "tools/driver/command.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/model_inputs.h"
+#include "tools/driver/run_texts.h"
 
 namespace gannet {
 
@@ -20,6 +21,7 @@ struct Arguments {
   RunArguments run;
   CompileOptions compile;
   std::string backend = "compiled";
+  RunTextArguments text;
 };
 
 Result<std::vector<Datum>> run_graph(Graph& graph, std::vector<Datum> inputs, const Arguments& arguments) {
@@ -35,6 +37,9 @@ Result<std::vector<Datum>> run_graph(Graph& graph, std::vector<Datum> inputs, co
 }
 
 Status run_model(Arguments& arguments) {
+  if (arguments.text.given()) {
+    return run_texts({arguments.model, arguments.backend, arguments.compile, arguments.run.threads}, arguments.text);
+  }
   TRY(settle_run_arguments(arguments.run, arguments.model.shapes));
   arguments.run.inputs.limits = TRY(limits_of(arguments.model));
   if (is_artifact(arguments.model.path)) return run_artifact(arguments.model.path, arguments.run);
@@ -61,6 +66,8 @@ CLI::App* add_run_command(CLI::App& app, std::function<int()>& run) {
   add_backend_argument(*command, arguments->backend);
   add_compile_arguments(*command, arguments->compile);
   add_run_arguments(*command, arguments->run);
+  add_run_text_arguments(*command, arguments->text);
+  add_help_all(*command);
   return command;
 }
 

@@ -55,11 +55,18 @@ CLI::Option* repeatable(CLI::Option* option) {
 }
 
 void add_main_flags(CLI::App& command, TuneArguments& a) {
-  command.add_option("--train,--data", a.train, "arrays named as the model's inputs, and the target")
-      ->type_name("FILE.npz")
+  std::vector<std::string> tasks = {"arrays"};
+  for (const NamedTextTask& task : kTextTasks) tasks.emplace_back(task.name);
+  command.add_option("--task", a.task, "what to learn [arrays for .npz, text-classification for tables]")
+      ->check(CLI::IsMember(tasks));
+  command
+      .add_option("--train,--data", a.train,
+                  "arrays named as the model's inputs, and the target (.npz), or a table of texts and labels "
+                  "(.tsv, .csv, .jsonl)")
+      ->type_name("FILE")
       ->required();
   CLI::Option* eval =
-      command.add_option("--eval", a.eval, "held-out arrays, of the same names")->type_name("FILE.npz");
+      command.add_option("--eval", a.eval, "held-out data of the same form")->type_name("FILE");
   command
       .add_option("--eval-fraction", a.eval_fraction,
                   "share of the training rows to hold out, of each class alike")
@@ -67,28 +74,27 @@ void add_main_flags(CLI::App& command, TuneArguments& a) {
       ->check(CLI::Range(0.0, 1.0))
       ->excludes(eval);
   command.add_option("-o,--output", a.output, "the tuned model")->type_name("FILE.onnx")->required();
+  add_tokenizer_flags(command, a.text);
   command
       .add_option("--target", a.target,
                   "array of labels or targets [labels, targets, y or the only one left]")
       ->type_name("NAME");
   command.add_option("--loss", a.loss, "[cross-entropy for integer labels, mse for floats]")
       ->check(CLI::IsMember({"cross-entropy", "mse", "binary-cross-entropy", "l1", "huber", "kl"}));
-  command.add_option("--epochs", a.epochs, "passes over the data")
-      ->capture_default_str()
+  command.add_option("--epochs", a.epochs, "passes over the data [10; texts 3]")
       ->check(CLI::Range(1, 1'000'000));
-  command.add_option("--batch-size", a.batch_size, "rows in a batch")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1'000'000));
+  command.add_option("--batch-size", a.batch_size, "rows in a batch [32]")->check(CLI::Range(1, 1'000'000));
   std::vector<std::string> names;
   for (const NamedOptimizer& optimizer : kOptimizers) names.emplace_back(optimizer.name);
   command.add_option("--optimizer", a.optimizer, "how weights follow gradients")
       ->capture_default_str()
       ->check(CLI::IsMember(names));
-  command.add_option("--lr", a.rate, "learning rate [0.001 for adam and adamw, 0.05 for sgd]")
+  command
+      .add_option("--lr", a.rate,
+                  "learning rate [0.001 for adam and adamw, 0.05 for sgd; texts by the width of the encoder]")
       ->type_name("RATE")
       ->check(finite_number(true));
-  command.add_option("--schedule", a.schedule, "the learning rate over the run")
-      ->capture_default_str()
+  command.add_option("--schedule", a.schedule, "the learning rate over the run [constant; texts linear]")
       ->check(CLI::IsMember({"constant", "linear", "cosine", "step", "one-cycle"}));
   repeatable(command.add_option("--freeze", a.freeze, "weights to leave alone, by name pattern (repeatable)")
                  ->type_name("PATTERN"));
@@ -124,6 +130,12 @@ void add_run_flags(CLI::App& command, TuneArguments& a) {
   command.add_option("--checkpoint-every", a.checkpoint_every, "updates between checkpoints [an epoch]")
       ->type_name("N")
       ->check(count);
+  repeatable(command
+                 .add_option(
+                     "--search", a.search,
+                     "a run for each value of lr, batch-size, epochs, weight-decay, warmup or seed; the best "
+                     "is kept (repeatable: all combinations)")
+                 ->type_name("NAME=VALUE,VALUE"));
   command
       .add_option("--max-memory", a.max_memory,
                   "compute batches in pieces so that the process stays below SIZE")
@@ -135,8 +147,7 @@ void add_run_flags(CLI::App& command, TuneArguments& a) {
 void add_rate_flags(CLI::App& command, TuneArguments& a) {
   command
       .add_option("--warmup", a.warmup,
-                  "updates of rising rate before the schedule: N, or a share such as 5%")
-      ->capture_default_str()
+                  "updates of rising rate before the schedule: N, or a share such as 5% [0; texts 10%]")
       ->type_name("N|P%");
   command.add_option("--final-lr", a.final_share, "linear, cosine: the last rate as a share of --lr")
       ->capture_default_str()
@@ -160,8 +171,7 @@ void add_optimizer_flags(CLI::App& command, TuneArguments& a) {
   command.add_option("--beta1", update.beta1, "adam, adamw, lamb")->capture_default_str()->check(share);
   command.add_option("--beta2", update.beta2, "adam, adamw, lamb")->capture_default_str()->check(share);
   command.add_option("--epsilon", update.epsilon, "[the optimizer's own]")->check(finite_number(true));
-  command.add_option("--weight-decay", update.weight_decay, "of weights")
-      ->capture_default_str()
+  command.add_option("--weight-decay", update.weight_decay, "of weights [0; texts 0.01, of matrices]")
       ->check(finite_number(false));
   repeatable(
       command
@@ -170,8 +180,9 @@ void add_optimizer_flags(CLI::App& command, TuneArguments& a) {
   command.add_flag("--no-decay-vectors{false}", update.decay_vectors,
                    "no decay of biases and norms: weights of one dimension");
   command
-      .add_option("--clip-norm", update.clip_norm, "scale gradients to at most this norm over all of them")
-      ->check(finite_number(true));
+      .add_option("--clip-norm", update.clip_norm,
+                  "scale gradients to at most this norm over all of them; 0: not [0; texts 1]")
+      ->check(finite_number(false));
   command.add_option("--clip-value", update.clip_value, "clamp each element of a gradient")
       ->check(finite_number(true));
   command
@@ -209,18 +220,23 @@ void add_model_flags(CLI::App& command, TuneArguments& a) {
   command.add_option("--head-layer", a.head_layer, "the layer that --new-head replaces [the last one]")
       ->type_name("NODE")
       ->needs(replaced);
-  CLI::Option* added =
-      command.add_option("--add-head", a.added_head, "put a layer of N classes behind an encoder")
-          ->type_name("N")
-          ->check(classes)
-          ->excludes(replaced);
-  command.add_option("--features", a.features, "the output that --add-head reads [the first float one]")
-      ->type_name("OUTPUT")
-      ->needs(added);
-  command.add_option("--pooling", a.pooling, "of tokens, for --add-head: the first, or their mean")
+  command.add_option("--add-head", a.added_head, "put a layer of N classes behind an encoder")
+      ->type_name("N")
+      ->check(classes)
+      ->excludes(replaced);
+  command.add_option("--features", a.features, "the output that an added head reads [the first float one]")
+      ->type_name("OUTPUT");
+  command.add_option("--pooling", a.pooling, "of tokens, for an added head: the first, or their mean")
       ->capture_default_str()
-      ->check(CLI::IsMember({"first", "mean"}))
-      ->needs(added);
+      ->check(CLI::IsMember({"first", "mean"}));
+  command.add_option("--head-dropout", a.head_dropout, "dropout in front of a new head [0; texts 0.1]")
+      ->check(CLI::Range(0.0, 0.99));
+  command
+      .add_option(
+          "--lora", a.lora,
+          "train thin matrices of rank 8 beside weights, and the last layer; they become one when written "
+          "[of queries and values, alpha twice the rank]")
+      ->type_name("r=8[,alpha=16][,targets=PATTERN|PATTERN]");
   command
       .add_option("--batch-norm", a.batch_norm,
                   "train: by the batch, running statistics follow; frozen: as in inference")
@@ -237,12 +253,27 @@ void add_model_flags(CLI::App& command, TuneArguments& a) {
                  ->type_name("PATTERN=RATIO"));
 }
 
+void add_text_flags(CLI::App& command, TuneArguments& a) {
+  add_column_flags(command, a.text);
+  add_token_input_flags(command, a.text);
+  command
+      .add_option("--padding", a.padding,
+                  "bucket: batches of texts of like length; batch: of any; fixed: to --max-length")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"bucket", "batch", "fixed"}));
+  command.add_option("--pad-multiple", a.pad_multiple, "padded lengths are multiples of N")
+      ->capture_default_str()
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 16));
+}
+
 }  // namespace
 
 void add_tune_arguments(CLI::App& command, TuneArguments& arguments) {
   add_main_flags(command, arguments);
   const std::vector<CLI::Option*> main = command.get_options(nullptr);
   add_model_arguments(command, arguments.model);
+  add_text_flags(command, arguments);
   add_model_flags(command, arguments);
   add_run_flags(command, arguments);
   add_rate_flags(command, arguments);
@@ -292,6 +323,33 @@ Result<std::vector<DropoutRule>> dropout_of(const TuneArguments& arguments) {
     rules.push_back({std::move(pattern), ratio});
   }
   return rules;
+}
+
+Result<LowRankOptions> low_rank_of(const TuneArguments& arguments) {
+  LowRankOptions options;
+  options.seed = arguments.seed;
+  std::optional<double> alpha;
+  double rank = static_cast<double>(options.rank);
+  for (const std::string& part : CLI::detail::split(arguments.lora, ',')) {
+    const size_t at = part.find('=');
+    const std::string name = part.substr(0, at), value = at == std::string::npos ? "" : part.substr(at + 1);
+    if (name == "r")
+      rank = TRY(parse_number(value, "--lora", arguments.lora));
+    else if (name == "alpha")
+      alpha = TRY(parse_number(value, "--lora", arguments.lora));
+    else if (name == "targets")
+      options.targets = CLI::detail::split(value, '|');
+    else
+      return invalid_input(
+          fmt::format("--lora takes r=8,alpha=16,targets=PATTERN|PATTERN, got '{}'", arguments.lora));
+  }
+  constexpr double kLargest = 4096;
+  if (rank < 1 || rank > kLargest || rank != std::floor(rank))
+    return invalid_input(
+        fmt::format("--lora {}: the rank is a whole number of 1 to {}", arguments.lora, kLargest));
+  options.rank = static_cast<int64_t>(rank);
+  options.alpha = alpha.value_or(2 * rank);
+  return options;
 }
 
 double rate_of(const TuneArguments& arguments) {
@@ -376,8 +434,9 @@ std::map<std::string, std::string> deciding_flags(const TuneArguments& a, int64_
       {"--best-by", a.best_by},
       {"--batch-norm", fmt::format("{} {}", a.batch_norm, a.batch_norm_momentum)},
       {"--dropout", fmt::format("{}", fmt::join(a.dropout, " "))},
-      {"--new-head or --add-head",
-       fmt::format("{} {} {} {} {}", a.new_head, a.head_layer, a.added_head, a.features, a.pooling)},
+      {"--new-head or --add-head", fmt::format("{} {} {} {} {} {}", a.new_head, a.head_layer, a.added_head,
+                                               a.features, a.pooling, a.head_dropout.value_or(-1))},
+      {"--lora", a.lora},
       {"--backend", a.backend}};
   // A constant rate can go on for longer; the others are stretched over the run.
   if (a.schedule != "constant" || a.warmup.ends_with('%'))

@@ -10,8 +10,10 @@
 
 #include "backend/backend.h"
 #include "passes/build_train_step.h"
+#include "passes/low_rank.h"
 #include "runtime/training/schedule.h"
 #include "tools/driver/command.h"
+#include "tools/driver/text_arguments.h"
 
 namespace gannet {
 
@@ -23,6 +25,9 @@ struct TuneArguments {
   std::string train, eval, output;
   std::optional<double> eval_fraction;
   std::string target, loss, trained_output;
+  TextArguments text;
+  std::string padding = "bucket";  // of texts; or "batch", "fixed"
+  int64_t pad_multiple = 1;
   std::vector<std::string> freeze;
 
   int64_t epochs = 10;
@@ -43,6 +48,10 @@ struct TuneArguments {
   std::vector<std::string> dropout;      // PATTERN=RATIO
   int64_t new_head = 0, added_head = 0;  // classes; 0: none
   std::string head_layer, features, pooling = "first";
+  std::string pooling_mask = "attention_mask";  // input that says which tokens a mean takes; has no flag
+  std::optional<double> head_dropout;           // between features and a new head; none: the task's
+  std::string lora;                 // "r=8,alpha=16,targets=PATTERN|PATTERN"; empty: all weights are trained
+  std::vector<std::string> search;  // NAME=VALUE,VALUE
   LossOptions loss_options;
   std::string class_weights;  // "1,2,0.5" or "balanced"
 
@@ -75,6 +84,8 @@ void fill_in(TuneArguments& arguments, const TuneDefaults& defaults);
 Result<OptimizerOptions> optimizer_of(const TuneArguments& arguments);
 // --dropout as rules.
 Result<std::vector<DropoutRule>> dropout_of(const TuneArguments& arguments);
+// --lora as options; alpha is twice the rank where it is not given.
+Result<LowRankOptions> low_rank_of(const TuneArguments& arguments);
 double rate_of(const TuneArguments& arguments);
 // The schedule over `total_steps` updates.
 Result<RateSchedule> schedule_of(const TuneArguments& arguments, int64_t total_steps);

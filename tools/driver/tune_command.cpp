@@ -13,6 +13,7 @@
 #include "tools/driver/tune_memory.h"
 #include "tools/driver/tune_model.h"
 #include "tools/driver/tune_report.h"
+#include "tools/driver/tune_search.h"
 #include "tools/driver/tune_task.h"
 
 namespace gannet {
@@ -91,8 +92,9 @@ Result<Tuning> prepare(TuneTask& task, TuneArguments& arguments) {
   TRY(set_options(tuning.options, arguments));
   tuning.model = TRY(make_tune_model(std::move(original), task.metadata(), arguments));
   const std::optional<HeadReport>& head = tuning.model.head;
-  if (head && !head->features.empty() && task.head_dropout() > 0)
-    tuning.options.dropout.push_back({head->features, task.head_dropout()});
+  const double head_dropout = arguments.head_dropout.value_or(task.head_dropout());
+  if (head && !head->features.empty() && head_dropout > 0)
+    tuning.options.dropout.push_back({head->features, head_dropout});
   const Graph& graph = tuning.model.graph();
   tuning.batches.rows = TRY(task.training_rows(graph, arguments));
   if (!arguments.eval.empty()) tuning.batches.held_out_rows = TRY(task.held_out_rows(graph, arguments));
@@ -109,7 +111,8 @@ Result<Tuning> prepare(TuneTask& task, TuneArguments& arguments) {
                     step.trained_output,
                     step.skipped_ending,
                     tuning.model.head,
-                    tuning.model.widened};
+                    tuning.model.widened,
+                    tuning.model.low_rank.size()};
   tuning.engine = std::make_unique<TrainingEngine>(
       TRY(make_engine(tuning.model, std::move(step), tuning.options, arguments)));
   return tuning;
@@ -237,20 +240,62 @@ Result<TrainingOutcome> run_training(Tuning& tuning, const TuneTask& task, Check
   return outcome;
 }
 
+struct FinishedRun {
+  Tuning tuning;
+  TrainingOutcome outcome;
+};
+
+Result<FinishedRun> run_once(TuneArguments& arguments, const Limits& limits) {
+  const std::unique_ptr<TuneTask> task = TRY(make_tune_task(arguments));
+  FinishedRun run;
+  run.tuning = TRY(prepare(*task, arguments));
+  print_summary(run.tuning.summary);
+  TRY(set_up_trainer(run.tuning, arguments));
+  fmt::print("{}\n", schedule_text(run.tuning.trainer, run.tuning.options.optimizer));
+  std::optional<CheckpointStore> store;
+  if (!arguments.checkpoint.empty()) store.emplace(TRY(CheckpointStore::open(arguments.checkpoint)));
+  run.outcome = TRY(run_training(run.tuning, *task, store ? &*store : nullptr, arguments, limits));
+  return run;
+}
+
+// One run after the other; the one whose best measure is best is written. A run that diverges is out of the
+// race.
+Status search(const TuneArguments& arguments, const Limits& limits) {
+  TRY(check_search(arguments));
+  const std::vector<SearchPoint> points = TRY(search_points(arguments.search));
+  std::vector<std::optional<double>> measures;
+  std::optional<FinishedRun> best;
+  size_t best_at = 0;
+  std::string measure;
+  for (const SearchPoint& point : points) {
+    TuneArguments own = arguments;
+    TRY(apply_point(point, own));
+    fmt::print("{}run {} of {}: {}\n", measures.empty() ? "" : "\n", measures.size() + 1, points.size(),
+               text_of(point));
+    FinishedRun run = TRY(run_once(own, limits));
+    if (run.outcome.end == TrainingEnd::kInterrupted)
+      return write_result(run.tuning, run.outcome, own, limits);
+    measure = run.tuning.trainer.choose_by;
+    measures.push_back(run.outcome.best);
+    const double sign = higher_is_better(measure) ? 1 : -1;
+    if (!run.outcome.best || (best && sign * *run.outcome.best <= sign * *best->outcome.best)) continue;
+    best_at = measures.size() - 1;
+    run.tuning.engine.reset();
+    best.emplace(std::move(run));
+  }
+  if (!best) return invalid_input("every run of --search diverged: try smaller rates or --clip-norm 1");
+  fmt::print("\n{}", search_table(points, measures, measure, best_at));
+  best->outcome.end = TrainingEnd::kComplete;
+  return write_result(best->tuning, best->outcome, arguments, limits);
+}
+
 Status tune(TuneArguments arguments) {
   TRY(check_output_path(arguments.output));
   const Limits limits = TRY(limits_of(arguments.model));
   InterruptRequest interrupt;
-  const std::unique_ptr<TuneTask> task = TRY(make_tune_task(arguments));
-  Tuning tuning = TRY(prepare(*task, arguments));
-  print_summary(tuning.summary);
-  TRY(set_up_trainer(tuning, arguments));
-  fmt::print("{}\n", schedule_text(tuning.trainer, tuning.options.optimizer));
-  std::optional<CheckpointStore> store;
-  if (!arguments.checkpoint.empty()) store.emplace(TRY(CheckpointStore::open(arguments.checkpoint)));
-  const TrainingOutcome outcome =
-      TRY(run_training(tuning, *task, store ? &*store : nullptr, arguments, limits));
-  return write_result(tuning, outcome, arguments, limits);
+  if (!arguments.search.empty()) return search(arguments, limits);
+  const FinishedRun run = TRY(run_once(arguments, limits));
+  return write_result(run.tuning, run.outcome, arguments, limits);
 }
 
 }  // namespace

@@ -20,8 +20,6 @@ bool has_fixed_batch(const Graph& graph) {
   });
 }
 
-using Metadata = std::vector<std::pair<std::string, std::string>>;
-
 // The file as it is, or with the head that the flags ask for; its batch is symbolic where it can be.
 Result<ImportedModel> edit_for_training(ImportedModel model, const Metadata& metadata,
                                         const TuneArguments& arguments, std::optional<HeadReport>& head) {
@@ -38,10 +36,15 @@ Result<ImportedModel> edit_for_training(ImportedModel model, const Metadata& met
     addition.classes = arguments.added_head;
     addition.output = arguments.features;
     addition.pooling = arguments.pooling == "mean" ? Pooling::kMean : Pooling::kFirstToken;
+    addition.mask = arguments.pooling_mask;
     addition.seed = arguments.seed;
     EditedModel edited = TRY(add_head(model, addition, limits));
     file = std::move(edited.file);
     head = std::move(edited.head);
+  }
+  for (const char* flag : {"--features", "--pooling"}) {
+    if (arguments.added_head == 0 && arguments.given.contains(flag))
+      return invalid_input(fmt::format("{}: no head is added to the model", flag));
   }
   const bool opens = has_fixed_batch(*model.graph) && !flags.symbolic_batch;
   if (!metadata.empty()) file = TRY(with_metadata(*file, metadata, limits));
@@ -76,6 +79,26 @@ Status check_patterns(const WeightReport& report, const TuneArguments& arguments
   return {};
 }
 
+// All that is trained from here on: the thin matrices, and the last layer.
+Status use_low_rank(TuneModel& model, const TuneArguments& arguments) {
+  Graph& graph = *model.imported.graph;
+  LowRankOptions options = TRY(low_rank_of(arguments));
+  options.output = arguments.trained_output;
+  Result<std::vector<LowRankWeight>> made = make_low_rank(graph, options);
+  if (!made.ok()) return with_prefix(arguments.model.path + ": --lora: ", made.error());
+  model.low_rank = *std::move(made);
+  model.weights.running_statistics.clear();
+  model.weights.trained.clear();
+  for (const State& state : graph.states) model.weights.trained.push_back(state.name);
+  return {};
+}
+
+const Tensor& weight_named(const NamedTensors& weights, const std::string& name) {
+  const auto found = std::ranges::find(weights, name, &std::pair<std::string, Tensor>::first);
+  CHECK(found != weights.end(), "weight '{}' was not trained", name);
+  return found->second;
+}
+
 Result<std::unique_ptr<GraphRunner>> make_runner(std::unique_ptr<Graph> graph, std::string_view pipeline,
                                                  const TuneArguments& arguments, const Limits& limits) {
   if (arguments.backend == "reference") return make_reference_runner(std::move(graph), limits);
@@ -107,6 +130,7 @@ Result<TuneModel> make_tune_model(ImportedModel original, const Metadata& metada
   if (!weights.ok()) return with_prefix(arguments.model.path + ": ", weights.error());
   model.weights = *std::move(weights);
   TRY(check_patterns(model.weights, arguments));
+  if (!arguments.lora.empty()) TRY(use_low_rank(model, arguments));
   if (arguments.backend == "reference") return model;
   PassContext context(arguments.compile.target);
   TRY(run_passes(*model.imported.graph, find_pipeline("before_gradient"), context));
@@ -129,9 +153,12 @@ Status export_weights(const TuneModel& model, const NamedTensors& weights, const
                       const Limits& limits) {
   std::vector<TensorPatch> patches;
   for (const State& state : model.graph().states) {
-    const auto found = std::ranges::find(weights, state.name, &std::pair<std::string, Tensor>::first);
-    CHECK(found != weights.end() && state.origin, "weight '{}' was not trained", state.name);
-    patches.push_back({state.origin->offset, found->second});
+    if (state.origin) patches.push_back({state.origin->offset, weight_named(weights, state.name)});
+  }
+  for (const LowRankWeight& weight : model.low_rank) {
+    CHECK(weight.origin, "weight '{}' is of no file", weight.name);
+    patches.push_back({weight.origin->offset, merge_low_rank(weight, weight_named(weights, weight.down),
+                                                             weight_named(weights, weight.up))});
   }
   return write_patched_model(*model.imported.source, patches, path, limits);
 }

@@ -4,13 +4,14 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "frontend/head.h"
 #include "frontend/import.h"
+#include "passes/low_rank.h"
 #include "passes/weights_to_state.h"
 #include "runtime/training/training_engine.h"
+#include "tools/driver/label_metadata.h"
 #include "tools/driver/tune_arguments.h"
 
 namespace gannet {
@@ -19,8 +20,9 @@ namespace gannet {
 struct TuneModel {
   ImportedModel imported;
   WeightReport weights;
-  std::optional<HeadReport> head = {};  // of a new one
-  bool widened = false;                 // 16-bit floats train as f32
+  std::optional<HeadReport> head = {};       // of a new one
+  bool widened = false;                      // 16-bit floats train as f32
+  std::vector<LowRankWeight> low_rank = {};  // weights that others stand for (--lora)
 
   const Graph& graph() const { return *imported.graph; }
   int64_t parameters() const;  // elements of all trained weights
@@ -29,8 +31,7 @@ struct TuneModel {
 // Makes `model` ready: with the head that the flags ask for, with these metadata, and where its batch is
 // fixed in the file, with a symbolic one. A pattern of --freeze, --no-decay or --lr-for that matches no
 // weight is an error.
-Result<TuneModel> make_tune_model(ImportedModel model,
-                                  const std::vector<std::pair<std::string, std::string>>& metadata,
+Result<TuneModel> make_tune_model(ImportedModel model, const Metadata& metadata,
                                   const TuneArguments& arguments);
 
 // The graphs of a training, on the backend that the flags ask for. `step` is used up.

@@ -44,6 +44,10 @@ void print_summary(const TuneSummary& summary) {
         summary.head->old_classes > 0 ? fmt::format(", which had {} classes", summary.head->old_classes) : "";
     fmt::print("new head: {}{}\n", printable(summary.head->layer), old);
   }
+  if (summary.low_rank > 0) {
+    fmt::print("low rank: thin matrices beside {} weights, and the last layer; all others stay\n",
+               summary.low_rank);
+  }
   if (summary.widened) fmt::print("16-bit floats are trained as f32 and written as they were\n");
   if (!weights.running_statistics.empty()) {
     fmt::print("batch normalization: by the batch; {} running statistics follow\n",

@@ -22,6 +22,7 @@ struct TuneSummary {
   std::string trained_output, skipped_ending;
   std::optional<HeadReport> head = {};
   bool widened = false;
+  size_t low_rank = 0;  // weights beside which thin matrices are trained
 };
 
 void print_summary(const TuneSummary& summary);

@@ -1,7 +1,9 @@
 #include "tools/driver/tune_task.h"
 
+#include "runtime/data/table.h"
 #include "runtime/training/checkpoint.h"
 #include "tools/driver/array_task.h"
+#include "tools/driver/text_task.h"
 
 namespace gannet {
 
@@ -11,6 +13,10 @@ Result<std::map<std::string, std::string>> TuneTask::identity(const TuneArgument
   return all;
 }
 
-Result<std::unique_ptr<TuneTask>> make_tune_task(const TuneArguments&) { return make_array_task(); }
+Result<std::unique_ptr<TuneTask>> make_tune_task(const TuneArguments& arguments) {
+  if (const NamedTextTask* task = find_text_task(arguments.task)) return make_text_task(*task);
+  if (arguments.task.empty() && table_format_of(arguments.train)) return make_text_task(kTextTasks[0]);
+  return make_array_task();
+}
 
 }  // namespace gannet

@@ -8,11 +8,10 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "frontend/import.h"
 #include "runtime/training/batch_source.h"
+#include "tools/driver/label_metadata.h"
 #include "tools/driver/tune_arguments.h"
 #include "tools/driver/tune_target.h"
 
@@ -57,7 +56,7 @@ class TuneTask {
   // Dropout between the features and a new head, where --dropout does not say otherwise.
   virtual double head_dropout() const { return 0; }
   // What the tuned file says in its metadata: names of labels and the like. The same keys are replaced.
-  virtual std::vector<std::pair<std::string, std::string>> metadata() const { return {}; }
+  virtual Metadata metadata() const { return {}; }
   // What decides the batches, by name: a run goes on from a checkpoint only where all of it is the same.
   virtual Result<std::map<std::string, std::string>> identity(const TuneArguments& arguments) const;
 };

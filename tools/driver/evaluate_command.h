@@ -1,0 +1,11 @@
+// `gannet evaluate`: how good a model is on labelled data.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace gannet {
+
+CLI::App* add_evaluate_command(CLI::App& app, std::function<int()>& run);
+
+}  // namespace gannet

@@ -1,0 +1,39 @@
+// A model that is ready to run, whether it comes from an ONNX file or a compiled one.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "ir/base/datum.h"
+#include "tools/deploy/model_inputs.h"
+#include "tools/driver/command.h"
+#include "tools/driver/label_metadata.h"
+#include "tools/driver/model_output.h"
+
+namespace gannet {
+
+struct RunnableModel {
+  std::string path;
+  std::vector<InputSpec> inputs;
+  std::vector<OutputSpec> outputs;
+  Metadata metadata;
+  std::optional<int64_t> positions = {};   // most tokens of a text, where an ONNX file says so
+  std::optional<int64_t> fixed_rows = {};  // of a compiled model that takes no other number of them
+  // Inputs in order; errors begin with the path.
+  std::function<Result<std::vector<Datum>>(const std::vector<Datum>& inputs)> run;
+};
+
+struct RunnableOptions {
+  ModelArguments model;
+  std::string backend = "compiled";
+  CompileOptions compile;
+  int threads = 0;
+};
+
+// An ONNX file whose batch is fixed takes any number of rows where it can be made to.
+Result<RunnableModel> load_runnable(const RunnableOptions& options);
+
+}  // namespace gannet

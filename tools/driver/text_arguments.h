@@ -1,0 +1,40 @@
+// Flags of the tasks on texts, the same for training, evaluation and single runs.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gannet {
+
+enum class TextTaskKind { kClassification, kRegression, kMultiLabel };
+
+struct NamedTextTask {
+  std::string_view name;  // of --task
+  TextTaskKind kind;
+};
+inline constexpr NamedTextTask kTextTasks[] = {{"text-classification", TextTaskKind::kClassification},
+                                               {"text-regression", TextTaskKind::kRegression},
+                                               {"multi-label", TextTaskKind::kMultiLabel}};
+const NamedTextTask* find_text_task(std::string_view name);
+
+struct TextArguments {
+  std::string vocabulary, tokenizer;        // files; one of them
+  std::string casing = "auto";              // of a vocabulary: auto, cased, uncased
+  std::string text_column, pair_column;     // names or numbers; empty: by the usual names
+  std::vector<std::string> label_columns;   // the same
+  std::string label_separator;              // of several labels in a cell; empty: found
+  std::string ids, mask, types, positions;  // inputs of the model; empty: by name and shape
+  int64_t max_length = 0;                   // tokens; 0: what the model can
+};
+
+// --vocab, --tokenizer and --max-length.
+void add_tokenizer_flags(CLI::App& command, TextArguments& arguments);
+// --text-column, --pair-column, --label-column, --label-separator.
+void add_column_flags(CLI::App& command, TextArguments& arguments);
+// --casing, --ids, --mask, --type and --positions.
+void add_token_input_flags(CLI::App& command, TextArguments& arguments);
+
+}  // namespace gannet
