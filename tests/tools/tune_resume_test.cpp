@@ -1,4 +1,5 @@
 // A training that is stopped at any moment and goes on ends with the bits of one that was left alone.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -31,7 +32,7 @@ class TuneResume : public CommandLine {
   }
 
   // Everything that has state: slots, averages, sums of gradients, a schedule, held-out data, patience.
-  static std::vector<std::string> words(const std::string& name) {
+  virtual std::vector<std::string> words(const std::string& name) const {
     return {"tune",
             "mlp.onnx",
             "--train",
@@ -82,35 +83,64 @@ class TuneResume : public CommandLine {
     return *lines;
   }
 
-  static void expect_same_end(const std::string& name, const std::string& whole) {
+  void expect_same_end(const std::string& name, const std::string& whole) const {
     EXPECT_EQ(contents(name + ".onnx"), contents(whole + ".onnx"));
-    const std::string last = "-checkpoints/step-00000250.safetensors";
+    const std::string last = fmt::format("-checkpoints/step-{:08}.safetensors", updates());
     EXPECT_FALSE(contents(name + last).empty());
     EXPECT_EQ(contents(name + last), contents(whole + last));
     EXPECT_EQ(record(name), record(whole));
   }
 
-  void run_whole(const std::string& name) {
-    const CommandResult result = gannet(words(name));
+  virtual int64_t updates() const { return kUpdates; }
+
+  std::vector<std::string> words(const std::string& name, int threads) const {
+    std::vector<std::string> all = words(name);
+    all.insert(all.end(), {"--threads", std::to_string(threads)});
+    return all;
+  }
+
+  void run_whole(const std::string& name, int threads = 1) {
+    const CommandResult result = gannet(words(name, threads));
     ASSERT_EQ(result.status, 0) << result.err;
     EXPECT_THAT(result.out, HasSubstr("no checkpoint yet, starting anew"));
   }
 
-  void kill_often(int kills, uint32_t seed) {
-    run_whole("whole");
+  // While a checkpoint or the result is being written there is a file of another name.
+  static bool is_writing(const std::string& folder) {
+    std::error_code error;
+    for (auto file = std::filesystem::directory_iterator(folder, error); !error && file != std::filesystem::end(file);
+         file.increment(error)) {
+      if (file->path().extension() == ".tmp") return true;
+    }
+    return false;
+  }
+
+  // Kills `child` after `moment`, or, where `writing` is given, then as soon as something is written there. False when
+  // it came to its end before.
+  static bool killed_after(ChildProcess& child, std::chrono::microseconds moment, const std::string& writing) {
+    const auto until = std::chrono::steady_clock::now() + moment;
+    while (child.running() && (std::chrono::steady_clock::now() < until || (!writing.empty() && !is_writing(writing)))) {
+      if (std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+    if (!child.running()) return false;
+    child.send(SIGKILL);
+    EXPECT_EQ(child.wait(), -SIGKILL);
+    return true;
+  }
+
+  // Runs that are killed until `kills` are reached, every other time while something is written. Each run goes on with
+  // another number of threads than it had before.
+  void kill_often(int kills, uint32_t seed, int longest_ms) {
+    run_whole("whole", 1);
+    run_whole("dual", 2);
+    expect_same_end("dual", "whole");
     std::mt19937 random(seed);
-    for (int killed = 0, run = 0; killed < kills; ++run) {
+    for (int killed = 0, started = 0, run = 0; killed < kills; ++run) {
       const std::string name = "killed" + std::to_string(run);
-      for (bool alive = true; alive;) {
-        ChildProcess child(words(name), "output.txt");
-        const auto moment =
-            std::chrono::microseconds(killed < kills ? 20'000 + random() % 400'000 : 60'000'000);
-        const auto until = std::chrono::steady_clock::now() + moment;
-        while (child.running() && std::chrono::steady_clock::now() < until)
-          std::this_thread::sleep_for(std::chrono::microseconds(200));
-        if (child.running()) {
-          child.send(SIGKILL);
-          EXPECT_EQ(child.wait(), -SIGKILL);
+      for (bool alive = true; alive; ++started) {
+        ChildProcess child(words(name, 1 + started % 2), "output.txt");
+        const auto moment = std::chrono::microseconds(20'000 + random() % static_cast<uint32_t>(1000 * longest_ms));
+        if (killed < kills && killed_after(child, moment, killed % 2 ? name + "-checkpoints" : "")) {
           ++killed;
         } else {
           ASSERT_EQ(child.wait(), 0) << contents("output.txt");
@@ -122,7 +152,7 @@ class TuneResume : public CommandLine {
   }
 };
 
-TEST_F(TuneResume, KilledAtAFewRandomMoments) { kill_often(4, 1); }
+TEST_F(TuneResume, KilledAtAFewRandomMoments) { kill_often(4, 1, 400); }
 
 TEST_F(TuneResume, AnInterruptKeepsTheBestAndACheckpoint) {
   run_whole("whole");
@@ -186,7 +216,30 @@ TEST_F(TuneResume, AnotherRunIsNotContinued) {
 
 class NightlyTuneResume : public TuneResume {};
 
-TEST_F(NightlyTuneResume, KilledAtTwentyRandomMoments) { kill_often(20, 2); }
+TEST_F(NightlyTuneResume, KilledAtTwentyRandomMoments) { kill_often(20, 2, 400); }
+
+// Layers that two threads share, statistics of the batch, random elements dropped.
+class NightlyTuneResumeOfPictures : public TuneResume {
+ protected:
+  void SetUp() override {
+    CommandLine::SetUp();
+    ASSERT_EQ(gannet_line("new resnet8 --image-size 24 --channels 3 --classes 3 --sample-data task.npz --samples 160 "
+                          "-o resnet.onnx")
+                  .status,
+              0);
+  }
+
+  int64_t updates() const override { return 40; }
+
+  std::vector<std::string> words(const std::string& name) const override {
+    return {"tune", "resnet.onnx", "--train", "task.npz", "--eval-fraction", "0.2", "--steps", std::to_string(updates()),
+            "--batch-size", "32", "--dropout", "/Flatten*=0.2", "--schedule", "cosine", "--clip-norm", "1", "--eval-every", "7",
+            "--checkpoint", name + "-checkpoints", "--checkpoint-every", "1", "--log", name + "-log", "--resume", "-o",
+            name + ".onnx"};
+  }
+};
+
+TEST_F(NightlyTuneResumeOfPictures, KilledAtTwentyRandomMoments) { kill_often(20, 3, 1500); }
 
 }  // namespace
 }  // namespace gannet::test
