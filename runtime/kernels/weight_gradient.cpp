@@ -1,5 +1,6 @@
-// Gradients of convolution weights. oneDNN 2.6.3 splits their sums by the number of threads, so the batch is cut into
-// pieces that follow from the shapes alone, each done on one thread, and the partial sums are added in order.
+// Gradients of convolution weights. oneDNN 2.6.3 splits their sums by the number of threads, so the work is cut into
+// pieces that follow from the shapes alone, each done on one thread: pieces of the batch, whose partial sums are added in
+// order, or, where weights are many and pixels few, pieces of the output channels, whose gradients are complete.
 #include <algorithm>
 #include <atomic>
 
@@ -18,18 +19,39 @@ struct Parts {
   onednn::ConvolutionSpec spec;  // without memory
 };
 
-// How much of the batch one piece does.
+// How much of the batch, or of the output channels, one piece does.
 struct Cut {
   int64_t extent = 0, total = 0;
+  bool channels = false;
 
   int64_t pieces() const { return (total + extent - 1) / extent; }
 };
 
 // Large gradients are not summed more often than two threads need.
-Cut cut_of(const Parts& parts) {
+Cut cut_of_batch(const Parts& parts) {
   constexpr int64_t kMostPieces = 8, kLargeElements = 1 << 18;
   const int64_t batch = parts.y.extents[0], pieces = std::min(batch, parts.w.elements() >= kLargeElements ? 2 : kMostPieces);
   return {(batch + pieces - 1) / pieces, batch};
+}
+
+// The library computes 16 channels at a time, in a layout of its own; a piece stays in the cache until it is copied.
+Cut cut_of_channels(const Parts& parts) {
+  constexpr int64_t kBlock = 16, kBytes = 5 << 17, kPieces = 8;
+  const int64_t channels = parts.w.extents[0], blocks = channels / kBlock;
+  const int64_t block_bytes = parts.w.elements() / channels * kBlock * static_cast<int64_t>(sizeof(float));
+  return {std::clamp<int64_t>(kBytes / block_bytes, 1, std::max<int64_t>(blocks / kPieces, 1)) * kBlock, channels, true};
+}
+
+// The cut that moves fewer elements. Partial sums are written and read; their sum is written, and copied to its layout.
+// Every piece of the channels reads all of x.
+Cut cut_of(const Parts& parts) {
+  const Cut batch = cut_of_batch(parts);
+  if (parts.groups != 1 || parts.w.extents[0] % 16 != 0) return batch;
+  const Cut channels = cut_of_channels(parts);
+  const int64_t w = parts.w.elements();
+  const int64_t by_batch = batch.pieces() > 1 ? (2 * batch.pieces() + 3) * w : 2 * w;
+  const int64_t by_channels = channels.pieces() * parts.x.elements() + 2 * parts.y.elements() + w;
+  return by_channels < by_batch ? channels : batch;
 }
 
 struct Piece {
@@ -37,10 +59,11 @@ struct Piece {
   MemoryDesc w;                         // what it writes
 };
 
-// A piece of `extent`. With several pieces it writes a partial sum, in the layout `w` where that is given.
+// A piece of `extent`. With several pieces of the batch it writes a partial sum, in the layout `w` where that is given.
 Result<Piece> make_piece(Parts parts, const Cut& cut, int64_t extent, const MemoryDesc* w) {
-  const bool partial = cut.pieces() > 1;
-  parts.x.extents[0] = parts.y.extents[0] = extent;
+  const bool partial = cut.pieces() > 1 && !cut.channels;
+  if (cut.channels) parts.y.extents[1] = parts.w.extents[0] = extent;
+  else parts.x.extents[0] = parts.y.extents[0] = extent;
   const MemoryDesc x_memory = TRY(memory_of(parts.x)), y_memory = TRY(memory_of(parts.y));
   const MemoryDesc w_memory = TRY(memory_of(library_weights(parts.w, parts.groups)));
   onednn::ConvolutionSpec& spec = parts.spec;
@@ -77,8 +100,8 @@ class WeightGradient final : public Primitive {
   struct Plan {
     std::shared_ptr<const CallSequence> whole, last;
     int64_t pieces = 1;
-    int64_t x_step = 0, y_step = 0;  // bytes from piece to piece
-    int64_t partial_bytes = 0;                   // of a partial sum; 0: the one piece writes the result
+    int64_t x_step = 0, y_step = 0, w_step = 0;  // bytes from piece to piece
+    int64_t partial_bytes = 0;                   // of a partial sum; 0: pieces write the result
     std::shared_ptr<const CallSequence> finish;  // from the sum to the result
     int threads = 1;
   };
@@ -97,7 +120,7 @@ class WeightGradient final : public Primitive {
     threads.parallel_for(plan_.pieces, plan_.threads, [&](int64_t begin, int64_t end, int thread) {
       for (int64_t i = begin; i < end; ++i) {
         void* const own[] = {static_cast<char*>(pointers[0]) + i * plan_.x_step, static_cast<char*>(pointers[1]) + i * plan_.y_step,
-                             plan_.finish ? partial(memory, i) : static_cast<char*>(pointers[2])};
+                             plan_.finish ? partial(memory, i) : static_cast<char*>(pointers[2]) + i * plan_.w_step};
         const CallSequence& calls = i + 1 == plan_.pieces ? *plan_.last : *plan_.whole;
         if (!calls.run(own, memory + thread * each_, threads).ok()) failed = true;
       }
@@ -152,7 +175,7 @@ Result<std::shared_ptr<const Primitive>> prepare_weight_gradient(const WeightGra
   const double flops = 2.0 * static_cast<double>(parts.y.elements()) * static_cast<double>(parts.w.elements() / parts.w.extents[0]);
   const LibraryThreads one(1);
   const Piece whole = TRY(make_piece(parts, cut, std::min(cut.extent, cut.total), nullptr));
-  const bool partial = cut.pieces() > 1;
+  const bool partial = cut.pieces() > 1 && !cut.channels;
   const Piece last = TRY(make_piece(parts, cut, cut.total - (cut.pieces() - 1) * cut.extent, partial ? &whole.w : nullptr));
   WeightGradient::Plan plan;
   plan.whole = whole.calls;
@@ -160,8 +183,9 @@ Result<std::shared_ptr<const Primitive>> prepare_weight_gradient(const WeightGra
   plan.pieces = cut.pieces();
   plan.threads = static_cast<int>(std::min<int64_t>(plan.pieces, p.threads_for(flops, 4.0 * static_cast<double>(parts.x.elements()))));
   const int64_t size = element_size(parts.x.dtype);
-  plan.x_step = cut.extent * parts.x.strides[0] * size;
-  plan.y_step = cut.extent * parts.y.strides[0] * size;
+  plan.x_step = cut.channels ? 0 : cut.extent * parts.x.strides[0] * size;
+  plan.y_step = cut.extent * parts.y.strides[cut.channels ? 1 : 0] * size;
+  plan.w_step = cut.channels ? cut.extent * parts.w.strides[0] * size : 0;
   if (partial) {
     auto finish = std::make_shared<CallSequence>(plan.threads);
     plan.partial_bytes = onednn::bytes_of(whole.w);
