@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Times a training step (forward, backward, AdamW) in Gannet and in PyTorch, side by side, and prints one table.
+"""Times a training step (forward, backward, optimizer) in Gannet and in PyTorch, side by side, and prints one table.
 
   bench/train.py MODEL[@BATCHxSEQ or @BATCHxHxW]... [--gannet build/release/gannet] [--threads 2] [--seconds 4] [--json FILE]
+                 [--optimizer adamw] [--clip-norm 1] [--batch-norm train]
 
 MODEL is an ONNX file of `gannet new`: bert-classifier, resnet8 or resnet18. PyTorch runs the same net written with
-torch.nn, with the weights of the file: the faster of eager and torch.compile. Batch normalizations keep the file's
-statistics in both, as `gannet tune` has it by default. Both get the same batch and number of threads, live in a process
+torch.nn, with the weights of the file: the faster of eager and torch.compile, with fused or, where there is none, foreach
+optimizers. Batch normalizations keep the file's statistics in both unless --batch-norm train has them take those of the
+batch and follow it, as `gannet tune` does by default. Both get the same batch and number of threads, live in a process
 of their own and take turns, so that a noisy moment meets both. Times are medians in milliseconds; the ratio is Gannet's
 time over PyTorch's. The loss of the fourth step on the batch must agree to 1e-3.
 """
@@ -82,7 +84,7 @@ def bert(weights, heads):
     return Bert()
 
 
-def resnet(weights):
+def resnet(weights, batch_statistics):
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -95,7 +97,7 @@ def resnet(weights):
                 self.register_buffer(part, torch.tensor(weights[f"{name}.{part}"]))
 
         def forward(self, x):
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.1, 1e-5)
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, batch_statistics, 0.1, 1e-5)
 
     def convolution(name, stride):
         w = weights[name + ".weight"]
@@ -134,9 +136,20 @@ def resnet(weights):
     return Net().to(memory_format=torch.channels_last)
 
 
-def serve_torch(path, inputs, threads):
+def optimizer_of(name, parameters, rate):
     import torch
-    torch.set_num_threads(threads)
+    if name == "adamw":
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=DECAY, fused=True)
+    if name == "adam":
+        return torch.optim.Adam(parameters, lr=rate, fused=True)
+    if name == "adagrad":
+        return torch.optim.Adagrad(parameters, lr=rate, foreach=True)
+    return torch.optim.SGD(parameters, lr=rate, **({"momentum": 0.9, "nesterov": True} if name == "nesterov" else {}), fused=True)
+
+
+def serve_torch(path, inputs, arguments):
+    import torch
+    torch.set_num_threads(arguments.threads)
     weights = weights_of(path)
     values = {name: torch.from_numpy(value) for name, value in inputs.items()}
     target, rate = values.pop("target"), float(values.pop("learning_rate"))
@@ -145,14 +158,17 @@ def serve_torch(path, inputs, threads):
     loss_of = torch.nn.CrossEntropyLoss()
 
     def stepper(compiled):
-        module = resnet(weights) if "conv1.weight" in weights else bert(weights, heads_of(weights))
+        module = resnet(weights, arguments.batch_norm == "train") if "conv1.weight" in weights else bert(weights, heads_of(weights))
         forward = torch.compile(module) if compiled else module
-        optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=DECAY, fused=True)
+        parameters = list(module.parameters())
+        optimizer = optimizer_of(arguments.optimizer, parameters, rate)
 
         def step():
             optimizer.zero_grad(set_to_none=True)
             loss = loss_of(forward(*values.values()), target)
             loss.backward()
+            if arguments.clip_norm:
+                torch.nn.utils.clip_grad_norm_(parameters, arguments.clip_norm, foreach=True)
             optimizer.step()
             return loss
         return step
@@ -202,14 +218,16 @@ def compare(text, arguments):
     sizes = [int(e) for e in shape.split("x")]
     with tempfile.TemporaryDirectory() as folder:
         given = [f"{name}={path}" for name, path in batch_of(model, sizes, folder).items()]
-        gannet = [arguments.gannet, "bench", model, "--train", "--serve", "--threads", str(arguments.threads)]
+        both = ["--threads", str(arguments.threads), "--optimizer", arguments.optimizer, "--batch-norm", arguments.batch_norm]
+        both += ["--clip-norm", str(arguments.clip_norm)] if arguments.clip_norm else []
+        gannet = [arguments.gannet, "bench", model, "--train", "--serve", *both]
         if len(sizes) == 3:
             channels = np.load(os.path.join(folder, "input_input.npy"), mmap_mode="r").shape[1]
             gannet += ["--shape", f"input=batchx{channels}x{sizes[1]}x{sizes[2]}"]
         for one in given:
             gannet += ["--input", one]
         engines = [Engine("gannet", gannet),
-                   Engine("torch", [sys.executable, __file__, "--engine", "torch", "--threads", str(arguments.threads), model, *given])]
+                   Engine("torch", [sys.executable, __file__, "--engine", "torch", *both, model, *given])]
         row = {"model": text, "median_ms": {}, "loss": {}, "errors": {e.name: e.error for e in engines if e.error}}
         live = [e for e in engines if not e.error]
         counts = {}
@@ -248,11 +266,14 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each engine and model")
     parser.add_argument("--json")
+    parser.add_argument("--optimizer", default="adamw", choices=["sgd", "nesterov", "adam", "adamw", "adagrad"])
+    parser.add_argument("--clip-norm", type=float, help="scale gradients to at most this norm over all of them")
+    parser.add_argument("--batch-norm", default="frozen", choices=["frozen", "train"])
     parser.add_argument("--engine", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.engine:
         inputs = {n: np.load(p) for n, _, p in (one.partition("=") for one in arguments.models[1:])}
-        return serve_torch(arguments.models[0], inputs, arguments.threads)
+        return serve_torch(arguments.models[0], inputs, arguments)
     if not os.access(arguments.gannet, os.X_OK):
         parser.error(f"{arguments.gannet} is no program; build it or say --gannet")
     print("| model | gannet ms | PyTorch ms | ratio | losses of step 4 |\n|---|---|---|---|---|", flush=True)

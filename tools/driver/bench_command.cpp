@@ -21,6 +21,7 @@
 #include "tools/driver/compile.h"
 #include "tools/driver/model_inputs.h"
 #include "tools/driver/model_summary.h"
+#include "tools/driver/tune_arguments.h"
 
 namespace gannet {
 
@@ -38,6 +39,8 @@ struct BenchArguments {
   std::string json, profile;
   bool serve = false;
   bool train = false;
+  std::string optimizer = "adamw", batch_norm = "frozen";
+  double clip_norm = 0;
 };
 
 // A compiled model with everything that it is run on.
@@ -111,12 +114,19 @@ std::vector<std::vector<std::string>> nodes_of_steps(const ImportedModel& model,
   return nodes;
 }
 
+Result<BenchStep> training_step(Graph& model, const BenchArguments& arguments) {
+  OptimizerOptions optimizer = named_optimizer_options(arguments.optimizer);
+  if (optimizer.kind == Optimizer::kAdamW) optimizer.weight_decay = 0.01;
+  optimizer.clip_norm = arguments.clip_norm;
+  return bench_training_step(model, optimizer, arguments.batch_norm == "train");
+}
+
 Status compile_onnx(Bench& bench, const BenchArguments& arguments, bool quiet) {
   Clock::time_point start = Clock::now();
   ImportedModel model = TRY(load_model(arguments.model));
   bench.load_ms = since(start);
   BenchStep step;
-  if (arguments.train) step = TRY(bench_training_step(*model.graph, {.kind = Optimizer::kAdamW, .weight_decay = 0.01}));
+  if (arguments.train) step = TRY(training_step(*model.graph, arguments));
   Graph& graph = arguments.train ? *step.graph : *model.graph;
   for (const GraphOutput& output : graph.outputs) bench.output_names.push_back(output.name);
   bench.inputs = TRY(bench_inputs(arguments.train ? step.inputs : input_specs(graph), arguments, quiet));
@@ -280,7 +290,11 @@ CLI::App* add_bench_command(CLI::App& app, std::function<int()>& run) {
   add_threads(*command, arguments->run.threads);
   command->add_option("--json", arguments->json, "write the figures to FILE")->type_name("FILE");
   command->add_option("--profile", arguments->profile, "write a Chrome trace of three runs to FILE")->type_name("FILE");
-  command->add_flag("--train", arguments->train, "a training step instead of an inference: cross entropy, gradients, AdamW");
+  CLI::Option* train = command->add_flag("--train", arguments->train, "a training step instead of an inference: cross entropy, gradients, AdamW");
+  command->add_option("--optimizer", arguments->optimizer, "of --train")->check(CLI::IsMember(optimizer_names()))->needs(train);
+  command->add_option("--batch-norm", arguments->batch_norm, "of --train: statistics of the file, or of the batch")
+      ->check(CLI::IsMember({"train", "frozen"}))->needs(train);
+  command->add_option("--clip-norm", arguments->clip_norm, "of --train: scale gradients to at most this norm")->check(CLI::PositiveNumber)->needs(train);
   command->add_flag("--serve", arguments->serve, "answer lines 'run N' and 'outputs DIR' on standard input");
   add_compile_arguments(*command, arguments->compile);
   return command;

@@ -18,8 +18,8 @@ int64_t classes_of(const Graph& model, const std::string& output) {
 
 }  // namespace
 
-Result<BenchStep> bench_training_step(Graph& model, const OptimizerOptions& optimizer) {
-  TRY(weights_to_state(model));
+Result<BenchStep> bench_training_step(Graph& model, const OptimizerOptions& optimizer, bool batch_statistics) {
+  TRY(weights_to_state(model, {.running_statistics = batch_statistics}));
   PassContext context;
   TRY(run_passes(model, find_pipeline("before_gradient"), context));
   TrainStepOptions options;

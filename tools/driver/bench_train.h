@@ -16,7 +16,8 @@ struct BenchStep {
   std::vector<InputSpec> inputs;  // labels stay below the number of classes
 };
 
-// The step of `model` with cross entropy on its first output. `model` is changed.
-Result<BenchStep> bench_training_step(Graph& model, const OptimizerOptions& optimizer);
+// The step of `model` with cross entropy on its first output; batch normalizations keep their statistics, or take those of
+// the batch. `model` is changed.
+Result<BenchStep> bench_training_step(Graph& model, const OptimizerOptions& optimizer, bool batch_statistics = false);
 
 }  // namespace gannet

@@ -26,11 +26,11 @@ constexpr std::array<NamedOptimizer, 6> kOptimizers = {{{"sgd", Optimizer::kSgd,
                                                         {"adagrad", Optimizer::kAdagrad, 1e-2, 0},
                                                         {"lamb", Optimizer::kLamb, 2e-3, 0}}};
 
-const NamedOptimizer& named_optimizer(const TuneArguments& arguments) {
+const NamedOptimizer& named_optimizer(std::string_view name) {
   for (const NamedOptimizer& optimizer : kOptimizers) {
-    if (optimizer.name == arguments.optimizer) return optimizer;
+    if (optimizer.name == name) return optimizer;
   }
-  CHECK(false, "optimizer '{}'", arguments.optimizer);
+  CHECK(false, "optimizer '{}'", name);
   __builtin_unreachable();
 }
 
@@ -84,11 +84,9 @@ void add_main_flags(CLI::App& command, TuneArguments& a) {
   command.add_option("--epochs", a.epochs, "passes over the data [10; texts 3]")
       ->check(CLI::Range(1, 1'000'000));
   command.add_option("--batch-size", a.batch_size, "rows in a batch [32]")->check(CLI::Range(1, 1'000'000));
-  std::vector<std::string> names;
-  for (const NamedOptimizer& optimizer : kOptimizers) names.emplace_back(optimizer.name);
   command.add_option("--optimizer", a.optimizer, "how weights follow gradients")
       ->capture_default_str()
-      ->check(CLI::IsMember(names));
+      ->check(CLI::IsMember(optimizer_names()));
   command
       .add_option("--lr", a.rate,
                   "learning rate [0.001 for adam and adamw, 0.05 for sgd; texts by the width of the encoder]")
@@ -300,14 +298,25 @@ void fill_in(TuneArguments& arguments, const TuneDefaults& defaults) {
   fill("--clip-norm", arguments.update.clip_norm, defaults.clip_norm);
 }
 
+std::vector<std::string> optimizer_names() {
+  std::vector<std::string> names;
+  for (const NamedOptimizer& optimizer : kOptimizers) names.emplace_back(optimizer.name);
+  return names;
+}
+
+OptimizerOptions named_optimizer_options(std::string_view name) {
+  const NamedOptimizer& named = named_optimizer(name);
+  return {.kind = named.kind, .momentum = named.momentum, .nesterov = named.name == "nesterov"};
+}
+
 Result<OptimizerOptions> optimizer_of(const TuneArguments& arguments) {
   OptimizerOptions options = arguments.update;
-  const NamedOptimizer& named = named_optimizer(arguments);
+  const OptimizerOptions named = named_optimizer_options(arguments.optimizer);
   options.kind = named.kind;
-  options.nesterov = named.name == "nesterov";
+  options.nesterov = named.nesterov;
   if (options.momentum == 0) options.momentum = named.momentum;
   if (options.momentum > 0 && named.kind != Optimizer::kSgd)
-    return invalid_input(fmt::format("--momentum: {} has none", named.name));
+    return invalid_input(fmt::format("--momentum: {} has none", arguments.optimizer));
   for (const std::string& text : arguments.rates_by_name) {
     auto [pattern, factor] = TRY(pattern_and_number(text, "--lr-for", "PATTERN=FACTOR"));
     options.rates.push_back({std::move(pattern), factor});
@@ -353,7 +362,7 @@ Result<LowRankOptions> low_rank_of(const TuneArguments& arguments) {
 }
 
 double rate_of(const TuneArguments& arguments) {
-  return arguments.rate.value_or(named_optimizer(arguments).rate);
+  return arguments.rate.value_or(named_optimizer(arguments.optimizer).rate);
 }
 
 Result<RateSchedule> schedule_of(const TuneArguments& arguments, int64_t total_steps) {

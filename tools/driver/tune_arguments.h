@@ -80,6 +80,9 @@ struct TuneDefaults {
 };
 void fill_in(TuneArguments& arguments, const TuneDefaults& defaults);
 
+// What --optimizer takes, and the optimizer of such a name with its usual momentum.
+std::vector<std::string> optimizer_names();
+OptimizerOptions named_optimizer_options(std::string_view name);
 // The optimizer as the flags say it, and its rate: that of --lr, or the optimizer's usual one.
 Result<OptimizerOptions> optimizer_of(const TuneArguments& arguments);
 // --dropout as rules.
