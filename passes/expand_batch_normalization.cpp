@@ -29,9 +29,10 @@ class Expansion {
   }
 
   std::vector<Value*> with_statistics_of_the_batch() {
-    const Standardized s = standardize(b, node_.input(0), others_, epsilon(), true);
-    Value* y = b.map(E::arg(0) * E::arg(1) + E::arg(2), {s.normalized, wide(1), wide(2)});
-    return {y, node_.output(1) ? running(3, mean()) : nullptr, node_.output(2) ? running(4, variance()) : nullptr};
+    const Moments m = moments(b, node_.input(0), others_);
+    Value* normalized = b.mul(b.sub(node_.input(0), m.mean), inverse_root(b, m.variance, epsilon()));
+    Value* y = b.map(E::arg(0) * E::arg(1) + E::arg(2), {normalized, wide(1), wide(2)});
+    return {y, node_.output(1) ? running(3, m.mean) : nullptr, node_.output(2) ? running(4, m.variance) : nullptr};
   }
 
   std::vector<Value*> with_given_statistics() {
@@ -43,11 +44,6 @@ class Expansion {
  private:
   double epsilon() const { return static_cast<double>(node_.attrs.number("epsilon")); }
   Value* wide(size_t operand) { return b.unsqueeze(node_.input(operand), others_); }
-  Value* mean() { return b.reduce_mean(node_.input(0), others_, true); }
-  Value* variance() {
-    Value* deviation = b.sub(node_.input(0), mean());
-    return b.reduce_mean(b.mul(deviation, deviation), others_, true);
-  }
   Value* running(size_t operand, Value* batch) {
     const double momentum = static_cast<double>(node_.attrs.number("momentum"));
     return b.map(momentum * E::arg(0) + (1 - momentum) * E::arg(1), {node_.input(operand), b.squeeze(batch, others_)});

@@ -136,6 +136,16 @@ Value* along_channels(GraphBuilder& b, Value* list, int64_t rank) {
   return rank > 1 ? b.unsqueeze(list, axes_beside_channels(rank)) : list;
 }
 
+// The gradient of x where dy is that of y = scale * normalized + bias and the statistics are those of the batch: scale
+// / deviation * (dy - mean(dy) - normalized * mean(dy * normalized)). The means are made of the sums that are the gradients
+// of bias and scale.
+Value* through_statistics(GraphBuilder& b, const Standardized& s, Value* dy, Value* scale, Value* bias_gradient,
+                          Value* scale_gradient, const Dim& count) {
+  Value* n = count.is_constant() ? b.number(static_cast<double>(count.constant()), dy) : b.cast(b.dims({count}), dy->type.dtype);
+  Value* rest = b.sub(b.sub(dy, b.div(bias_gradient, n)), b.mul(s.normalized, b.div(scale_gradient, n)));
+  return b.mul(rest, b.mul(scale, s.deviation_inverse));
+}
+
 // With the statistics of the batch the gradient passes through them. Given statistics (the inference form)
 // are frozen: they are constants of the rule and get no gradient, as in PyTorch.
 Status batch_vjp(VjpContext& c) {
@@ -148,25 +158,29 @@ Status batch_vjp(VjpContext& c) {
   int64_t rank = static_cast<int64_t>(shape.size());
   const std::vector<int64_t> others = axes_beside_channels(rank);
   auto per_channel = [&](Value* v) { return along_channels(b, b.cast(v, dtype), rank); };
+  const bool training = c.attrs().integer("training_mode") != 0;
   auto channel_sum = [&](Value* v, size_t operand) {
-    Value* sum = b.reduce_sum(v, others, rank == 1);
-    c.set(operand, b.cast(sum, c.operand(operand)->type.dtype));
+    Value* sum = b.reduce_sum(v, others, training || rank == 1);
+    c.set(operand, b.cast(training && rank > 1 ? b.squeeze(sum, others) : sum, c.operand(operand)->type.dtype));
+    return sum;
   };
   Value* wide_x = b.cast(x, dtype);
   Value* wide_dy = b.cast(dy, dtype);
+  Value* scale = per_channel(c.operand(1));
   double epsilon = static_cast<double>(c.attrs().number("epsilon"));
-  Value* upstream = b.mul(wide_dy, per_channel(c.operand(1)));
+  const Moments m = training ? moments(b, wide_x, others) : Moments{per_channel(c.operand(3)), per_channel(c.operand(4))};
   Standardized s;
-  if (c.attrs().integer("training_mode") != 0) {
-    s = standardize(b, wide_x, others, epsilon, true);
-    c.set(0, b.cast(standardize_gradient(b, s, upstream, others), x->type.dtype));
-  } else {
-    s.deviation_inverse = inverse_root(b, per_channel(c.operand(4)), epsilon);
-    s.normalized = b.mul(b.sub(wide_x, per_channel(c.operand(3))), s.deviation_inverse);
-    c.set(0, b.cast(b.mul(upstream, s.deviation_inverse), x->type.dtype));
+  s.deviation_inverse = inverse_root(b, m.variance, epsilon);
+  s.normalized = b.mul(b.sub(wide_x, m.mean), s.deviation_inverse);
+  Value* scale_gradient = channel_sum(b.mul(wide_dy, s.normalized), 1);
+  Value* bias_gradient = channel_sum(wide_dy, 2);
+  if (!training) {
+    c.set(0, b.cast(b.mul(b.mul(wide_dy, scale), s.deviation_inverse), x->type.dtype));
+    return b.status();
   }
-  channel_sum(b.mul(wide_dy, s.normalized), 1);
-  channel_sum(wide_dy, 2);
+  if (rank > 1) shape.erase(shape.begin() + 1);
+  Value* dx = through_statistics(b, s, wide_dy, scale, bias_gradient, scale_gradient, element_count(shape));
+  c.set(0, b.cast(dx, x->type.dtype));
   return b.status();
 }
 
@@ -181,11 +195,10 @@ Status decompose_batch(DecomposeContext& c) {
   const std::vector<int64_t> others = axes_beside_channels(rank);
   auto per_channel = [&](Value* v) { return along_channels(b, b.cast(v, dtype), rank); };
   Value* wide = b.cast(x, dtype);
-  Value* mean = b.reduce_mean(wide, others, true);
-  Value* deviation = b.sub(wide, mean);
-  Value* variance = b.reduce_mean(b.mul(deviation, deviation), others, true);
-  Value* factor = b.mul(inverse_root(b, variance, static_cast<double>(c.attrs().number("epsilon"))), per_channel(c.operand(1)));
-  c.set(0, b.cast(b.add(b.mul(deviation, factor), per_channel(c.operand(2))), x->type.dtype));
+  const auto [mean, variance] = moments(b, wide, others);
+  Value* inverse = inverse_root(b, variance, static_cast<double>(c.attrs().number("epsilon")));
+  Value* normalized = b.mul(b.sub(wide, mean), inverse);
+  c.set(0, b.cast(b.add(b.mul(normalized, per_channel(c.operand(1))), per_channel(c.operand(2))), x->type.dtype));
   const auto momentum = static_cast<double>(c.attrs().number("momentum"));
   for (size_t i : {size_t{1}, size_t{2}}) {
     if (c.output_count() <= i) break;

@@ -18,6 +18,20 @@ Value* inverse_root(GraphBuilder& b, Value* x, double epsilon) {
   return b.map(scalar::reciprocal(scalar::sqrt(ScalarExpr::arg(0) + epsilon)), {x});
 }
 
+Moments moments(GraphBuilder& b, Value* x, const std::vector<int64_t>& axes) {
+  if (x->type.dtype != DType::kF32) {
+    Value* mean = b.reduce_mean(x, axes, true);
+    Value* deviation = b.sub(x, mean);
+    return {mean, b.reduce_mean(b.mul(deviation, deviation), axes, true)};
+  }
+  using E = ScalarExpr;
+  Value* wide = b.cast(x, DType::kF64);
+  Value* mean = b.reduce_mean(wide, axes, true);
+  Value* square = b.reduce_mean(b.mul(wide, wide), axes, true);
+  Value* variance = b.map(scalar::max(E::arg(1) - E::arg(0) * E::arg(0), 0.0), {mean, square});
+  return {b.cast(mean, DType::kF32), b.cast(variance, DType::kF32)};
+}
+
 Standardized standardize(GraphBuilder& b, Value* x, const std::vector<int64_t>& axes, double epsilon,
                          bool centered) {
   Standardized s;

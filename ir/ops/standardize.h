@@ -1,5 +1,5 @@
-// What the normalizing ops share: the check of per-channel parameters, and the gradient of x -> (x - mean) /
-// deviation over any axes.
+// What the normalizing ops share: the check of per-channel parameters, mean and variance, and the gradient of x -> (x -
+// mean) / deviation over any axes.
 #pragma once
 
 #include <string_view>
@@ -13,6 +13,15 @@ namespace gannet {
 // Operand i is a vector of `channels` elements, as far as both are known.
 Status expect_channels(const InferContext& c, size_t i, std::string_view role,
                        const std::optional<Dim>& channels);
+
+// Over some axes, which keep an extent of 1.
+struct Moments {
+  Value* mean = nullptr;
+  Value* variance = nullptr;
+};
+// In f32 both follow from sums of x and its squares in f64, so that they take one pass over x: squares of f32 are exact
+// there, and what cancels in the difference is far below what f32 holds of the variance.
+Moments moments(GraphBuilder& b, Value* x, const std::vector<int64_t>& axes);
 
 // x standardized over some axes.
 struct Standardized {
