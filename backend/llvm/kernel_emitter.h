@@ -107,7 +107,7 @@ class KernelEmitter {
 
   // Reductions. The error of a sum grows with the number of its terms, so a long one has two levels: what kSumChunk steps
   // have added goes into a second accumulator.
-  static constexpr int64_t kSumChunk = 128;
+  static constexpr int64_t kSumChunk = 512;
   bool is_float_sum(const KernelReduction& reduction) const;
   bool carries(const Sweep& sweep) const;
   void carry(const Sweep& sweep);

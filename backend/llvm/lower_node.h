@@ -5,6 +5,7 @@
 // - ReduceSum, Mean, Max, Min, Prod, L1, L2, SumSquare, LogSum, LogSumExp over constant axes, with keepdims or without;
 //   Softmax, LogSoftmax, LayerNormalization, RMSNormalization, InstanceNormalization, which are built of those. All of
 //   them must reduce the same axes of one iteration space;
+// - ArgMax, ArgMin, OneHot;
 // - Reshape, Squeeze, Unsqueeze, Flatten and Identity that only drop or add dimensions of 1;
 // - of what comes from outside, before anything is computed: Transpose, Slice with positive or negative steps, Split,
 //   Expand, Gather, GatherElements, Resize. Tile, DepthToSpace and SpaceToDepth stand alone.

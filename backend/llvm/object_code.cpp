@@ -27,7 +27,7 @@ namespace gannet {
 namespace {
 
 // Counts changes of what is generated for the same kernel.
-constexpr int kGeneratorVersion = 2;
+constexpr int kGeneratorVersion = 3;
 constexpr const char* kTriple = "x86_64-unknown-linux-gnu";
 
 std::unique_ptr<llvm::TargetMachine> machine_for(Isa isa) {

@@ -138,6 +138,18 @@ TEST(Reduction, TypesAndEmpty) {
     })");
 }
 
+TEST(Reduction, LongSumsKeepTheirDigits) {
+  for (std::string_view shape : {"1000000, 3", "3, 1000000", "7, 1200, 2, 350"}) {
+    const std::string_view axes = shape.starts_with("3") ? "1" : shape.starts_with("7") ? "1, 3" : "0";
+    const int count = shape.starts_with("7") ? 2 : 1;
+    expect_kernels(fmt::format(R"(graph "g"(%x: f32[{}]) {{
+      %a = Constant() {{value = i64[{}] {{{}}}}}
+      %y = ReduceSumSquare(%x, %a)
+      return %y as "y"
+    }})", shape, count, axes), {}, 5e-6);
+  }
+}
+
 TEST(Reduction, PositionsOfExtremes) {
   for (std::string_view type : {"f32", "f64", "f16", "i8", "i64", "u8"}) {
     for (auto [op, axis, keep] : {std::tuple("ArgMax", 0, 1), {"ArgMin", 1, 0}, {"ArgMax", -1, 0}, {"ArgMin", 2, 1}}) {
