@@ -23,7 +23,7 @@ constexpr Pipeline kPipelines[] = {
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
      "channels_last,move_transposes,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
-     "fuse_contractions,fuse_regions,"
+     "expand_vector_products,fuse_contractions,fuse_attention,fuse_regions,"
      "eliminate_dead_nodes"},
     // Weights are State here, so what folds constants into them or packs them finds nothing to do.
     {"before_gradient",

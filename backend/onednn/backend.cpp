@@ -65,7 +65,9 @@ class OnednnBackend final : public Backend {
     const std::string_view op = node.op().name;
     const bool fused = op == "Fused" && contains(kFusedKinds, node.attrs.text("kind"));
     Refusal reason;
-    if (const LowerOwn own = lowering_of(kOwnRows, op)) {
+    if (op == "Fused" && node.attrs.text("kind") == "attention") {
+      reason = onednn::lower_attention(node, builder);
+    } else if (const LowerOwn own = lowering_of(kOwnRows, op)) {
       reason = own(node, builder);
     } else if (!fused && !lowering_of(kRows, op)) {
       reason = "no primitive";

@@ -221,6 +221,13 @@ class ProgramCheck {
     return is_size(r.samples) && is_size(r.classes) && is_size(r.pixels) && has_operands(step, 2, 1) && step.inputs.size() == 3;
   }
 
+  bool recipe_fits(const Step& step, const AttentionRecipe& r) const {
+    constexpr size_t kLeastRank = 3, kMostRank = 6, kMostMasks = 2;
+    const auto fits = [&](const TensorLayout& layout) { return layout_fits(layout) && layout.extents.size() == r.y.extents.size(); };
+    return r.y.extents.size() >= kLeastRank && r.y.extents.size() <= kMostRank && fits(r.q) && fits(r.k) && fits(r.v) && fits(r.y) &&
+           r.masks.size() <= kMostMasks && std::ranges::all_of(r.masks, fits) && has_operands(step, 3 + r.masks.size(), 1);
+  }
+
   bool recipe_fits(const Step& step, const RecurrentRecipe& r) const {
     constexpr size_t kOperands = 8, kResults = 3, kNeeded = 3;  // x, w, r
     const size_t functions = r.kind == RecurrentKind::kLstm ? 3 : r.kind == RecurrentKind::kGru ? 2 : 1;

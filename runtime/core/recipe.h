@@ -112,6 +112,14 @@ struct LikelihoodRecipe {
   int64_t ignored = 0;
 };
 
+// y = softmax(q k scale + masks) v over the last axis of the scores; all f32, [batch..., rows, columns] of one rank, masks with
+// extents of those of the scores or 1. Inputs of the step: q, k, v, then the masks.
+struct AttentionRecipe {
+  TensorLayout q, k, v, y;
+  float scale = 1;
+  std::vector<TensorLayout> masks;
+};
+
 enum class PoolingKind : uint8_t { kMax, kAverageWithPadding, kAverageWithoutPadding };
 
 struct PoolingRecipe {
@@ -137,6 +145,6 @@ struct RecurrentRecipe {
 };
 
 using Recipe = std::variant<ConvolutionRecipe, MatmulRecipe, PoolingRecipe, RecurrentRecipe, WeightGradientRecipe, ScatterRowsRecipe,
-                            ScatterBlocksRecipe, CumulativeRecipe, LikelihoodRecipe>;
+                            ScatterBlocksRecipe, CumulativeRecipe, LikelihoodRecipe, AttentionRecipe>;
 
 }  // namespace gannet

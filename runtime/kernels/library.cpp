@@ -71,6 +71,11 @@ void add(Key& key, const LikelihoodRecipe& r) {
   key.number(static_cast<int64_t>(r.reduction)).number(r.ignores).number(r.ignored);
 }
 
+void add(Key& key, const AttentionRecipe& r) {
+  key.layout(r.q).layout(r.k).layout(r.v).layout(r.y).number(std::bit_cast<int32_t>(r.scale)).number(static_cast<int64_t>(r.masks.size()));
+  for (const TensorLayout& mask : r.masks) key.layout(mask);
+}
+
 void add(Key& key, const MatmulRecipe& r) {
   key.layout(r.x).layout(r.w).layout(r.y).number(r.has_bias).layout(r.bias).number(std::bit_cast<int32_t>(r.alpha));
   key.number(r.constant_weights).number(r.x_zero).number(r.x_zero_input).epilogue(r.epilogue);
@@ -96,6 +101,7 @@ Result<std::shared_ptr<const Primitive>> prepare_recipe(const ScatterRowsRecipe&
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const ScatterBlocksRecipe& r, const Preparation& p) { return prepare_scatter_blocks(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const CumulativeRecipe& r, const Preparation& p) { return prepare_cumulative(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const LikelihoodRecipe& r, const Preparation& p) { return prepare_likelihood(r, p); }
+Result<std::shared_ptr<const Primitive>> prepare_recipe(const AttentionRecipe& r, const Preparation& p) { return prepare_attention(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const MatmulRecipe& r, const Preparation& p) { return prepare_matmul(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const PoolingRecipe& r, const Preparation& p) { return prepare_pooling(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const RecurrentRecipe& r, const Preparation& p) { return prepare_recurrent(r, p); }

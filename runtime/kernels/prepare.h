@@ -108,6 +108,7 @@ Result<std::shared_ptr<const Primitive>> prepare_scatter_rows(const ScatterRowsR
 Result<std::shared_ptr<const Primitive>> prepare_scatter_blocks(const ScatterBlocksRecipe& recipe, const Preparation& p);
 Result<std::shared_ptr<const Primitive>> prepare_cumulative(const CumulativeRecipe& recipe, const Preparation& p);
 Result<std::shared_ptr<const Primitive>> prepare_likelihood(const LikelihoodRecipe& recipe, const Preparation& p);
+Result<std::shared_ptr<const Primitive>> prepare_attention(const AttentionRecipe& recipe, const Preparation& p);
 Result<std::shared_ptr<const Primitive>> prepare_matmul(const MatmulRecipe& recipe, const Preparation& p);
 Result<std::shared_ptr<const Primitive>> prepare_pooling(const PoolingRecipe& recipe, const Preparation& p);
 Result<std::shared_ptr<const Primitive>> prepare_recurrent(const RecurrentRecipe& recipe, const Preparation& p);

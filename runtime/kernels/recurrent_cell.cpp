@@ -11,32 +11,32 @@ namespace {
 
 #if defined(__x86_64__)
 namespace avx512 {
-#define GANNET_CELL_TARGET __attribute__((target("avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")))
-#define GANNET_CELL_BYTES 64
-#define GANNET_CELL_REGISTERS 32
+#define GANNET_VECTOR_TARGET __attribute__((target("avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")))
+#define GANNET_VECTOR_BYTES 64
+#define GANNET_VECTOR_REGISTERS 32
 #include "runtime/kernels/recurrent_cell.inc"
-#undef GANNET_CELL_TARGET
-#undef GANNET_CELL_BYTES
-#undef GANNET_CELL_REGISTERS
+#undef GANNET_VECTOR_TARGET
+#undef GANNET_VECTOR_BYTES
+#undef GANNET_VECTOR_REGISTERS
 }  // namespace avx512
 namespace avx2 {
-#define GANNET_CELL_TARGET __attribute__((target("avx2,fma")))
-#define GANNET_CELL_BYTES 32
-#define GANNET_CELL_REGISTERS 16
+#define GANNET_VECTOR_TARGET __attribute__((target("avx2,fma")))
+#define GANNET_VECTOR_BYTES 32
+#define GANNET_VECTOR_REGISTERS 16
 #include "runtime/kernels/recurrent_cell.inc"
-#undef GANNET_CELL_TARGET
-#undef GANNET_CELL_BYTES
-#undef GANNET_CELL_REGISTERS
+#undef GANNET_VECTOR_TARGET
+#undef GANNET_VECTOR_BYTES
+#undef GANNET_VECTOR_REGISTERS
 }  // namespace avx2
 #endif
 namespace baseline {
-#define GANNET_CELL_TARGET
-#define GANNET_CELL_BYTES 16
-#define GANNET_CELL_REGISTERS 16
+#define GANNET_VECTOR_TARGET
+#define GANNET_VECTOR_BYTES 16
+#define GANNET_VECTOR_REGISTERS 16
 #include "runtime/kernels/recurrent_cell.inc"
-#undef GANNET_CELL_TARGET
-#undef GANNET_CELL_BYTES
-#undef GANNET_CELL_REGISTERS
+#undef GANNET_VECTOR_TARGET
+#undef GANNET_VECTOR_BYTES
+#undef GANNET_VECTOR_REGISTERS
 }  // namespace baseline
 
 }  // namespace

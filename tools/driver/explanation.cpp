@@ -146,7 +146,7 @@ std::string kernel_of(const Step& step) {
   if (!primitive) return "a copy";
   if (const auto* convolution = std::get_if<ConvolutionRecipe>(&primitive->recipe)) return convolution->transposed ? "deconvolution" : "convolution";
   constexpr std::string_view kRecipes[] = {"convolution", "matrix product", "pooling", "recurrent layer", "weight gradient",
-                                            "sum of rows", "scattered blocks", "running total", "loss of targets"};
+                                            "sum of rows", "scattered blocks", "running total", "loss of targets", "attention"};
   static_assert(std::size(kRecipes) == std::variant_size_v<Recipe>);
   return std::string(kRecipes[primitive->recipe.index()]);
 }
