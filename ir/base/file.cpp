@@ -176,6 +176,26 @@ Status AtomicFile::write(std::span<const uint8_t> bytes) {
   return {};
 }
 
+Status AtomicFile::write_at(int64_t offset, std::span<const uint8_t> bytes) const {
+  constexpr size_t kLarge = size_t{1} << 20;
+  const auto size = static_cast<int64_t>(bytes.size());
+  for (int64_t done = 0; done < size;) {
+    const ssize_t count = ::pwrite(descriptor_.value(), bytes.data() + done, static_cast<size_t>(size - done), offset + done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return failure(errno);
+    done += count;
+  }
+  if (bytes.size() >= kLarge) static_cast<void>(::sync_file_range(descriptor_.value(), offset, size, SYNC_FILE_RANGE_WRITE));
+  return {};
+}
+
+Status AtomicFile::extend_to(int64_t size) const {
+  struct stat status {};
+  if (::fstat(descriptor_.value(), &status) != 0) return failure(errno);
+  if (status.st_size < size && ::ftruncate(descriptor_.value(), size) != 0) return failure(errno);
+  return {};
+}
+
 Status AtomicFile::write(std::string_view text) {
   return write({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
 }

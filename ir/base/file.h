@@ -84,6 +84,13 @@ class AtomicFile {
   int64_t size() const { return size_; }
   Status write(std::span<const uint8_t> bytes);
   Status write(std::string_view text);
+  // Whether write_at can be used: not where a pipe or a device is written directly.
+  bool is_seekable() const { return !temporary_.empty(); }
+  // Writes at a position, for files that are not written in order; several threads may at once. Such bytes do not count in
+  // size(), and what nobody writes is zero.
+  Status write_at(int64_t offset, std::span<const uint8_t> bytes) const;
+  // The file has `size` bytes at least.
+  Status extend_to(int64_t size) const;
   // The last call on it.
   Status commit(Durability durability = Durability::kFlushed);
 

@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <bit>
 #include <cstring>
 
+#include "ir/base/check.h"
 #include "ir/base/file.h"
 #include "ir/base/limits.h"
 #include "runtime/core/crc32c.h"
 #include "runtime/core/program_check.h"
 #include "runtime/core/program_fields.h"
+#include "runtime/threads/threads.h"
 
 namespace gannet {
 namespace {
@@ -40,32 +44,122 @@ constexpr size_t kHeaderBytes = kMagic.size() + 16 + 24 * kSectionNames.size() +
 
 uint64_t rounded_up(uint64_t bytes) { return (bytes + DataSection::kAlignment - 1) / DataSection::kAlignment * DataSection::kAlignment; }
 
-// Calls `visit` with the bytes of the section, piece by piece.
+// Sections are summed up, and where the file allows written, in parts by as many threads as there are.
+constexpr uint64_t kPart = uint64_t{8} << 20;
+
+uint64_t part_count(uint64_t bytes) { return (bytes + kPart - 1) / kPart; }
+
+// The checksum of a section: that of the checksums of its parts.
+uint32_t joined(std::span<const uint32_t> parts) {
+  static_assert(std::endian::native == std::endian::little);
+  return crc32c({reinterpret_cast<const uint8_t*>(parts.data()), parts.size_bytes()});
+}
+
+// Calls body(part) for every part of [0, count), which it takes on any thread; the error of one that failed.
+template <class Body>
+Status for_each_part(size_t count, const Body& body) {
+  const Threads threads;
+  const auto workers = static_cast<int>(std::clamp<size_t>(count, 1, static_cast<size_t>(threads.count())));
+  std::atomic<size_t> next = 0;
+  std::vector<Status> results(static_cast<size_t>(workers));
+  threads.parallel_for(workers, workers, [&](int64_t begin, int64_t end, int) {
+    for (int64_t worker = begin; worker < end; ++worker) {
+      Status& result = results[static_cast<size_t>(worker)];
+      for (size_t part = next++; part < count && result.ok(); part = next++) result = body(part);
+    }
+  });
+  for (Status& result : results) TRY(std::move(result));
+  return {};
+}
+
+uint32_t checksum_of(std::span<const uint8_t> bytes) {
+  std::vector<uint32_t> parts(part_count(bytes.size()));
+  const Status summed = for_each_part(parts.size(), [&](size_t i) {
+    parts[i] = crc32c(bytes.subspan(i * kPart, std::min(kPart, bytes.size() - i * kPart)));
+    return Status();
+  });
+  CHECK(summed.ok(), "summing up bytes cannot fail");
+  return joined(parts);
+}
+
+// Calls visit(position, bytes) for what stands between `begin` and `end` of the section, gaps as zeros.
 template <class Visitor>
-Status for_each_piece(const DataSection& section, Visitor visit) {
+Status for_each_piece(const DataSection& section, uint64_t begin, uint64_t end, const Visitor& visit) {
   static constexpr std::array<uint8_t, DataSection::kAlignment> kZeros{};
-  uint64_t at = 0;
-  for (const DataSection::Block& block : section.blocks) {
-    TRY(visit(std::span(kZeros).first(block.offset - at)));
-    TRY(visit(std::span(static_cast<const uint8_t*>(block.data), block.size)));
-    at = block.offset + block.size;
+  const auto ends_before = [](const DataSection::Block& block, uint64_t position) { return block.offset + block.size <= position; };
+  uint64_t at = begin;
+  for (auto block = std::lower_bound(section.blocks.begin(), section.blocks.end(), begin, ends_before); at < end; ++block) {
+    if (at < block->offset) {
+      const uint64_t gap = std::min(block->offset, end) - at;
+      TRY(visit(at, std::span(kZeros).first(gap)));
+      at += gap;
+    }
+    const uint64_t last = std::min(block->offset + block->size, end);
+    if (at >= last) continue;
+    TRY(visit(at, std::span(static_cast<const uint8_t*>(block->data) + (at - block->offset), last - at)));
+    at = last;
   }
   return {};
 }
 
-Result<uint32_t> checksum_of(const DataSection& section) {
-  uint32_t checksum = 0;
-  TRY(for_each_piece(section, [&](std::span<const uint8_t> bytes) {
-    checksum = crc32c(bytes, checksum);
-    return Status();
-  }));
-  return checksum;
-}
+// A file under construction: its sections in order and where they stand.
+struct Image {
+  std::array<const DataSection*, kSectionNames.size()> sections;
+  Header header;
 
-Status write_padding(AtomicFile& file, uint64_t size) {
-  static constexpr std::array<uint8_t, DataSection::kAlignment> kZeros{};
-  return file.write(std::span(kZeros).first(size));
-}
+  void place() {
+    uint64_t at = kHeaderBytes;
+    for (size_t i = 0; i < sections.size(); ++i) {
+      header.sections[i] = {static_cast<uint32_t>(i), 0, rounded_up(at), sections[i]->bytes};
+      at = header.sections[i].offset + sections[i]->bytes;
+    }
+    header.file_bytes = at;
+  }
+
+  // Sums up all sections; with a file, writes them as well.
+  Status sum_up(const AtomicFile* file) {
+    for (size_t i = 0; i < sections.size(); ++i) {
+      const DataSection& section = *sections[i];
+      SectionEntry& entry = header.sections[i];
+      std::vector<uint32_t> parts(part_count(section.bytes), 0);
+      TRY(for_each_part(parts.size(), [&](size_t part) {
+        return for_each_piece(section, part * kPart, std::min((part + 1) * kPart, section.bytes), [&](uint64_t at, std::span<const uint8_t> bytes) {
+          parts[part] = crc32c(bytes, parts[part]);
+          return file ? file->write_at(static_cast<int64_t>(entry.offset + at), bytes) : Status();
+        });
+      }));
+      entry.checksum = joined(parts);
+    }
+    return {};
+  }
+
+  std::vector<uint8_t> head() {
+    ArchiveData none;
+    ArchiveWriter writer(none);
+    writer.put_bytes(kMagic.data(), kMagic.size());
+    writer(header);
+    writer(crc32c(writer.bytes));
+    return std::move(writer.bytes);
+  }
+
+  Status write(AtomicFile& file) {
+    const bool anywhere = file.is_seekable();
+    TRY(sum_up(anywhere ? &file : nullptr));
+    std::vector<uint8_t> begin = head();
+    begin.resize(header.sections[0].offset, 0);
+    if (anywhere) {
+      TRY(file.extend_to(static_cast<int64_t>(header.file_bytes)));
+      return file.write_at(0, begin);
+    }
+    TRY(file.write(begin));
+    for (size_t i = 0; i < sections.size(); ++i) {
+      const std::vector<uint8_t> padding(header.sections[i].offset - static_cast<uint64_t>(file.size()), 0);
+      TRY(file.write(padding));
+      TRY(for_each_piece(*sections[i], 0, sections[i]->bytes, [&](uint64_t, std::span<const uint8_t> bytes) { return file.write(bytes); }));
+    }
+    return {};
+  }
+};
 
 Result<Header> read_header(std::span<const uint8_t> bytes) {
   const size_t given = std::min(bytes.size(), kMagic.size());
@@ -100,7 +194,7 @@ Result<std::array<std::span<const uint8_t>, kSectionNames.size()>> read_sections
     sections[i] = bytes.subspan(entry.offset, entry.size);
     const auto padding = bytes.subspan(at, entry.offset - at);
     const bool clean = std::ranges::all_of(padding, [](uint8_t byte) { return byte == 0; });
-    if (!clean || crc32c(sections[i]) != entry.checksum) return invalid_input(fmt::format("its {} is damaged", kSectionNames[i]));
+    if (!clean || checksum_of(sections[i]) != entry.checksum) return invalid_input(fmt::format("its {} is damaged", kSectionNames[i]));
     at = entry.offset + entry.size;
   }
   if (at != bytes.size()) return invalid_input(fmt::format("its sections end at {} of {} bytes", at, bytes.size()));
@@ -127,33 +221,13 @@ Result<std::shared_ptr<const Program>> read_program(const MappedFile& file) {
 
 Status write_artifact(const std::string& path, const Program& program) {
   ArchiveData data;
-  ArchiveWriter description(data);
-  description(program);
-  Header header;
-  const std::array<uint64_t, kSectionNames.size()> sizes = {description.bytes.size(), data.weights.bytes, data.code.bytes};
-  const std::array<uint32_t, kSectionNames.size()> checksums = {crc32c(description.bytes), TRY(checksum_of(data.weights)),
-                                                               TRY(checksum_of(data.code))};
-  uint64_t at = kHeaderBytes;
-  for (size_t i = 0; i < sizes.size(); ++i) {
-    header.sections[i] = {static_cast<uint32_t>(i), checksums[i], rounded_up(at), sizes[i]};
-    at = header.sections[i].offset + sizes[i];
-  }
-  header.file_bytes = at;
-  ArchiveWriter head(data);
-  head.put_bytes(kMagic.data(), kMagic.size());
-  head(header);
-  head(crc32c(head.bytes));
-  return write_file_atomically(path, [&](AtomicFile& file) -> Status {
-    auto write = [&](std::span<const uint8_t> bytes) { return file.write(bytes); };
-    auto fill = [&](size_t section) { return write_padding(file, header.sections[section].offset - static_cast<uint64_t>(file.size())); };
-    TRY(write(head.bytes));
-    TRY(fill(0));
-    TRY(write(description.bytes));
-    TRY(fill(1));
-    TRY(for_each_piece(data.weights, write));
-    TRY(fill(2));
-    return for_each_piece(data.code, write);
-  });
+  ArchiveWriter writer(data);
+  writer(program);
+  DataSection description;
+  description.add(writer.bytes.data(), writer.bytes.size());
+  Image image{{&description, &data.weights, &data.code}, {}};
+  image.place();
+  return write_file_atomically(path, [&](AtomicFile& file) { return image.write(file); });
 }
 
 Result<std::shared_ptr<const Program>> read_artifact(const std::string& path) {

@@ -1,8 +1,11 @@
 // A Program as one file that needs no compiler: a description, weights that are used where they stand in the mapped
 // file, and machine code. It is to be trusted like a shared library: checksums find damage, not malice.
 //
-//   magic, format, number of sections, file size, then for each section its kind, checksum (CRC-32C), position and
+//   magic, format, number of sections, file size, then for each section its kind, checksum, position and
 //   length, then the checksum of all this; then the sections, each at a multiple of 64 bytes with zeros between.
+//
+// Checksums are CRC-32C; that of a section is the checksum of those of its parts of 8 MiB, so that several threads can
+// make it.
 #pragma once
 
 #include <memory>
@@ -14,7 +17,7 @@
 namespace gannet {
 
 // Grows with every change of what a Program holds, of MathTable, or of how kernels are called.
-inline constexpr uint32_t kArtifactFormat = 3;
+inline constexpr uint32_t kArtifactFormat = 4;
 
 // Replaces `path` as a whole or not at all.
 Status write_artifact(const std::string& path, const Program& program);

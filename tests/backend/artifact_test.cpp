@@ -3,9 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstring>
+#include <thread>
 
 #include "backend/backend.h"
 #include "passes/pass.h"
@@ -196,8 +198,35 @@ TEST_F(Artifact, WhatIsNoneIsRefusedWithTheReason) {
   EXPECT_TRUE(is_artifact(path_));
   std::string newer = folder_.read("model.gannet");
   newer[8] = 7;
-  EXPECT_THAT(error_of(newer), HasSubstr("it has format 7, this program reads format 3"));
+  EXPECT_THAT(error_of(newer), HasSubstr(fmt::format("it has format 7, this program reads format {}", kArtifactFormat)));
   EXPECT_THAT(error_of(folder_.read("model.gannet") + "x"), HasSubstr("were written"));
+}
+
+// Weights of several parts: written by threads where the file allows it, in order into a pipe.
+TEST_F(Artifact, LargeWeightsGiveOneFileInWhateverOrderTheyAreWritten) {
+  Program program;
+  program.name = "large";
+  for (const int64_t elements : {2359297, 5, 4456450}) {
+    Tensor tensor = Tensor::zeros(DType::kF32, {elements});
+    for (int64_t i = 0; i < elements; ++i) tensor.mutable_data<float>()[static_cast<size_t>(i)] = static_cast<float>(i % 1001);
+    program.constants.push_back(std::move(tensor));
+  }
+  const std::shared_ptr<const Program> read = round_trip(program);
+  ASSERT_TRUE(read);
+  ASSERT_EQ(read->constants.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(read->constants[i].identical(program.constants[i]));
+  const std::string whole = folder_.read("model.gannet"), pipe = folder_.path("pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::string piped;
+  std::thread reader([&] { piped = folder_.read("pipe"); });
+  EXPECT_TRUE(write_artifact(pipe, program).ok());
+  reader.join();
+  EXPECT_TRUE(piped == whole);
+  for (const size_t at : {size_t{3} << 20, size_t{12} << 20, whole.size() - 100}) {
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    EXPECT_THAT(error_of(damaged), HasSubstr("its weights is damaged"));
+  }
 }
 
 TEST_F(Artifact, EveryCutAndEveryFlippedByteIsFound) {
@@ -226,7 +255,8 @@ TEST_F(Artifact, ADamagedDescriptionWithRightChecksumsIsRefusedOrConsistent) {
       std::string damaged = whole;
       damaged[i] = static_cast<char>(damaged[i] ^ mask);
       const std::span bytes(reinterpret_cast<const uint8_t*>(damaged.data()), damaged.size());
-      const uint32_t description = crc32c(bytes.subspan(offset, size));
+      const uint32_t part = crc32c(bytes.subspan(offset, size));
+      const uint32_t description = crc32c({reinterpret_cast<const uint8_t*>(&part), sizeof part});
       std::memcpy(damaged.data() + kFirstEntry + 4, &description, 4);
       const uint32_t header = crc32c(bytes.first(kHeaderBytes - 4));
       std::memcpy(damaged.data() + kHeaderBytes - 4, &header, 4);
