@@ -132,32 +132,35 @@ TEST_F(TuneText, HeadsFollowTheLabels) {
 }
 
 TEST_F(TuneText, NumbersAndSeveralLabels) {
-  std::string numbers = "{\"text\": \"film\", \"score\": 0.5}\n", flags = "text\tgood\tfunny\n",
-              joined = "text\tlabels\n";
-  for (int i = 0; i < 96; ++i) {
-    const bool good = i % 2, funny = i % 3 == 0;
-    const std::string text =
-        std::string(good ? "a superb film" : "an awful film") + (funny ? " and a funny story" : "");
-    numbers += "{\"score\": " + std::to_string(good ? 4.5 : 1.25) + ", \"text\": \"" + text + "\"}\n";
-    flags += text + "\t" + (good ? "1" : "0") + "\t" + (funny ? "1" : "0") + "\n";
-    joined += text + "\t" + (good ? "good" : "") + (good && funny ? ";" : "") + (funny ? "funny" : "") + "\n";
+  std::string numbers, flags = "text\tgood\tbad\n", joined = "text\tlabels\n";
+  std::istringstream rows(contents("train.tsv"));
+  std::string row;
+  std::getline(rows, row);  // names of the columns
+  while (std::getline(rows, row)) {
+    const bool good = row.starts_with("positive");
+    const std::string text = row.substr(row.find('\t') + 1);
+    numbers += nlohmann::json({{"score", good ? 4.5 : 1.25}, {"text", text}}).dump() + "\n";
+    flags += text + (good ? "\t1\t0\n" : "\t0\t1\n");
+    joined += text + (good ? "\tread;good\n" : "\tbad;read\n");
   }
   write("numbers.jsonl", numbers);
   write("flags.tsv", flags);
   write("joined.tsv", joined);
-  const std::string tuned = " --vocab vocab.txt -o t.onnx --epochs 20 --lr 0.005 --batch-size 8";
+  const std::string tuned = " --vocab vocab.txt -o t.onnx --epochs 5 --lr 0.003";
   EXPECT_THAT(out("tune bert.onnx --train numbers.jsonl --task text-regression" + tuned),
               HasSubstr("mean squared error"));
   EXPECT_LT(
       nlohmann::json::parse(out("evaluate t.onnx --data numbers.jsonl --vocab vocab.txt --json"))["mse"],
       0.5);
-  for (const char* table : {"flags.tsv", "joined.tsv"}) {
-    out("tune bert.onnx --task multi-label --train " + std::string(table) + tuned);
-    const auto json =
-        nlohmann::json::parse(out("evaluate t.onnx --vocab vocab.txt --json --data " + std::string(table)));
-    EXPECT_GT(json["micro"]["f1"], 0.95) << table;
-    EXPECT_EQ(json["labels"].size(), 2U);
-  }
+  auto learned = [&](const std::string& table) {
+    out("tune bert.onnx --task multi-label --train " + table + tuned);
+    return nlohmann::json::parse(out("evaluate t.onnx --vocab vocab.txt --json --data " + table));
+  };
+  const nlohmann::json two = learned("flags.tsv"), three = learned("joined.tsv");
+  EXPECT_EQ(two["labels"].size(), 2U);
+  EXPECT_GT(two["macro"]["f1"], 0.9);
+  EXPECT_EQ(three["labels"].size(), 3U);
+  EXPECT_GT(three["macro"]["f1"], 0.9);
 }
 
 TEST_F(TuneText, PaddingChangesNothingButTheTime) {
