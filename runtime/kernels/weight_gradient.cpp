@@ -46,7 +46,7 @@ Cut cut_of_channels(const Parts& parts) {
 // Every piece of the channels reads all of x.
 Cut cut_of(const Parts& parts) {
   const Cut batch = cut_of_batch(parts);
-  if (parts.groups != 1 || parts.w.extents[0] % 16 != 0) return batch;
+  if (parts.groups != 1 || parts.w.extents[0] < 32 || parts.w.extents[0] % 16 != 0) return batch;
   const Cut channels = cut_of_channels(parts);
   const int64_t w = parts.w.elements();
   const int64_t by_batch = batch.pieces() > 1 ? (2 * batch.pieces() + 3) * w : 2 * w;
