@@ -60,8 +60,8 @@ Model loop(int64_t runs, bool scans) {
 
 void add_loops(Cases& cases) {
   for (int64_t runs : {0, 1, 3}) {
-    cases.add_once("Loop", loop(runs, false), {random_tensor({2, 3}, 1), random_tensor({2, 3}, 2)}, runs == 0 ? kStatic : GradientCheck{});
-    if (runs > 0) cases.add_once("Loop, its scan output", loop(runs, true), {random_tensor({2, 3}, 1), random_tensor({2, 3}, 2)});
+    cases.add("Loop", loop(runs, false), {random_tensor({2, 3}, 1), random_tensor({2, 3}, 2)}, runs == 0 ? kStatic : GradientCheck{});
+    if (runs > 0) cases.add("Loop, its scan output", loop(runs, true), {random_tensor({2, 3}, 1), random_tensor({2, 3}, 2)});
   }
   // Stops by its condition; carries an integer beside; the weights are a capture of a matrix product.
   Model stops = [](GraphBuilder& b, Operands x) {
@@ -72,7 +72,7 @@ void add_loops(Cases& cases) {
     });
     return b.op_n("Loop", {nullptr, truth(b, true), b.constant(integer(0)), x[0], x[1]}, {{"body", body}, {"captures", int64_t{1}}}, 2)[1];
   };
-  cases.add_once("Loop that stops", stops, {random_tensor({2, 3}, 1), random_tensor({3, 3}, 2)});
+  cases.add("Loop that stops", stops, {random_tensor({2, 3}, 1), random_tensor({3, 3}, 2)});
   // Nothing is carried: each run takes its row.
   Model rows = [](GraphBuilder& b, Operands x) {
     auto body = subgraph(b, {kCount, kTruth, x[0]->type}, [](GraphBuilder& i, Operands v) {
@@ -80,7 +80,7 @@ void add_loops(Cases& cases) {
     });
     return b.op("Loop", {b.constant(integer(2)), nullptr, x[0]}, {{"body", body}, {"captures", int64_t{1}}});
   };
-  cases.add_once("Loop that carries nothing", rows, {random_tensor({3, 2}, 1)});
+  cases.add("Loop that carries nothing", rows, {random_tensor({3, 2}, 1)});
   Model nested = [](GraphBuilder& b, Operands x) {
     auto inner = [&](GraphBuilder& o, Operands v) {
       auto body = subgraph(o, {kCount, kTruth, v[2]->type, v[3]->type}, [](GraphBuilder& i, Operands u) {
@@ -92,7 +92,7 @@ void add_loops(Cases& cases) {
     auto body = subgraph(b, {kCount, kTruth, x[0]->type, x[1]->type}, inner);
     return b.op("Loop", {b.constant(integer(2)), nullptr, x[0], x[1]}, {{"body", body}, {"captures", int64_t{1}}});
   };
-  cases.add_once("Loop in a Loop", nested, {random_tensor({2}, 1), random_tensor({2}, 2)});
+  cases.add("Loop in a Loop", nested, {random_tensor({2}, 1), random_tensor({2}, 2)});
 }
 
 void add_scans(Cases& cases) {
@@ -111,7 +111,7 @@ void add_scans(Cases& cases) {
         return b.add(results[1], b.unsqueeze(results[0], {1}));
       };
       const Ints extents = axis == 0 ? Ints{3, 2} : Ints{2, 3};
-      cases.add_once("Scan", scan, {random_tensor({2}, 1), random_tensor(extents, 2), random_tensor({2}, 3)});
+      cases.add("Scan", scan, {random_tensor({2}, 1), random_tensor(extents, 2), random_tensor({2}, 3)});
     }
   }
 }

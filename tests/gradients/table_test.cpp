@@ -45,12 +45,34 @@ std::set<std::string_view> ops_of(const Case& c) {
   return names;
 }
 
-TEST(GradientTable, NoOpIsForgotten) {
+Cases all_cases() {
   Cases cases;
   for (Family family : {elementwise_cases, contraction_cases, pooling_cases, movement_cases, indexing_cases, reduction_cases, normalization_cases,
                         loss_cases, attention_cases, recurrent_cases, spatial_cases, signal_cases, quantization_cases, control_flow_cases, sequence_cases}) {
     family(cases);
   }
+  return cases;
+}
+
+// What gradient penalties pass: layers, activations, norms and losses of networks.
+TEST(GradientTable, NetworksHaveSecondOrder) {
+  std::set<std::string_view> twice;
+  const Cases cases = all_cases();
+  for (const Case& c : cases.all()) {
+    if (c.check.order == 2) twice.merge(ops_of(c));
+  }
+  for (const char* op :
+       {"Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum", "MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool",
+        "BatchNormalization", "LayerNormalization", "RMSNormalization", "InstanceNormalization", "GroupNormalization",
+        "MeanVarianceNormalization", "LpNormalization", "LRN", "Dropout", "Softmax", "LogSoftmax", "Relu", "LeakyRelu", "PRelu", "ThresholdedRelu", "Elu", "Celu",
+        "Selu", "Sigmoid", "HardSigmoid", "HardSwish", "Softplus", "Softsign", "Mish", "Gelu", "Swish", "Tanh", "Clip", "Shrink",
+        "SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss", "Attention", "Resize", "Pad", "Gather", "If", "Loop", "Scan"}) {
+    EXPECT_TRUE(twice.contains(op)) << op << " has no case of the second order";
+  }
+}
+
+TEST(GradientTable, NoOpIsForgotten) {
+  Cases cases = all_cases();
   EXPECT_GE(cases.all().size(), 600u);
   RecordProperty("cases", static_cast<int>(cases.all().size()));
   std::set<std::string_view> seen;
