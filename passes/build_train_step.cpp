@@ -57,15 +57,19 @@ Value* before_rounding(Value* value) {
   return is_float(from) && is_float(to) && element_bits(from) > element_bits(to) ? node->input(0) : value;
 }
 
-// What an ending is applied to, looking through reshapes that older exports put around it; null when `value`
-// does not end in one that goes with the loss.
+// Whether a node gives its operand as it is, but perhaps rounded to a code.
+bool passes_on(const Node& node, const Shape& shape) {
+  const std::string_view op = node.op().name;
+  if (op == "DequantizeLinear") return node.input(0)->producer() && node.input(0)->producer()->op().name == "QuantizeLinear";
+  if (op == "QuantizeLinear") return true;
+  return (op == "Reshape" || op == "Flatten" || op == "Identity") && node.input(0)->type.shape == shape;
+}
+
+// What an ending is applied to, looking through reshapes that older exports put around it and codes that quantized
+// ones do; null when `value` does not end in one that goes with the loss.
 Value* before_ending(Value* value, const LossOptions& loss, std::string& ending) {
   Node* node = value->producer();
-  while (node &&
-         (node->op().name == "Reshape" || node->op().name == "Flatten" || node->op().name == "Identity") &&
-         node->input(0)->type.shape == value->type.shape) {
-    node = node->input(0)->producer();
-  }
+  while (node && value->type.shape && passes_on(*node, *value->type.shape)) node = node->input(0)->producer();
   if (node == nullptr) return nullptr;
   std::string_view op = node->op().name;
   if (loss.kind == Loss::kBinaryCrossEntropy) {

@@ -6,6 +6,7 @@
 
 #include "ir/op.h"
 #include "passes/lift_weights.h"
+#include "passes/quantized_weights.h"
 
 namespace gannet {
 
@@ -48,10 +49,16 @@ bool is_parameter(const Use& use) {
   return other && other->producer() && other->producer()->op().name == "MatMul";
 }
 
+// The distance of two codes, which stays as it is.
+bool is_scale_of_codes(const Use& use) {
+  return (use.node->op().name == "QuantizeLinear" || use.node->op().name == "DequantizeLinear") && use.index == 1;
+}
+
 // One element is as likely an epsilon or an exponent, unless its place says otherwise.
 bool is_weight(const Value& value) {
   const Tensor* tensor = value.constant();
   if (!tensor || !value.origin || !is_float(tensor->dtype()) || value.uses().empty()) return false;
+  if (std::ranges::any_of(value.uses(), is_scale_of_codes)) return false;
   return tensor->elements() > 1 || (tensor->elements() == 1 && std::ranges::any_of(value.uses(), is_parameter));
 }
 
@@ -91,24 +98,13 @@ std::string unused_name(std::set<std::string>& names, const std::string& wanted)
   return name;
 }
 
-// Integers of the file that stand for weights.
-std::vector<std::string> quantized_weights(const Graph& graph) {
-  std::vector<std::string> names;
-  for (const auto& node : graph.nodes()) {
-    const Value* codes = node->op().name == "DequantizeLinear" ? node->input(0) : nullptr;
-    if (!codes || !codes->constant() || !codes->origin || codes->constant()->elements() <= 1) continue;
-    if (std::ranges::find(names, codes->origin->name) == names.end()) names.push_back(codes->origin->name);
-  }
-  return names;
-}
-
 Error nothing_to_train(const Graph& graph, const WeightReport& report) {
   if (!report.frozen.empty()) return invalid_input(fmt::format("all {} weights are frozen, none is left to train", report.frozen.size()));
-  if (!report.quantized.empty()) {
+  if (!report.integers.empty()) {
     return invalid_input(
-        fmt::format("the weights of the model are integers ({} tensors behind DequantizeLinear), which steps of training would not "
-                    "change; train the floating point model and quantize it again",
-                    report.quantized.size()));
+        fmt::format("the weights of the model are integers ({} tensors behind DequantizeLinear) whose scales are not constant or which "
+                    "others read as well; train the floating point model and quantize it again",
+                    report.integers.size()));
   }
   return invalid_input(fmt::format("the model has no weights to train: no floating point tensors of more than one element{}",
                                    any_weight_in_subgraphs(graph) ? " outside of the bodies of If, Loop and Scan, which are not trained" : ""));
@@ -118,7 +114,8 @@ Error nothing_to_train(const Graph& graph, const WeightReport& report) {
 
 Result<WeightReport> weights_to_state(Graph& graph, const WeightSelection& selection) {
   WeightReport report;
-  report.quantized = quantized_weights(graph);
+  std::vector<QuantizedWeight> opened = TRY(open_quantized_weights(graph));
+  report.integers = names_of_codes(graph);
   std::set<const Value*> lifted;
   lift_from_bodies(graph, lifted);
   std::vector<Value*> weights;
@@ -158,6 +155,12 @@ Result<WeightReport> weights_to_state(Graph& graph, const WeightSelection& selec
     if (!value_name.empty()) graph.rename(state->in, value_name);
   }
   if (report.trained.empty()) return nothing_to_train(graph, report);
+  for (QuantizedWeight& weight : opened) {
+    const auto found = state_of.find({weight.origin.offset, weight.origin.name});
+    if (found == state_of.end() || !found->second) continue;
+    weight.state = found->second->name;
+    report.quantized.push_back(std::move(weight));
+  }
   return report;
 }
 

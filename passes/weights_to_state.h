@@ -7,6 +7,7 @@
 
 #include "ir/base/error.h"
 #include "ir/graph.h"
+#include "passes/quantized_weights.h"
 
 namespace gannet {
 
@@ -21,12 +22,13 @@ struct WeightReport {
   std::vector<std::string> trained;             // names of their States
   std::vector<std::string> running_statistics;  // names of the States of those that became one
   std::vector<std::string> frozen;              // by a pattern, or running statistics that stay constants
-  // Integer tensors behind DequantizeLinear. They stay as they are: a step is smaller than the distance of two codes.
-  std::vector<std::string> quantized;
+  std::vector<QuantizedWeight> quantized;       // of the trained ones, those that the file holds as codes
+  std::vector<std::string> integers;            // codes behind DequantizeLinear that cannot be trained
 };
 
 // Turns every weight of `graph` into a State named after its origin (a second tensor of one name is "name#2"): a floating
-// point constant that comes from the user's file and has more than one element, or is a layer's parameter. Weights in
+// point constant that comes from the user's file and has more than one element, or is a layer's parameter; codes behind DequantizeLinear
+// become floating point first (quantized_weights.h), and scales of codes are no weights. Weights in
 // bodies of If, Loop and Scan come out of them, where the op has a gradient. One tensor of the file that is used
 // twice gives one State. An error when nothing is left to train.
 Result<WeightReport> weights_to_state(Graph& graph, const WeightSelection& selection = {});

@@ -172,17 +172,18 @@ TEST(WeightsToState, NothingToTrainIsAnError) {
   EXPECT_EQ(weights_to_state(frozen.graph, {{"*"}}).error().message, "all 1 weights are frozen, none is left to train");
 }
 
-TEST(WeightsToState, IntegersThatStandForWeightsAreNamed) {
+TEST(WeightsToState, CodesThatCannotBeTrainedAreNamed) {
   Scene s;
   Value* codes = s.graph.add_constant(Tensor::zeros(DType::kI8, {3, 2}), "codes");
   codes->origin = Origin{"codes", 7};
-  Value* wide = s.b.op("DequantizeLinear", {codes, s.b.constant(Tensor::scalar(0.5f))});
+  Value* scale = s.b.reduce("ReduceMax", s.x, {0, 1}, false);
+  Value* wide = s.b.op("DequantizeLinear", {codes, scale});
   s.graph.outputs = {{"y", s.b.matmul(s.x, wide)}};
   EXPECT_THAT(weights_to_state(s.graph).error().message, testing::HasSubstr("are integers (1 tensors behind DequantizeLinear)"));
   s.graph.outputs[0].value = s.b.add(s.graph.outputs[0].value, s.weight("bias", {2}));
   auto report = weights_to_state(s.graph);
   ASSERT_TRUE(report.ok());
-  EXPECT_THAT(report->quantized, ElementsAre("codes"));
+  EXPECT_THAT(report->integers, ElementsAre("codes"));
   EXPECT_THAT(report->trained, ElementsAre("bias"));
 }
 

@@ -151,14 +151,21 @@ Result<TrainingEngine> make_engine(const TuneModel& model, TrainStep step, const
 
 Status export_weights(const TuneModel& model, const NamedTensors& weights, const std::string& path,
                       const Limits& limits) {
+  auto stored = [&](const std::string& name, Tensor value) -> Result<Tensor> {
+    const auto codes = std::ranges::find(model.weights.quantized, name, &QuantizedWeight::state);
+    return codes == model.weights.quantized.end() ? Result<Tensor>(std::move(value))
+                                                  : quantize_again(*codes, value);
+  };
   std::vector<TensorPatch> patches;
   for (const State& state : model.graph().states) {
-    if (state.origin) patches.push_back({state.origin->offset, weight_named(weights, state.name)});
+    if (state.origin)
+      patches.push_back({state.origin->offset, TRY(stored(state.name, weight_named(weights, state.name)))});
   }
   for (const LowRankWeight& weight : model.low_rank) {
     CHECK(weight.origin, "weight '{}' is of no file", weight.name);
-    patches.push_back({weight.origin->offset, merge_low_rank(weight, weight_named(weights, weight.down),
-                                                             weight_named(weights, weight.up))});
+    patches.push_back({weight.origin->offset,
+                       TRY(stored(weight.name, merge_low_rank(weight, weight_named(weights, weight.down),
+                                                              weight_named(weights, weight.up))))});
   }
   return write_patched_model(*model.imported.source, patches, path, limits);
 }

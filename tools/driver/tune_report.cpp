@@ -49,6 +49,11 @@ void print_summary(const TuneSummary& summary) {
                summary.low_rank);
   }
   if (summary.widened) fmt::print("16-bit floats are trained as f32 and written as they were\n");
+  if (!weights.quantized.empty()) {
+    fmt::print("{} tensors are codes in the file: trained as numbers that each run rounds to codes, written as codes with the same scales\n",
+               weights.quantized.size());
+  }
+  if (!weights.integers.empty()) fmt::print("not trained, codes: {}\n", printable(fmt::format("{}", fmt::join(weights.integers, ", "))));
   if (!weights.running_statistics.empty()) {
     fmt::print("batch normalization: by the batch; {} running statistics follow\n",
                weights.running_statistics.size());
