@@ -34,11 +34,23 @@ Result<Attr> widened_attr(const Attr& attr, DType to) {
   return attr;
 }
 
+// Where a node does not carry the attribute that makes something f32, the wide float is put there.
+void widen_defaults(Node& node, DType to) {
+  if (to != DType::kF64) return;
+  for (const AttrDef& def : node.op().attrs) {
+    if (node.attrs.has(def.name)) continue;
+    if (def.kind == AttrKind::kDType && is_narrow(static_cast<DType>(def.default_int), to)) node.attrs.set(def.name, to);
+    if (def.name == "stash_type") node.attrs.set(def.name, static_cast<int64_t>(to));
+    if (def.name == "value" && node.op().name == "ConstantOfShape") node.attrs.set(def.name, Tensor::zeros(to, {1}));
+  }
+}
+
 // A Cast to a narrow float is one to the wide float, which loses only the rounding.
 Status widen_nodes(Graph& graph, DType to) {
   for (const auto& node : graph.nodes()) {
     std::vector<std::pair<std::string, Attr>> entries = node->attrs.entries();
     for (const auto& [name, attr] : entries) node->attrs.set(name, TRY(widened_attr(attr, to)));
+    widen_defaults(*node, to);
     Status inside;
     for_each_subgraph(*node, [&](Graph& subgraph) {
       for (Value* input : subgraph.inputs()) input->type = widened_type(input->type, to);

@@ -156,12 +156,18 @@ Status eval_conv_transpose(EvalContext& c) {
   return {};
 }
 
-// Attributes of the convolution that this is the transpose of, pads as numbers.
-Result<Attributes> convolution_attrs(const VjpContext& c, const Shape& x, const Shape& w) {
+// The convolution that this is the transpose of: pads as numbers, and the extents of the result that the window reaches.
+struct Transposed {
+  Attributes attrs;
+  Shape reached;
+};
+
+Result<Transposed> convolution_of(const VjpContext& c, const Shape& x, const Shape& w) {
   const std::optional<Window> window = TRY(convolution_window(c.attrs(), w));
   if (!window) return unsupported("the gradient of a transposed convolution needs weights of known extents");
   const TransposedWindow t = TRY(complete(c.attrs(), *window));
   std::vector<int64_t> pads(2 * t.window.rank(), 0);
+  Shape reached = TRY(known_shape(c.output(), "the result"));
   for (size_t d = 0; d < t.window.rank(); ++d) {
     const Dim full = t.full(d, x[d + 2]), output = TRY(output_extent(t, d, x[d + 2]));
     const Dim total = full - output;
@@ -171,30 +177,32 @@ Result<Attributes> convolution_attrs(const VjpContext& c, const Shape& x, const 
     const int64_t split = std::max<int64_t>(0, total.constant());
     const int64_t begin = fixed ? t.window.pads_begin[d]
                                 : (t.window.auto_pad == AutoPad::kSameUpper ? split / 2 : split - split / 2);
+    int64_t end = total.constant() - begin;
     // The convolution gives back the input's extent as long as output_padding adds less than a stride: it
-    // rounds down.
-    const int64_t end = total.constant() - begin;
+    // rounds down. Else what lies behind the last window is cut off first.
+    if (t.output_padding[d] >= t.window.strides[d] || end < 0) {
+      end -= t.output_padding[d];
+      if (end < 0) reached[d + 2] = full - (t.output_padding[d] + begin);
+    }
     pads[d] = begin;
     pads[d + t.window.rank()] = std::max<int64_t>(0, end);
-    if (t.output_padding[d] >= t.window.strides[d] || end < 0) {
-      return unsupported(
-          fmt::format("the gradient of a transposed convolution whose result is padded by {} with stride {}",
-                      t.output_padding[d], t.window.strides[d]));
-    }
   }
-  return Attributes{{"pads", pads},
-                    {"strides", t.window.strides},
-                    {"dilations", t.window.dilations},
-                    {"kernel_shape", t.window.kernel},
-                    {"group", c.attrs().integer("group")}};
+  Attributes attrs{{"pads", pads},
+                   {"strides", t.window.strides},
+                   {"dilations", t.window.dilations},
+                   {"kernel_shape", t.window.kernel},
+                   {"group", c.attrs().integer("group")}};
+  return Transposed{std::move(attrs), std::move(reached)};
 }
 
 Status conv_transpose_vjp(VjpContext& c) {
   Value *x = c.operand(0), *w = c.operand(1), *dy = c.gradient();
   const Shape shape = TRY(known_shape(x, "the input"));
-  const Attributes attrs = TRY(convolution_attrs(c, shape, TRY(known_shape(w, "the weights"))));
-  if (c.wants(0)) c.set(0, c.b.op("Conv", {dy, w}, attrs));
-  if (c.wants(1)) c.set(1, c.b.op("ConvWeightGradient", {dy, x}, attrs));
+  const auto [attrs, reached] = TRY(convolution_of(c, shape, TRY(known_shape(w, "the weights"))));
+  Value* seen = dy;
+  if (reached != *c.output()->type.shape) seen = c.b.op("Slice", {dy, c.b.ints(std::vector<int64_t>(reached.size(), 0)), c.b.dims(reached)});
+  if (c.wants(0)) c.set(0, c.b.op("Conv", {seen, w}, attrs));
+  if (c.wants(1)) c.set(1, c.b.op("ConvWeightGradient", {seen, x}, attrs));
   if (c.wants(2)) {
     std::vector<int64_t> axes{0};
     for (size_t d = 2; d < shape.size(); ++d) axes.push_back(static_cast<int64_t>(d));

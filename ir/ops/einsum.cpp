@@ -19,6 +19,7 @@ constexpr AttrDef kAttrs[] = {required_attr("equation", AttrKind::kString)};
 using Label = int;
 using Labels = std::vector<Label>;
 constexpr Label kEllipsis = 256;
+constexpr Label kAgain = 1 << 16;
 
 // One side of a term: its letters, and where the ellipsis stands among them (-1: it has none).
 struct Subscripts {
@@ -309,7 +310,7 @@ class Spelling {
  public:
   explicit Spelling(const std::vector<Labels>& operands) {
     for (const Labels& labels : operands) {
-      for (Label label : labels) letters_.emplace(label, 0);
+      for (size_t i = 0; i < labels.size(); ++i) letters_.emplace(again(labels, i), 0);
     }
     char next = 'A';
     for (auto& [label, letter] : letters_) {
@@ -322,6 +323,12 @@ class Spelling {
         ++next;
       letter = next++;
     }
+  }
+
+  // The label of dimension i, or another one where that label stood before it: of the second time, the third...
+  static Label again(const Labels& labels, size_t i) {
+    const auto times = std::count(labels.begin(), labels.begin() + static_cast<std::ptrdiff_t>(i), labels[i]);
+    return labels[i] + static_cast<Label>(times) * kAgain;
   }
 
   std::string of(const Labels& labels) const {
@@ -338,7 +345,8 @@ class Spelling {
 };
 
 // The gradient of an operand is the product of the result's gradient and the other operands, summed to its
-// labels; labels that nobody else has were summed alone, so the gradient is the same all along them.
+// labels; labels that nobody else has were summed alone, so the gradient is the same all along them. A label that is
+// repeated has read a diagonal: its gradient lies there, which a product with the unit matrix says.
 Status operand_gradient(VjpContext& c, size_t i, const std::vector<Labels>& operands, const Labels& output,
                         const Spelling& spelling) {
   std::string terms = spelling.of(output);
@@ -350,13 +358,20 @@ Status operand_gradient(VjpContext& c, size_t i, const std::vector<Labels>& oper
     values.push_back(c.operand(j));
     known.insert(known.end(), operands[j].begin(), operands[j].end());
   }
+  const Shape shape = TRY(known_shape(c.operand(i), "the operand"));
   Labels kept;
   std::vector<int64_t> alone;
   for (size_t d = 0; d < operands[i].size(); ++d) {
-    const Label label = operands[i][d];
+    const Label label = operands[i][d], own = Spelling::again(operands[i], d);
+    if (own != label) {
+      terms += "," + spelling.of({label, own});
+      values.push_back(c.b.op("EyeLike", {c.b.full({shape[d], shape[d]}, c.gradient()->type.dtype, 0)}));
+      kept.push_back(own);
+      continue;
+    }
     if (std::count(operands[i].begin(), operands[i].end(), label) > 1) {
-      return unsupported(
-          fmt::format("the gradient of an operand whose label '{}' is repeated", label_name(label)));
+      kept.push_back(label);  // the unit matrix has it
+      continue;
     }
     if (std::find(known.begin(), known.end(), label) == known.end())
       alone.push_back(static_cast<int64_t>(d));
@@ -364,7 +379,6 @@ Status operand_gradient(VjpContext& c, size_t i, const std::vector<Labels>& oper
       kept.push_back(label);
   }
   Value* gradient = c.b.op("Einsum", values, {{"equation", terms + "->" + spelling.of(kept)}});
-  const Shape shape = TRY(known_shape(c.operand(i), "the operand"));
   if (alone.empty())
     c.set(i, c.b.sum_to(gradient, shape));
   else

@@ -254,20 +254,40 @@ std::vector<int64_t> range(int64_t first, int64_t end) {
   return numbers;
 }
 
+// What the mean and the inverse of the deviation, where they are results too, add to the gradient of x.
+Value* statistics_gradient(VjpContext& c, const Standardized& s, const std::vector<int64_t>& axes, DType dtype) {
+  GraphBuilder& b = c.b;
+  Value* sum = nullptr;
+  if (c.gradient(1)) sum = b.cast(c.gradient(1), dtype);
+  if (c.gradient(2)) {
+    ScalarExpr inverse = ScalarExpr::arg(0), normalized = ScalarExpr::arg(1), g = ScalarExpr::arg(2);
+    Value* part = b.map(-g * inverse * inverse * normalized, {s.deviation_inverse, s.normalized, b.cast(c.gradient(2), dtype)});
+    sum = sum ? b.add(sum, part) : part;
+  }
+  if (!sum) return nullptr;
+  // Each of n elements has the n-th part in a mean.
+  Dim count = 1;
+  for (int64_t axis : axes) count = count * (*s.normalized->type.shape)[static_cast<size_t>(axis)];
+  return b.div(sum, b.cast(b.squeeze(b.dims({count}), {0}), dtype));
+}
+
 // Of y = standardized(x) * scale [+ bias] over the dimensions from the attribute `axis` on.
 Status trailing_vjp(VjpContext& c, bool centered) {
   GraphBuilder& b = c.b;
-  if (c.gradient(1) || c.gradient(2))
-    return unsupported("the gradient through the statistics of a normalization");
   Value* x = c.operand(0);
   Shape shape = TRY(known_shape(x, "X"));
   int64_t rank = static_cast<int64_t>(shape.size());
   std::vector<int64_t> axes = range(TRY(normalize_axis(c.attrs().integer("axis"), rank)), rank);
   DType dtype = compute_dtype(x->type.dtype);
-  Value* dy = b.cast(c.gradient(), dtype);
   Standardized s = standardize(b, b.cast(x, dtype), axes, epsilon_of(c.attrs()), centered);
-  Value* upstream = b.mul(dy, b.cast(c.operand(1), dtype));
-  c.set(0, b.cast(standardize_gradient(b, s, upstream, axes), x->type.dtype));
+  Value* dx = statistics_gradient(c, s, axes, dtype);
+  if (!c.gradient()) {
+    c.set(0, b.cast(b.expand(dx, shape), x->type.dtype));
+    return b.status();
+  }
+  Value* dy = b.cast(c.gradient(), dtype);
+  Value* through = standardize_gradient(b, s, b.mul(dy, b.cast(c.operand(1), dtype)), axes);
+  c.set(0, b.cast(dx ? b.add(through, dx) : through, x->type.dtype));
   auto set_parameter = [&](size_t i, Value* gradient) -> Status {
     Shape to = TRY(known_shape(c.operand(i), "parameter"));
     c.set(i, b.cast(b.sum_to(gradient, to), c.operand(i)->type.dtype));

@@ -79,7 +79,7 @@ Status infer_from_scales(InferContext& c, const std::vector<int64_t>& axes, Shap
       dim = c.fresh("resized");
       continue;
     }
-    const float scale = scales->data<float>()[i];
+    const float scale = static_cast<float>(scales->double_at(static_cast<int64_t>(i)));
     if (!(scale > 0) || !std::isfinite(scale))
       return invalid_model(fmt::format("scale {} of axis {} is not positive", scale, axes[i]));
     const std::optional<Dim> scaled = scaled_dim(dim, scale);
@@ -147,7 +147,8 @@ Status infer_resize(InferContext& c) {
   TRY(check_attributes(c));
   const bool with_scales = is_given(c, kScales), with_sizes = is_given(c, kSizes);
   if (!with_scales && !with_sizes) return invalid_model("needs scales or sizes");
-  if (with_scales) TRY(expect_dtype(c, kScales, DType::kF32, "scales"));
+  // f64 in a graph that was widened.
+  if (with_scales && c.dtype(kScales) != DType::kF64) TRY(expect_dtype(c, kScales, DType::kF32, "scales"));
   if (with_sizes) TRY(expect_dtype(c, kSizes, DType::kI64, "sizes"));
   const Shape* x = c.shape(kInput);
   c.set_tensor(0, c.dtype(kInput), std::nullopt);
@@ -191,7 +192,7 @@ Result<std::vector<ResizeAxis>> plan_axes(const EvalContext& c, std::span<const 
   for (size_t i = 0; i < axes.size(); ++i) {
     ResizeAxis& axis = plan[static_cast<size_t>(axes[i])];
     if (!with_sizes)
-      axis.scale = c.tensor(kScales).data<float>()[i];
+      axis.scale = static_cast<float>(c.tensor(kScales).double_at(static_cast<int64_t>(i)));
     else
       axis.scale = common > 0 ? common : static_cast<float>(axis.output) / static_cast<float>(axis.input);
     if (!roi.defined()) continue;
