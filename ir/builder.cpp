@@ -116,6 +116,14 @@ Value* GraphBuilder::sum_to(Value* x, const Shape& shape) {
   return op("SumTo", {x, dims(shape)});
 }
 
+Value* GraphBuilder::sum_to_like(Value* x, Value* like) {
+  return like->type.shape ? sum_to(x, *like->type.shape) : op("SumTo", {x, op("Shape", {like})});
+}
+
+Value* GraphBuilder::expand_like(Value* x, Value* like) {
+  return like->type.shape ? expand(x, *like->type.shape) : op("Expand", {x, op("Shape", {like})});
+}
+
 Value* GraphBuilder::full(const Shape& shape, DType dtype, double value) {
   return expand(constant(Tensor::scalar_of(dtype, value)), shape);
 }

@@ -56,6 +56,9 @@ class GraphBuilder {
   Value* concat(std::vector<Value*> parts, int64_t axis);
   // The sum of `x` over the dimensions that broadcasting added or stretched, so that it has `shape` again.
   Value* sum_to(Value* x, const Shape& shape);
+  // The same for the shape of `like`, and x broadcast to it; the rank may be unknown.
+  Value* sum_to_like(Value* x, Value* like);
+  Value* expand_like(Value* x, Value* like);
   // A tensor of `shape` filled with `value`.
   Value* full(const Shape& shape, DType dtype, double value);
 

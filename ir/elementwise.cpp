@@ -236,9 +236,8 @@ Status elementwise_vjp(VjpContext& context) {
     if (!is_float(operands[k]->type.dtype)) continue;
     ScalarExpr partial = derivative(body, static_cast<int>(k), upstream);
     if (partial->op == ScalarOp::kNumber && partial->number == 0) continue;
-    if (!operands[k]->type.shape) return unsupported("the rank of an operand is not known");
     Value* full = context.b.cast(map_over_used(context.b, partial, with_gradient), operands[k]->type.dtype);
-    context.set(positions[k], context.b.sum_to(full, *operands[k]->type.shape));
+    context.set(positions[k], context.b.sum_to_like(full, operands[k]));
   }
   return {};
 }

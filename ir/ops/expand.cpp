@@ -67,7 +67,7 @@ Status eval_expand(EvalContext& c) {
 }
 
 Status expand_vjp(VjpContext& c) {
-  if (c.wants(0)) c.set(0, c.b.sum_to(c.gradient(), TRY(known_shape(c.operand(0), "the input"))));
+  if (c.wants(0)) c.set(0, c.b.sum_to_like(c.gradient(), c.operand(0)));
   return {};
 }
 
@@ -164,7 +164,7 @@ Status eval_sum_to(EvalContext& c) {
 }
 
 Status sum_to_vjp(VjpContext& c) {
-  if (c.wants(0)) c.set(0, c.b.expand(c.gradient(), TRY(known_shape(c.operand(0), "the input"))));
+  if (c.wants(0)) c.set(0, c.b.expand_like(c.gradient(), c.operand(0)));
   return {};
 }
 
