@@ -8,6 +8,7 @@
 #include <set>
 
 #include "frontend/edit_model.h"
+#include "frontend/layer_parameter.h"
 #include "frontend/proto_names.h"
 #include "frontend/tensor_data.h"
 #include "ir/base/random.h"
@@ -19,14 +20,25 @@ namespace {
 constexpr std::string_view kPassed[] = {
     "Softmax", "LogSoftmax", "Sigmoid", "Identity",          "Reshape",     "Flatten",
     "Squeeze", "Unsqueeze",  "Dropout", "GlobalAveragePool", "AveragePool", "ReduceMean",
-    "Relu",    "Cast",       "Clip",    "GlobalMaxPool",     "MaxPool"};
+    "Relu",    "Cast",       "Clip",    "GlobalMaxPool",     "MaxPool",
+    "QuantizeLinear", "DequantizeLinear"};
 
 struct Layer {
   onnx::NodeProto* node = nullptr;
   onnx::NodeProto* bias_add = nullptr;  // the Add behind a MatMul
-  int weight_operand = 1;
-  int class_axis = 0;  // of the weight
-  std::string bias;    // its name, "" without one
+  int class_axis = 0;                   // of the weight
+  LayerParameter weight;
+  std::optional<LayerParameter> bias;
+};
+
+// Where parameters are looked for.
+struct Parameters {
+  const ProtoNames& names;
+  const ModelFile& model;
+  const Limits& limits;
+
+  Result<LayerParameter> find(const std::string& name) const { return find_parameter(names, name, model, limits); }
+  bool has(const std::string& name) const { return find(name).ok(); }
 };
 
 bool passes(const onnx::NodeProto& node) {
@@ -51,12 +63,12 @@ std::string operand(const onnx::NodeProto& node, int index) {
 }
 
 // The layer whose node is `node`, with a message where it cannot be one.
-Result<Layer> layer_at(const ProtoNames& names, onnx::NodeProto* node, onnx::NodeProto* bias_add) {
-  Layer layer{node, nullptr, 1, 0, ""};
+Result<Layer> layer_at(const Parameters& parameters, onnx::NodeProto* node, onnx::NodeProto* bias_add) {
+  Layer layer{node, nullptr, 0, {}, {}};
   const std::string& op = node->op_type();
-  auto weighs = [&](int index) { return names.tensor(operand(*node, index)) != nullptr; };
+  std::string bias;
   if (op == "Gemm" || op == "Conv") {
-    layer.bias = operand(*node, 2);
+    bias = operand(*node, 2);
     layer.class_axis = op == "Conv" || int_attribute(*node, "transB", 0) != 0 ? 0 : 1;
     if (op == "Conv" && int_attribute(*node, "group", 1) != 1)
       return unsupported(title(*node) + ": a grouped convolution as the last layer");
@@ -64,58 +76,65 @@ Result<Layer> layer_at(const ProtoNames& names, onnx::NodeProto* node, onnx::Nod
     layer.class_axis = 1;
     if (bias_add) {
       layer.bias_add = bias_add;
-      layer.bias = operand(*bias_add, operand(*bias_add, 0) == node->output(0) ? 1 : 0);
+      bias = operand(*bias_add, operand(*bias_add, 0) == node->output(0) ? 1 : 0);
     }
   } else {
-    return unsupported(title(*node) + " is no layer with classes (Gemm, MatMul or Conv)");
+    const bool on_codes = op.starts_with("QLinear") || op == "QGemm" || op.ends_with("Integer");
+    return unsupported(fmt::format("{} is no layer with classes (Gemm, MatMul or Conv){}", title(*node),
+                                   on_codes ? ": layers on codes get no new head, only those between DequantizeLinear and QuantizeLinear do" : ""));
   }
-  if (!weighs(1)) return unsupported(title(*node) + ": its weight is no tensor of the file");
+  Result<LayerParameter> weight = parameters.find(operand(*node, 1));
+  if (!weight.ok()) return with_prefix(title(*node) + ": its weight: ", weight.error());
+  layer.weight = *std::move(weight);
   size_t rank = op == "Conv" ? 3 : 2;
-  if (static_cast<size_t>(names.tensor(operand(*node, 1))->dims_size()) < rank) {
-    return unsupported(fmt::format("{}: its weight has rank {}", title(*node),
-                                   names.tensor(operand(*node, 1))->dims_size()));
-  }
-  if (!layer.bias.empty() && !names.tensor(layer.bias))
-    return unsupported(title(*node) + ": its bias is no tensor of the file");
+  if (layer.weight.extents.size() < rank)
+    return unsupported(fmt::format("{}: its weight has rank {}", title(*node), layer.weight.extents.size()));
+  if (bias.empty()) return layer;
+  Result<LayerParameter> found = parameters.find(bias);
+  if (!found.ok()) return with_prefix(title(*node) + ": its bias: ", found.error());
+  layer.bias = *std::move(found);
   return layer;
 }
 
 // The Add that gives a product its bias, if `node` feeds one.
-onnx::NodeProto* bias_add_of(const ProtoNames& names, onnx::GraphProto& graph, const onnx::NodeProto& node) {
+onnx::NodeProto* bias_add_of(const Parameters& parameters, onnx::GraphProto& graph, const onnx::NodeProto& node) {
   if (node.op_type() != "MatMul") return nullptr;
   for (auto& user : *graph.mutable_node()) {
     if (user.op_type() != "Add" || user.input_size() != 2) continue;
     for (int i = 0; i < 2; ++i) {
-      if (user.input(i) == node.output(0) && names.tensor(user.input(1 - i))) return &user;
+      if (user.input(i) == node.output(0) && parameters.has(user.input(1 - i))) return &user;
     }
   }
   return nullptr;
 }
 
-Result<Layer> find_by_name(const ProtoNames& names, onnx::GraphProto& graph, const std::string& wanted) {
+Result<Layer> find_by_name(const Parameters& parameters, onnx::GraphProto& graph, const std::string& wanted) {
   for (auto& node : *graph.mutable_node()) {
     bool is_layer = node.op_type() == "Gemm" || node.op_type() == "MatMul" || node.op_type() == "Conv";
-    bool named = node.name() == wanted || (node.output_size() && node.output(0) == wanted) ||
-                 (is_layer && operand(node, 1) == wanted);
+    bool named = node.name() == wanted || (node.output_size() && node.output(0) == wanted);
+    if (is_layer && !named) {
+      Result<LayerParameter> weight = parameters.find(operand(node, 1));
+      named = weight.ok() && (weight->name == wanted || weight->tensor == wanted);
+    }
     if (named && (is_layer || node.op_type() != "Constant"))
-      return layer_at(names, &node, bias_add_of(names, graph, node));
+      return layer_at(parameters, &node, bias_add_of(parameters, graph, node));
   }
   return invalid_input(fmt::format("there is no node, value or weight '{}' to be the head", wanted));
 }
 
-Result<Layer> find_before(const ProtoNames& names, const std::string& output) {
+Result<Layer> find_before(const Parameters& parameters, const std::string& output) {
+  const ProtoNames& names = parameters.names;
   std::string name = output;
-  onnx::NodeProto* bias_add = nullptr;
   for (std::set<std::string> seen; seen.insert(name).second;) {
     onnx::NodeProto* node = names.producer(name);
     if (node == nullptr) break;
     if (node->op_type() == "Add" && node->input_size() == 2) {
-      int bias = names.tensor(node->input(1)) ? 1 : names.tensor(node->input(0)) ? 0 : -1;
+      int bias = parameters.has(node->input(1)) ? 1 : parameters.has(node->input(0)) ? 0 : -1;
       onnx::NodeProto* product = bias < 0 ? nullptr : names.producer(node->input(1 - bias));
-      if (product && product->op_type() == "MatMul") return layer_at(names, product, node);
+      if (product && product->op_type() == "MatMul") return layer_at(parameters, product, node);
       return unsupported(title(*node) + " stands between the last layer and the output");
     }
-    if (!passes(*node)) return layer_at(names, node, bias_add);
+    if (!passes(*node)) return layer_at(parameters, node, nullptr);
     name = operand(*node, 0);
   }
   return unsupported(fmt::format("no layer leads to output '{}'", output));
@@ -141,41 +160,28 @@ class Replacer {
     proto_ = &proto;
     onnx::GraphProto& graph = *proto.mutable_graph();
     ProtoNames names(graph);
-    Layer layer = TRY(find(names, graph));
-    const onnx::TensorProto& weight = *names.tensor(operand(*layer.node, 1));
-    TensorHeader header = TRY(read_tensor_header(weight, limits_));
-    if (!is_float(header.dtype))
-      return unsupported(fmt::format("{}: its weight is {}", title(*layer.node), name_of(header.dtype)));
-    report.old_classes = header.extents[static_cast<size_t>(layer.class_axis)];
+    const Parameters parameters{names, model_, limits_};
+    const Layer layer = TRY(find(parameters, graph));
+    if (!is_float(layer.weight.dtype))
+      return unsupported(fmt::format("{}: its weight is {}", title(*layer.node), name_of(layer.weight.dtype)));
+    report.old_classes = layer.weight.extents[static_cast<size_t>(layer.class_axis)];
     report.layer = layer.node->name().empty() ? layer.node->output(0) : layer.node->name();
     report.features = operand(*layer.node, 0);
-    std::string result = layer.bias_add ? layer.bias_add->output(0) : layer.node->output(0);
     std::set<std::string> behind = names_behind(graph, layer.node->output(0));
     for (const auto& output : graph.output()) {
       if (report.output.empty() && behind.contains(output.name())) report.output = output.name();
     }
     if (report.output.empty())
       return invalid_input(title(*layer.node) + ": no output of the model depends on it");
-    // Nodes and tensors may move when one is added, so everything that is read was read before.
-    struct Change {
-      std::string tensor;
-      Tensor value;
-      onnx::NodeProto* user;
-    };
-    std::vector<Change> changes;
-    Tensor initial = TRY(new_weight(header, layer.class_axis));
-    changes.push_back({operand(*layer.node, 1), initial, layer.node});
-    if (!layer.bias.empty()) {
-      Result<Tensor> bias = new_bias(names, layer);
-      if (!bias.ok()) return bias.error();
-      if (bias->elements() > 0)
-        changes.push_back({layer.bias, *std::move(bias), layer.bias_add ? layer.bias_add : layer.node});
-    }
+    const Tensor weight = TRY(new_weight(layer.weight, layer.class_axis));
+    const Tensor bias = layer.bias ? TRY(new_bias(layer)) : Tensor();
     TRY(follow_reshapes(names, graph, behind));
-    for (Change& change : changes)
-      report.weights.push_back(replace(names, change.tensor, change.value, *change.user));
-    for (auto& [name, tensor, user] : reshapes_) replace(names, name, tensor, *user);
-    for (auto& [name, tensor] : added_) add_initializer(proto, name, tensor);
+    report.weights.push_back(replace_parameter(proto, *layer.node, layer.weight, weight));
+    if (bias.defined()) {
+      onnx::NodeProto& user = layer.bias_add ? *layer.bias_add : *layer.node;
+      report.weights.push_back(replace_parameter(proto, user, *layer.bias, bias));
+    }
+    for (auto& [name, tensor, user] : reshapes_) replace_parameter(proto, *user, {name, name, {}, {}, tensor.dtype(), false}, tensor);
     forget_shapes(graph, behind);
     return {};
   }
@@ -183,12 +189,12 @@ class Replacer {
   HeadReport report;
 
  private:
-  Result<Layer> find(const ProtoNames& names, onnx::GraphProto& graph) {
-    if (!head_.layer.empty()) return find_by_name(names, graph, head_.layer);
+  Result<Layer> find(const Parameters& parameters, onnx::GraphProto& graph) {
+    if (!head_.layer.empty()) return find_by_name(parameters, graph, head_.layer);
     Error first;
     bool any = false;
     for (const auto& output : graph.output()) {
-      Result<Layer> layer = find_before(names, output.name());
+      Result<Layer> layer = find_before(parameters, output.name());
       if (layer.ok()) return layer;
       if (!any) first = layer.error();
       any = true;
@@ -197,8 +203,8 @@ class Replacer {
     return first;
   }
 
-  Result<Tensor> new_weight(const TensorHeader& header, int class_axis) {
-    std::vector<int64_t> extents = header.extents;
+  Result<Tensor> new_weight(const LayerParameter& old, int class_axis) {
+    std::vector<int64_t> extents = old.extents;
     extents[static_cast<size_t>(class_axis)] = head_.classes;
     int64_t inputs = 1;
     for (size_t i = 0; i < extents.size(); ++i) inputs *= static_cast<int>(i) == class_axis ? 1 : extents[i];
@@ -206,20 +212,21 @@ class Replacer {
     double bound = 1 / std::sqrt(static_cast<double>(std::max<int64_t>(inputs, 1)));
     Random random(head_.seed);
     random.fill_uniform(tensor.mutable_data<float>(), -bound, bound);
-    return convert(tensor, header.dtype);
+    return convert(tensor, old.dtype);
   }
 
-  // Zeros; an empty tensor where one number serves all classes and stays.
-  Result<Tensor> new_bias(const ProtoNames& names, const Layer& layer) {
-    TensorHeader header = TRY(read_tensor_header(*names.tensor(layer.bias), limits_));
-    std::vector<int64_t> extents = header.extents;
-    if (header.elements == 1 && report.old_classes != 1) return Tensor::zeros(header.dtype, {0});
-    if (extents.empty() || extents.back() != report.old_classes || header.elements != report.old_classes) {
+  // Zeros; undefined where one number serves all classes and stays.
+  Result<Tensor> new_bias(const Layer& layer) {
+    std::vector<int64_t> extents = layer.bias->extents;
+    int64_t elements = 1;
+    for (int64_t extent : extents) elements *= extent;
+    if (elements == 1 && report.old_classes != 1) return Tensor();
+    if (extents.empty() || extents.back() != report.old_classes || elements != report.old_classes) {
       return unsupported(fmt::format("{}: its bias is {}, which is not one number for each of {} classes",
                                      title(*layer.node), to_string(extents), report.old_classes));
     }
     extents.back() = head_.classes;
-    return Tensor::zeros(header.dtype, extents);
+    return Tensor::zeros(layer.bias->dtype, extents);
   }
 
   // Constants of Reshapes that hold the number of classes.
@@ -243,23 +250,6 @@ class Replacer {
       reshapes_.push_back({operand(node, 1), Tensor::from<int64_t>(old.extents(), extents), &node});
     }
     return {};
-  }
-
-  // Gives `user` the tensor in place of `name`, under that name where nothing else uses it.
-  std::string replace(const ProtoNames& names, const std::string& name, const Tensor& value,
-                      onnx::NodeProto& user) {
-    if (names.uses(name) <= 1) {
-      set_data(*names.tensor(name), value);
-      declare_extents(*proto_->mutable_graph(), name, value.extents());
-      return name;
-    }
-    std::string own = names.unused("head/" + name);
-    for (int i = 1; i < user.input_size(); ++i) {
-      if (user.input(i) == name) user.set_input(i, own);
-    }
-    if (user.input(0) == name) user.set_input(0, own);
-    added_.emplace_back(own, value);
-    return own;
   }
 
   // Declared shapes behind the layer: an output's class extent follows, those in between go.
@@ -291,7 +281,6 @@ class Replacer {
   const Limits& limits_;
   onnx::ModelProto* proto_ = nullptr;
   std::vector<Reshaped> reshapes_;
-  std::vector<std::pair<std::string, Tensor>> added_;
 };
 
 }  // namespace

@@ -35,10 +35,11 @@ struct HeadReplacement {
 };
 
 // Gives the last layer of `model` another number of classes. The layer is a Gemm, a MatMul (with an Add of
-// its bias), or a Conv without groups, whose weight is a tensor of the file; between it and the output may
-// stand activations, reshapes (whose constants follow) and global poolings. Weight (uniform within
-// 1/sqrt(inputs)) and bias (zero) keep their names and dtypes, unless other nodes use them too: then they are
-// new tensors. Shapes that the file declares behind the layer follow or go. An error says which node is in
+// its bias), or a Conv without groups, whose weight is a tensor of the file or follows from one by Reshape,
+// Transpose, Cast or DequantizeLinear (layer_parameter.h); between it and the output may stand activations,
+// reshapes (whose constants follow), global poolings and quantization, which keeps its range. Weight (uniform
+// within 1/sqrt(inputs)) and bias (zero) keep their names and, unless they were codes, their dtypes; if other
+// nodes use them too, they are new tensors. Shapes that the file declares behind the layer follow or go. An error says which node is in
 // the way.
 Result<EditedModel> replace_head(const ModelFile& model, const HeadReplacement& head,
                                  const Limits& limits = {});

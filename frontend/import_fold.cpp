@@ -6,6 +6,7 @@
 #include "ir/eval.h"
 #include "ir/infer.h"
 #include "ir/op.h"
+#include "ir/vjp.h"
 
 namespace gannet {
 namespace {
@@ -80,6 +81,14 @@ bool is_flat(const Node& node) {
   return op == "Ceil" || op == "Floor" || op == "Round" || op == "Sign";
 }
 
+// Whether what may be trained passes the node: floats, and codes of floats.
+bool may_train(const Node& node) {
+  const Type& type = node.output()->type;
+  if (!is_int(type.dtype) && type.dtype != DType::kBool) return true;
+  const bool of_floats = std::ranges::any_of(node.inputs(), [](const Value* v) { return v && is_float(v->type.dtype); });
+  return of_floats && carries_gradient(type);
+}
+
 // Weights have an origin in the file. Their integers only steer shapes and indices, but floats may be
 // trained: those fold only together with something derived, or where no gradient comes through.
 bool may_evaluate(const Node& node) {
@@ -87,8 +96,8 @@ bool may_evaluate(const Node& node) {
   bool has_graph = false;
   for_each_subgraph(node, [&](Graph&) { has_graph = true; });
   if (has_graph || !node.output()->type.is_static()) return false;
-  bool float_result = !is_int(node.output()->type.dtype) && node.output()->type.dtype != DType::kBool;
-  int64_t largest = float_result ? kSmallFloats : kSmallConstant;
+  const bool trains = may_train(node);
+  int64_t largest = trains ? kSmallFloats : kSmallConstant;
   bool derived = is_flat(node);
   for (const Value* operand : node.inputs()) {
     if (operand == nullptr) continue;
@@ -97,7 +106,7 @@ bool may_evaluate(const Node& node) {
     derived = derived || !operand->origin;
   }
   std::optional<int64_t> elements = checked_product(static_extents(*node.output()->type.shape));
-  return elements && *elements <= largest && (!float_result || derived);
+  return elements && *elements <= largest && (!trains || derived);
 }
 
 Value* evaluate_constant(Graph& graph, const Node& node, const Limits& limits, Node* before) {

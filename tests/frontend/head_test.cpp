@@ -61,6 +61,79 @@ TEST(ReplaceHead, AProductWithItsBias) {
   EXPECT_EQ(to_string(imported->graph->outputs[0].value->type), "f32[n, 1]");
 }
 
+// As CNTK exports it: the weight of rank 4 is a matrix behind a Reshape, in a file whose initializers are inputs.
+TEST(ReplaceHead, AWeightBehindAReshape) {
+  TestModel model(8);
+  model.proto.set_ir_version(3);
+  model.input("x", {int64_t{1}, int64_t{2}, int64_t{2}}).input("w", {int64_t{2}, int64_t{2}, int64_t{3}}).input("s", {int64_t{2}}, DType::kI64);
+  model.input("f", {int64_t{2}}, DType::kI64).input("b", {int64_t{1}, int64_t{3}});
+  model.floats("w", {2, 2, 3}, std::vector<float>(12, 1.0f)).ints("s", {2}, {4, -1}).ints("f", {2}, {1, 4}).floats("b", {1, 3}, {1, 2, 3});
+  model.node("Reshape", {"w", "s"}, {"matrix"}).node("Reshape", {"x", "f"}, {"flat"});
+  model.node("MatMul", {"flat", "matrix"}, {"m"}).node("Add", {"m", "b"}, {"y"}).output("y");
+  auto edited = replace_head(loaded(model), {.classes = 5});
+  ASSERT_TRUE(edited.ok()) << edited.error().message;
+  EXPECT_EQ(edited->head.old_classes, 3);
+  EXPECT_THAT(edited->head.weights, ElementsAre("w", "b"));
+  const auto& graph = edited->file->proto.graph();
+  EXPECT_EQ(graph.node_size(), 3);
+  EXPECT_EQ(graph.initializer_size(), 3);  // the shape of the matrix is gone
+  EXPECT_EQ(graph.input_size(), 4);
+  auto imported = import_model(edited->file);
+  ASSERT_TRUE(imported.ok()) << imported.error().message;
+  EXPECT_EQ(to_string(imported->graph->outputs[0].value->type), "f32[1, 5]");
+}
+
+TEST(ReplaceHead, ATransposedWeightThatOthersUseStays) {
+  TestModel model(13);
+  model.input("x", {"n", int64_t{2}}).floats("w", {3, 2}, {1, 2, 3, 4, 5, 6});
+  model.node("Transpose", {"w"}, {"t"}).node("MatMul", {"x", "t"}, {"m"}).node("MatMul", {"m", "w"}, {"z"}).output("m").output("z");
+  auto edited = replace_head(loaded(model), {.classes = 4, .layer = "m"});
+  ASSERT_TRUE(edited.ok()) << edited.error().message;
+  EXPECT_THAT(edited->head.weights, ElementsAre("head/w"));
+  EXPECT_EQ(edited->file->proto.graph().node_size(), 3);
+}
+
+// Of a quantized layer the new weights are floats, between the conversions of its neighbours.
+TEST(ReplaceHead, CodesBecomeFloats) {
+  TestModel model(13);
+  model.input("x", {"n", int64_t{2}}).floats("s", {}, {0.1f}).floats("per", {3}, {0.1f, 0.2f, 0.3f});
+  auto codes = [&](const std::string& name, onnx::TensorProto::DataType type, std::initializer_list<int64_t> dims, int count) {
+    onnx::TensorProto& tensor = *model.graph().add_initializer();
+    tensor.set_name(name);
+    tensor.set_data_type(type);
+    for (int64_t dim : dims) tensor.add_dims(dim);
+    for (int i = 0; i < count; ++i) tensor.add_int32_data(i);
+  };
+  codes("w", onnx::TensorProto::INT8, {3, 2}, 6);
+  codes("b", onnx::TensorProto::INT32, {3}, 3);
+  codes("z", onnx::TensorProto::UINT8, {}, 1);
+  model.node("QuantizeLinear", {"x", "s", "z"}, {"xq"}).node("DequantizeLinear", {"xq", "s", "z"}, {"xd"});
+  model.node("DequantizeLinear", {"w", "per"}, {"wd"}, {{"axis", int64_t{0}}}).node("DequantizeLinear", {"b", "s"}, {"bd"});
+  model.node("Gemm", {"xd", "wd", "bd"}, {"g"}, {{"transB", int64_t{1}}}).node("QuantizeLinear", {"g", "s", "z"}, {"gq"});
+  model.node("DequantizeLinear", {"gq", "s", "z"}, {"gd"}).node("Softmax", {"gd"}, {"y"}).output("y");
+  auto edited = replace_head(loaded(model), {.classes = 4});
+  ASSERT_TRUE(edited.ok()) << edited.error().message;
+  EXPECT_EQ(edited->head.old_classes, 3);
+  EXPECT_THAT(edited->head.weights, ElementsAre("w", "b"));
+  auto imported = import_model(edited->file);
+  ASSERT_TRUE(imported.ok()) << imported.error().message;
+  EXPECT_EQ(to_string(imported->graph->outputs[0].value->type), "f32[n, 4]");
+  EXPECT_EQ(edited->file->proto.graph().node_size(), 6);
+  for (const auto& tensor : edited->file->proto.graph().initializer()) {
+    const bool is_new = tensor.name() == "w" || tensor.name() == "b";
+    EXPECT_NE(tensor.data_type(), onnx::TensorProto::INT8) << tensor.name();
+    EXPECT_TRUE(!is_new || tensor.data_type() == onnx::TensorProto::FLOAT);
+    EXPECT_NE(tensor.name(), "per");
+  }
+}
+
+TEST(ReplaceHead, LayersOnCodesAreRefusedByName) {
+  TestModel model(13);
+  model.input("a", {"n", int64_t{2}}, DType::kU8).input("b", {int64_t{2}, int64_t{3}}, DType::kU8);
+  model.node("MatMulInteger", {"a", "b"}, {"m"}).node("Cast", {"m"}, {"y"}, {{"to", int64_t{1}}}).output("y");
+  EXPECT_THAT(replace_head(loaded(model), {.classes = 4}).error().message, HasSubstr("layers on codes get no new head"));
+}
+
 // The tensor of a tied layer stays for its other users.
 TEST(ReplaceHead, ATensorWithOtherUsesStays) {
   TestModel model(17);
