@@ -85,6 +85,10 @@ static void add_conv_transpose(Cases& cases) {
        {},
        kFixed},
       {"ConvTranspose", {{"strides", Ints{2}}}, {{1, 2, 4}, {2, 3, 3}}, {}, kFixed},
+      // Results that reach beyond the last window.
+      {"ConvTranspose", {{"strides", Ints{3, 2}}, {"output_shape", Ints{10, 8}}}, {{1, 1, 3, 3}, {1, 2, 3, 3}, {2}}, {}, kStatic},
+      {"ConvTranspose", {{"strides", Ints{2, 2}}, {"dilations", Ints{3, 3}}, {"output_padding", Ints{2, 3}}}, {{1, 1, 2, 3}, {1, 2, 2, 2}}, {}, kFixed},
+      {"ConvTranspose", {{"strides", Ints{2}}, {"pads", Ints{0, 1}}, {"output_padding", Ints{3}}}, {{1, 1, 3}, {1, 2, 2}}, {}, kFixed},
       {"ConvTranspose", {}, {{1, 2, 3, 3}, {2, 2, 2, 2}}, {}, kFixedTwice},
   });
 }
@@ -146,6 +150,12 @@ static void add_einsums(Cases& cases) {
   einsum("...ij,...jk->...ik", {{2, 3, 2}, {2, 2, 4}});
   einsum("ij,ij->i", {{2, 3}, {2, 3}});
   einsum("ij,jk,kl->il", {{2, 3}, {3, 2}, {2, 2}});
+  // Diagonals.
+  einsum("...ii->...i", {{2, 3, 3}});
+  einsum("ii", {{3, 3}});
+  einsum("iik,ij->jk", {{3, 3, 2}, {3, 2}});
+  einsum("iji,j->i", {{2, 3, 2}, {3}});
+  einsum("iiik->ki", {{2, 2, 2, 2}});
 }
 
 void contraction_cases(Cases& cases) {

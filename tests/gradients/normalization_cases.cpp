@@ -29,6 +29,20 @@ static void add_normalizations(Cases& cases) {
   });
 }
 
+// Mean and the inverse of the deviation are results as well.
+static void add_statistics(Cases& cases) {
+  for (int64_t axis : {1, -1}) {
+    for (int64_t last : {1, 2, 3}) {
+      Model model = [=](GraphBuilder& b, Operands x) {
+        auto results = b.op_n("LayerNormalization", {x[0], x[1]}, {{"axis", axis}, {"epsilon", 0.1f}, {"stash_type", int64_t{11}}}, 3);
+        if (last < 3) return results[static_cast<size_t>(last)];
+        return b.add(results[0], b.mul(results[1], results[2]));
+      };
+      cases.add("LayerNormalization, its statistics", model, {random_tensor({2, 3, 4}, 1), random_tensor(axis == 1 ? Ints{3, 4} : Ints{4}, 2)});
+    }
+  }
+}
+
 static void add_batch_normalization(Cases& cases) {
   Tensor mean = random_tensor({3}, 5), variance = Tensor::from<double>({3}, {0.5, 1, 2});
   cases.add({{"BatchNormalization", {}, {{2, 3, 4}, {3}, {3}}, {mean, variance}, {}}});
@@ -70,6 +84,7 @@ static void add_local_responses(Cases& cases) {
 void normalization_cases(Cases& cases) {
   add_softmax(cases);
   add_normalizations(cases);
+  add_statistics(cases);
   add_batch_normalization(cases);
   add_dropout(cases);
   add_local_responses(cases);
