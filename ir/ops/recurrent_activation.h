@@ -31,6 +31,9 @@ struct Activation {
   // Of that in x: 1 at the bounds of the clip, the slope of the left side at a kink (docs/numerics.md).
   template <class T>
   T derivative(T x) const;
+  // Both at once.
+  template <class T>
+  void evaluate(T x, T& value, T& slope) const;
 };
 
 }  // namespace gannet

@@ -44,6 +44,8 @@ Result<Rows<T>> allocate_rows(EvalContext& c, int64_t rows, int64_t columns) {
 template <class T>
 struct Tape {
   Rows<T> x, sums;      // sums: the arguments of the gates' functions
+  Rows<T> gates, slopes;              // what the functions give for them, and their slopes
+  Rows<T> squashed, squashed_slopes;  // of an LSTM: the same of the new cell state
   Rows<T> linear;       // of a GRU: r * h, or with linear_before_reset h R^T + b of the hidden gate
   Rows<T> h, c;         // before each step and after the last
   Rows<T> dsums, dlinear;
@@ -55,7 +57,8 @@ Result<Tape<T>> allocate_tape(EvalContext& c, const RecurrentExtents& e) {
   const int64_t rows = e.steps * e.batch, width = e.gates * e.hidden;
   Tape<T> tape;
   tape.x = TRY(allocate_rows<T>(c, rows, e.input));
-  for (Rows<T>* part : {&tape.sums, &tape.dsums}) *part = TRY(allocate_rows<T>(c, rows, width));
+  for (Rows<T>* part : {&tape.sums, &tape.gates, &tape.slopes, &tape.dsums}) *part = TRY(allocate_rows<T>(c, rows, width));
+  for (Rows<T>* part : {&tape.squashed, &tape.squashed_slopes}) *part = TRY(allocate_rows<T>(c, e.gates == 4 ? rows : 0, e.hidden));
   for (Rows<T>* part : {&tape.linear, &tape.dlinear}) *part = TRY(allocate_rows<T>(c, rows, e.hidden));
   for (Rows<T>* part : {&tape.h, &tape.c}) *part = TRY(allocate_rows<T>(c, rows + e.batch, e.hidden));
   for (Rows<T>* part : {&tape.dh, &tape.dc}) *part = TRY(allocate_rows<T>(c, e.batch, e.hidden));
@@ -118,8 +121,11 @@ class DirectionGradient {
  private:
   int64_t length(int64_t row) const { return o_.lengths[static_cast<size_t>(row)]; }
   int64_t time_of(int64_t step, int64_t row) const { return reverse_ ? length(row) - 1 - step : step; }
-  T apply(size_t function, T x) const { return functions_[function](x); }
-  T slope(size_t function, T x) const { return functions_[function].derivative(x); }
+  // Value and slope of the function of a gate, from its sums.
+  void open_gate(size_t function, int64_t at, int64_t gate) {
+    const int64_t first = gate * e_.hidden;
+    for (int64_t j = first; j < first + e_.hidden; ++j) functions_[function].evaluate(tape_.sums.at(at)[j], tape_.gates.at(at)[j], tape_.slopes.at(at)[j]);
+  }
 
   // Calls visit(row, its place among all rows) for the rows whose sequences have this step.
   template <class Visit>
@@ -178,7 +184,8 @@ class DirectionGradient {
       case CellGradientKind::kGru:
         add_recurrence(tape_.h.at(begin), 0, 2, tape_.sums.at(begin), width_, true);
         for_running(step, [&](int64_t, int64_t at) {
-          for (int64_t j = 0; j < n; ++j) tape_.linear.at(at)[j] = apply(0, tape_.sums.at(at)[n + j]) * tape_.h.at(at)[j];
+          open_gate(0, at, 1);
+          for (int64_t j = 0; j < n; ++j) tape_.linear.at(at)[j] = tape_.gates.at(at)[n + j] * tape_.h.at(at)[j];
         });
         add_recurrence(tape_.linear.at(begin), 2, 1, tape_.sums.at(begin) + 2 * n, width_, true);
         break;
@@ -186,9 +193,10 @@ class DirectionGradient {
         add_recurrence(tape_.h.at(begin), 0, 2, tape_.sums.at(begin), width_, true);
         add_recurrence(tape_.h.at(begin), 2, 1, tape_.linear.at(begin), n, false);
         for_running(step, [&](int64_t, int64_t at) {
+          open_gate(0, at, 1);
           for (int64_t j = 0; j < n; ++j) {
             if (b_) tape_.linear.at(at)[j] += b_[width_ + 2 * n + j];
-            tape_.sums.at(at)[2 * n + j] += apply(0, tape_.sums.at(at)[n + j]) * tape_.linear.at(at)[j];
+            tape_.sums.at(at)[2 * n + j] += tape_.gates.at(at)[n + j] * tape_.linear.at(at)[j];
           }
         });
         break;
@@ -198,26 +206,36 @@ class DirectionGradient {
 
   void next_state(int64_t at) {
     const int64_t n = e_.hidden;
-    T* sums = tape_.sums.at(at);
-    const T *h = tape_.h.at(at), *c = tape_.c.at(at);
-    T *next_h = tape_.h.at(at + e_.batch), *next_c = tape_.c.at(at + e_.batch);
-    for (int64_t j = 0; j < n; ++j) {
-      if (rules_.kind == CellGradientKind::kRnn) {
-        next_h[j] = apply(0, sums[j]);
-      } else if (rules_.kind == CellGradientKind::kLstm) {
-        if (p_) {
-          sums[j] += p_[j] * c[j];
-          sums[2 * n + j] += p_[2 * n + j] * c[j];
-        }
-        T input = apply(0, sums[j]), forget = rules_.couple ? 1 - input : apply(0, sums[2 * n + j]);
-        next_c[j] = forget * c[j] + input * apply(1, sums[3 * n + j]);
-        if (p_) sums[n + j] += p_[n + j] * next_c[j];
-        next_h[j] = apply(0, sums[n + j]) * apply(2, next_c[j]);
-      } else {
-        T update = apply(0, sums[j]);
-        next_h[j] = (1 - update) * apply(1, sums[2 * n + j]) + update * h[j];
-      }
+    if (rules_.kind == CellGradientKind::kLstm) return next_lstm_state(at);
+    open_gate(0, at, 0);
+    const T *gates = tape_.gates.at(at), *h = tape_.h.at(at);
+    T* next_h = tape_.h.at(at + e_.batch);
+    if (rules_.kind == CellGradientKind::kRnn) {
+      std::copy_n(gates, n, next_h);
+      return;
     }
+    open_gate(1, at, 2);
+    for (int64_t j = 0; j < n; ++j) next_h[j] = (1 - gates[j]) * gates[2 * n + j] + gates[j] * h[j];
+  }
+
+  void next_lstm_state(int64_t at) {
+    const int64_t n = e_.hidden;
+    T *sums = tape_.sums.at(at), *gates = tape_.gates.at(at), *squashed = tape_.squashed.at(at);
+    const T* c = tape_.c.at(at);
+    T *next_h = tape_.h.at(at + e_.batch), *next_c = tape_.c.at(at + e_.batch);
+    for (int64_t j = 0; p_ && j < n; ++j) {
+      sums[j] += p_[j] * c[j];
+      sums[2 * n + j] += p_[2 * n + j] * c[j];
+    }
+    open_gate(0, at, 0);
+    open_gate(0, at, 2);
+    open_gate(1, at, 3);
+    for (int64_t j = 0; rules_.couple && j < n; ++j) gates[2 * n + j] = 1 - gates[j];
+    for (int64_t j = 0; j < n; ++j) next_c[j] = gates[2 * n + j] * c[j] + gates[j] * gates[3 * n + j];
+    for (int64_t j = 0; p_ && j < n; ++j) sums[n + j] += p_[n + j] * next_c[j];
+    open_gate(0, at, 1);
+    for (int64_t j = 0; j < n; ++j) functions_[2].evaluate(next_c[j], squashed[j], tape_.squashed_slopes.at(at)[j]);
+    for (int64_t j = 0; j < n; ++j) next_h[j] = gates[n + j] * squashed[j];
   }
 
   void add_output_gradient(int64_t step, const T* dy) {
@@ -233,7 +251,7 @@ class DirectionGradient {
     switch (rules_.kind) {
       case CellGradientKind::kRnn:
         for_running(step, [&](int64_t row, int64_t at) {
-          for (int64_t j = 0; j < n; ++j) tape_.dsums.at(at)[j] = tape_.dh.at(row)[j] * slope(0, tape_.sums.at(at)[j]);
+          for (int64_t j = 0; j < n; ++j) tape_.dsums.at(at)[j] = tape_.dh.at(row)[j] * tape_.slopes.at(at)[j];
           std::fill_n(tape_.dh.at(row), n, T(0));
         });
         add_recurrence_gradient(tape_.dsums.at(begin), width_, 0, 1, tape_.dh.at(0), true);
@@ -251,17 +269,17 @@ class DirectionGradient {
 
   void backward_lstm(int64_t row, int64_t at) {
     const int64_t n = e_.hidden;
-    const T *sums = tape_.sums.at(at), *c = tape_.c.at(at), *next_c = tape_.c.at(at + e_.batch);
+    const T *gates = tape_.gates.at(at), *slopes = tape_.slopes.at(at), *c = tape_.c.at(at), *next_c = tape_.c.at(at + e_.batch);
+    const T *squashed = tape_.squashed.at(at), *squashed_slopes = tape_.squashed_slopes.at(at);
     T *dsums = tape_.dsums.at(at), *dh = tape_.dh.at(row), *dc = tape_.dc.at(row), *dp = tape_.dp.at(0);
     for (int64_t j = 0; j < n; ++j) {
-      T input = apply(0, sums[j]), forget = rules_.couple ? 1 - input : apply(0, sums[2 * n + j]);
-      T cell = apply(1, sums[3 * n + j]);
-      dsums[n + j] = dh[j] * apply(2, next_c[j]) * slope(0, sums[n + j]);
-      T dnext = dc[j] + dh[j] * apply(0, sums[n + j]) * slope(2, next_c[j]);
+      const T input = gates[j], forget = gates[2 * n + j], cell = gates[3 * n + j];
+      dsums[n + j] = dh[j] * squashed[j] * slopes[n + j];
+      T dnext = dc[j] + dh[j] * gates[n + j] * squashed_slopes[j];
       if (p_) dnext += dsums[n + j] * p_[n + j];
-      dsums[j] = dnext * (rules_.couple ? cell - c[j] : cell) * slope(0, sums[j]);
-      dsums[2 * n + j] = rules_.couple ? T(0) : dnext * c[j] * slope(0, sums[2 * n + j]);
-      dsums[3 * n + j] = dnext * input * slope(1, sums[3 * n + j]);
+      dsums[j] = dnext * (rules_.couple ? cell - c[j] : cell) * slopes[j];
+      dsums[2 * n + j] = rules_.couple ? T(0) : dnext * c[j] * slopes[2 * n + j];
+      dsums[3 * n + j] = dnext * input * slopes[3 * n + j];
       dc[j] = dnext * forget;
       dh[j] = 0;
       if (!p_) continue;
@@ -276,15 +294,15 @@ class DirectionGradient {
     const int64_t n = e_.hidden, begin = step * e_.batch;
     const bool is_linear = rules_.kind == CellGradientKind::kGruLinear;
     for_running(step, [&](int64_t row, int64_t at) {
-      const T *sums = tape_.sums.at(at), *h = tape_.h.at(at);
+      const T *gates = tape_.gates.at(at), *slopes = tape_.slopes.at(at), *h = tape_.h.at(at);
       T *dsums = tape_.dsums.at(at), *dh = tape_.dh.at(row);
       for (int64_t j = 0; j < n; ++j) {
-        T update = apply(0, sums[j]);
-        dsums[j] = dh[j] * (h[j] - apply(1, sums[2 * n + j])) * slope(0, sums[j]);
-        dsums[2 * n + j] = dh[j] * (1 - update) * slope(1, sums[2 * n + j]);
+        const T update = gates[j];
+        dsums[j] = dh[j] * (h[j] - gates[2 * n + j]) * slopes[j];
+        dsums[2 * n + j] = dh[j] * (1 - update) * slopes[2 * n + j];
         if (is_linear) {
-          dsums[n + j] = dsums[2 * n + j] * tape_.linear.at(at)[j] * slope(0, sums[n + j]);
-          tape_.dlinear.at(at)[j] = dsums[2 * n + j] * apply(0, sums[n + j]);
+          dsums[n + j] = dsums[2 * n + j] * tape_.linear.at(at)[j] * slopes[n + j];
+          tape_.dlinear.at(at)[j] = dsums[2 * n + j] * gates[n + j];
         }
         dh[j] *= update;
       }
@@ -294,10 +312,10 @@ class DirectionGradient {
     } else {
       add_recurrence_gradient(tape_.dsums.at(begin) + 2 * n, width_, 2, 1, tape_.dlinear.at(begin), false);
       for_running(step, [&](int64_t row, int64_t at) {
-        const T *sums = tape_.sums.at(at), *dreset = tape_.dlinear.at(at);
+        const T *gates = tape_.gates.at(at), *slopes = tape_.slopes.at(at), *dreset = tape_.dlinear.at(at);
         for (int64_t j = 0; j < n; ++j) {
-          tape_.dsums.at(at)[n + j] = dreset[j] * tape_.h.at(at)[j] * slope(0, sums[n + j]);
-          tape_.dh.at(row)[j] += dreset[j] * apply(0, sums[n + j]);
+          tape_.dsums.at(at)[n + j] = dreset[j] * tape_.h.at(at)[j] * slopes[n + j];
+          tape_.dh.at(row)[j] += dreset[j] * gates[n + j];
         }
       });
     }

@@ -318,6 +318,18 @@ T Activation::derivative(T x) const {
 template float Activation::derivative(float) const;
 template double Activation::derivative(double) const;
 
+template <class T>
+void Activation::evaluate(T x, T& value, T& slope) const {
+  value = (*this)(x);
+  const bool clipped = clip > 0 && (x < static_cast<T>(-clip) || x > static_cast<T>(clip));
+  // The two that almost every layer has know their slope from their value.
+  if (kind == ActivationKind::kSigmoid && !clipped) slope = value * (1 - value);
+  else if (kind == ActivationKind::kTanh && !clipped) slope = (1 - value) * (1 + value);
+  else slope = derivative(x);
+}
+template void Activation::evaluate(float, float&, float&) const;
+template void Activation::evaluate(double, double&, double&) const;
+
 int64_t RecurrentOperands::state_offset(int64_t direction, int64_t row) const {
   return (batch_first ? row * directions + direction : direction * extents.batch + row) * extents.hidden;
 }
