@@ -59,11 +59,15 @@ AxisTapValues linear_taps(GraphBuilder& b, Value* position, const Dim& extent) {
 
 namespace {
 
-// x mirrored at both ends of an axis of n elements until it lies between them.
+// The same as clipped to the elements of an axis, but flat at its ends, as PyTorch has it.
+ScalarExpr held(const ScalarExpr& x, const ScalarExpr& n) { return select(x <= 0, 0, select(x >= n - 1, n - 1, x)); }
+
+// x mirrored at both ends of an axis of n elements until it lies between them. At an end, the slope is that behind the first
+// and that behind the last, as PyTorch has it.
 ScalarExpr mirrored(const ScalarExpr& x, const ScalarExpr& n, bool align_corners) {
   ScalarExpr low = align_corners ? 0.0 : -0.5, range = align_corners ? n - 1 : n;
-  ScalarExpr safe = select(range <= 0, 1, range), place = scalar::trunc_mod(scalar::abs(x - low), 2 * safe);
-  return select(range <= 0, low, low + select(place <= safe, place, 2 * safe - place));
+  ScalarExpr safe = select(range <= 0, 1, range), place = scalar::trunc_mod(select(x < low, low - x, x - low), 2 * safe);
+  return select(range <= 0, low, low + select(place < safe, place, 2 * safe - place));
 }
 
 // R. Keys' cubic convolution with a = -0.75 at tap o in -1..2 for a fraction in [0, 1).
@@ -82,8 +86,9 @@ AxisTapValues grid_taps(GraphBuilder& b, Value* normalized, const Dim& extent, c
   ScalarExpr g = ScalarExpr::arg(0), n = ScalarExpr::arg(1);
   ScalarExpr x = align ? (g + 1) / 2 * (n - 1) : ((g + 1) * n - 1) / 2;
   if (nearest) x = scalar::round(x);
-  if (padding == "border" && !cubic) x = clipped(x, 0, n - 1);
   if (padding == "reflection") x = mirrored(x, n, align);
+  // Between the edge of an element and its middle a mirror shows that element again.
+  if (padding != "zeros" && !cubic) x = held(x, n);
   Value* position = b.map(clipped(x, -8, n + 8), {normalized, length});
   const std::vector<double> taps = nearest ? std::vector<double>{0} : cubic ? std::vector<double>{-1, 0, 1, 2} : std::vector<double>{0, 1};
   Value* offsets = numbers(b, taps, dtype);

@@ -10,6 +10,7 @@ static void add_resizes(Cases& cases) {
       cases.add({{"Resize", attrs, {{1, 2, 4, 3}}, {Tensor(), up}, {}}, {"Resize", attrs, {{1, 1, 5, 4}}, {Tensor(), down}, {}}});
       if (std::string(mode) == "nearest") continue;
       cases.add({{"Resize", with(attrs, "antialias", int64_t{1}), {{1, 1, 5, 4}}, {Tensor(), down}, {}},
+                 {"Resize", with(with(attrs, "antialias", int64_t{1}), "exclude_outside", int64_t{1}), {{1, 1, 6, 5}}, {Tensor(), down}, {}},
                  {"Resize", with(attrs, "exclude_outside", int64_t{1}), {{1, 1, 4, 3}}, {Tensor(), up}, {}}});
     }
   }
