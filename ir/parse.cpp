@@ -124,6 +124,54 @@ class Lexer {
   size_t at_ = 0;
 };
 
+// What is known of the values of a node's subgraphs. The inference of the node infers them again, with fresh symbols of
+// its own, but the text goes on with those that it has given.
+class SubgraphTypes {
+ public:
+  explicit SubgraphTypes(const Node& node) {
+    for_each_subgraph(node, [&](Graph& graph) { collect(graph); });
+  }
+
+  // Symbols that inference has made anew get the names of the text again.
+  void restore() const {
+    for (const Known& known : known_) {
+      if (!renamed(known.type, known.value->type)) continue;
+      known.value->type = known.type;
+      known.value->contents = known.contents;
+    }
+  }
+
+ private:
+  struct Known {
+    Value* value;
+    Type type;
+    std::optional<std::vector<Dim>> contents;
+  };
+
+  void collect(Graph& graph) {
+    for (Value* input : graph.inputs()) known_.push_back({input, input->type, input->contents});
+    for (const auto& node : graph.nodes()) {
+      for (Value* output : node->outputs()) {
+        if (output) known_.push_back({output, output->type, output->contents});
+      }
+      for_each_subgraph(*node, [&](Graph& inner) { collect(inner); });
+    }
+  }
+
+  // The same but for symbols.
+  static bool renamed(const Type& a, const Type& b) {
+    if (a.kind != b.kind || a.dtype != b.dtype || !a.element != !b.element || a.rank() != b.rank()) return false;
+    if (a.element && !(*a.element == *b.element) && !renamed(*a.element, *b.element)) return false;
+    for (size_t i = 0; a.shape && i < a.shape->size(); ++i) {
+      const Dim &x = (*a.shape)[i], &y = (*b.shape)[i];
+      if (x.is_constant() != y.is_constant() || (x.is_constant() && x != y)) return false;
+    }
+    return true;
+  }
+
+  std::vector<Known> known_;
+};
+
 class GraphParser {
  public:
   GraphParser(Lexer& lexer, int depth) : lexer_(lexer), depth_(depth) {}
@@ -232,8 +280,10 @@ class GraphParser {
     Attributes attrs = TRY(parse_attributes(*op));
     Node* node = graph_->add_node(*op, std::move(operands), std::move(attrs), names.size(), nullptr, names);
     if (lexer_.at("\"")) node->name = TRY(lexer_.quoted());
+    const SubgraphTypes given(*node);
     Status inferred = infer_node(*node);
     if (!inferred.ok()) return lexer_.error(inferred.error().message);
+    given.restore();
     for (size_t i = 0; i < names.size(); ++i) {
       if (absent[i]) graph_->drop_output(node, i);
       else TRY(finish_output(node, i, names[i], types[i]));

@@ -53,6 +53,22 @@ constexpr std::string_view kEveryAttribute =
   return %chosen as "chosen", %x as "the input", %w as "w", %c as "c"
 })IR";
 
+// Inference of a node infers its subgraphs again, with symbols of its own; the text's stay.
+TEST(ParsePrint, FreshSymbolsOfSubgraphsStay) {
+  expect_identity(R"IR(graph "main"(%s: seq(f32), %x: f32[n]) {
+  %y: seq(i64) = SequenceMap(%s) {body = graph "body"(%e: f32) {
+      %extents: i64[rank_7] = Shape(%e)
+      %twice: i64[2*rank_7] = Concat(%extents, %extents) {axis = 0}
+      return %twice as "y"
+    }}
+  %z: f32[carried_3] = Loop(%_, %_, %x) {body = graph "body"(%i: i64[], %going: bool[], %c: f32[carried_3]) {
+      %next: f32[2*carried_3] = Concat(%c, %c) {axis = 0}
+      return %going as "going", %next as "next"
+    }}
+  return %y as "y", %z as "z"
+})IR");
+}
+
 std::string every_attribute() {
   std::string text(kEveryAttribute);
   text.insert(text.find(", %s: seq"), ", %limit: f32[]");
