@@ -40,6 +40,13 @@ void add_splits(Cases& cases) {
     };
     cases.add_once("SplitToSequence", rows, {random_tensor({2, 3}, 1)});
   }
+  for (const Tensor& split : {integer(2), Tensor::of_ints(Ints{1, 3, 1})}) {
+    Model parts = [=](GraphBuilder& b, Operands x) {
+      Value* sequence = b.op("SplitToSequence", {x[0], b.constant(split)}, {{"axis", int64_t{-1}}});
+      return b.reshape(b.add(joined(b, sequence), joined(b, sequence)), {Dim(2), Dim(5)});
+    };
+    cases.add_once("SplitToSequence in parts", parts, {random_tensor({2, 5}, 1)});
+  }
 }
 
 void add_maps(Cases& cases) {
