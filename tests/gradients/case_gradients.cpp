@@ -28,14 +28,6 @@ struct Problem {
   std::vector<std::string> names;  // of the variables
 };
 
-Result<std::vector<Datum>> read_inputs(const Graph& graph, const fs::path& folder) {
-  std::vector<Datum> inputs;
-  for (size_t i = 0; i < graph.inputs().size(); ++i) {
-    inputs.push_back(TRY(read_pb((folder / fmt::format("input_{}.pb", i)).string(), &graph.inputs()[i]->type)));
-  }
-  return inputs;
-}
-
 bool is_float_tensor(const Datum& datum) { return datum.is_tensor() && is_float(datum.tensor().dtype()); }
 
 // Positive, so that roots and powers have gradients.
@@ -46,10 +38,22 @@ Tensor replacement(const std::vector<int64_t>& extents, uint64_t seed) {
 }
 
 bool was_set(const Tensor& x) {
-  return std::ranges::all_of(x.data<double>(), [](double value) {
-    const double size = std::abs(value);
-    return size == 0 || !std::isfinite(value) || (size > 1e-38 && size < 1e30);
-  });
+  for (int64_t i = 0; i < x.elements(); ++i) {
+    const double size = std::abs(x.double_at(i));
+    if (size != 0 && std::isfinite(size) && (size < 1e-38 || size > 1e30)) return false;
+  }
+  return true;
+}
+
+Result<std::vector<Datum>> read_inputs(const Graph& graph, const fs::path& folder) {
+  std::vector<Datum> inputs;
+  for (size_t i = 0; i < graph.inputs().size(); ++i) {
+    inputs.push_back(TRY(read_pb((folder / fmt::format("input_{}.pb", i)).string(), &graph.inputs()[i]->type)));
+    Datum& input = inputs.back();
+    if (!is_float_tensor(input) || was_set(input.tensor())) continue;
+    input = TRY(convert(replacement(input.tensor().extents(), i + 1), input.tensor().dtype()));
+  }
+  return inputs;
 }
 
 class InputSplitter {
@@ -84,10 +88,9 @@ class InputSplitter {
       problem_.inputs.push_back(datum);
       return input;
     }
-    const Tensor x = TRY(convert(datum.tensor(), DType::kF64));
     problem_.variables.push_back(problem_.inputs.size());
     problem_.names.push_back(name);
-    problem_.inputs.push_back(was_set(x) ? x : replacement(x.extents(), problem_.inputs.size() + 1));
+    problem_.inputs.push_back(TRY(convert(datum.tensor(), DType::kF64)));
     input->type.dtype = DType::kF64;
     return b_.cast(input, datum.tensor().dtype());
   }
