@@ -18,6 +18,25 @@ bool starts_with(std::span<const uint8_t> bytes, std::string_view magic) {
   return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
 }
 
+using Decoder = Result<Image> (*)(std::span<const uint8_t>, const ImageDecodeOptions&);
+
+// "BM" alone may begin any file: the sizes that follow say more.
+bool looks_like_bmp(std::span<const uint8_t> bytes) {
+  if (bytes.size() < kImageMagicBytes || !starts_with(bytes, "BM")) return false;
+  const bool reserved = std::all_of(&bytes[6], &bytes[10], [](uint8_t byte) { return byte == 0; });
+  const size_t header = bytes[14], planes = bytes[header == 12 ? 22 : 26];
+  return reserved && header >= 12 && bytes[15] == 0 && bytes[16] == 0 && bytes[17] == 0 && planes == 1;
+}
+
+// By the first bytes; null when no decoder knows them.
+Decoder decoder_of(std::span<const uint8_t> bytes) {
+  if (starts_with(bytes, "\x89PNG\r\n\x1a\n")) return decode_png;
+  if (starts_with(bytes, "\xff\xd8\xff")) return decode_jpeg;
+  if (starts_with(bytes, "RIFF") && bytes.size() >= 12 && starts_with(bytes.subspan(8), "WEBP")) return decode_webp;
+  if (looks_like_bmp(bytes)) return decode_bmp;
+  return nullptr;
+}
+
 // The extents to resize to, so that a center cut of `height` x `width` is possible.
 struct Extents {
   int64_t height = 0, width = 0;
@@ -102,20 +121,6 @@ double statistic(const std::vector<double>& values, size_t channel, double other
   return values.size() == 1 ? values[0] : values[channel];
 }
 
-// Writes every element of `target` as `values[channel][pixel]`.
-template <class T>
-void fill(const Image& image, const ImageOptions& options, const std::vector<std::array<T, 256>>& values,
-          std::span<T> target) {
-  size_t channels = values.size(), area = target.size() / channels;
-  bool planar = options.layout.value_or(ImageLayout::kNchw) == ImageLayout::kNchw;
-  for (size_t i = 0; i < area; ++i) {
-    for (size_t c = 0; c < channels; ++c) {
-      size_t from = options.order == ChannelOrder::kBgr ? channels - 1 - c : c;
-      target[planar ? c * area + i : i * channels + c] = values[c][image.pixels[i * channels + from]];
-    }
-  }
-}
-
 template <class T>
 std::vector<std::array<T, 256>> value_tables(const ImageOptions& options, size_t channels) {
   std::vector<std::array<T, 256>> tables(channels);
@@ -133,43 +138,67 @@ std::vector<std::array<T, 256>> value_tables(const ImageOptions& options, size_t
   return tables;
 }
 
-template <class T>
-void convert_pixels(const Image& image, const ImageOptions& options, Tensor& tensor) {
-  fill<T>(image, options, value_tables<T>(options, static_cast<size_t>(image.channels)),
-          tensor.mutable_data<T>());
-}
-
-Result<Tensor> tensor_of(const Image& image, const ImageOptions& options) {
-  int64_t channels = options.channels > 0 ? options.channels : image.channels;
-  TRY(check_options(options, channels));
-  Image ready = with_channels(TRY(fitted(image, options)), channels);
-  std::vector<int64_t> extents = {1, channels, ready.height, ready.width};
-  if (options.layout == ImageLayout::kNhwc) extents = {1, ready.height, ready.width, channels};
-  Tensor tensor = TRY(Tensor::allocate(options.dtype, extents));
-  switch (options.dtype) {
-    case DType::kF32:
-      convert_pixels<float>(ready, options, tensor);
-      break;
-    case DType::kF64:
-      convert_pixels<double>(ready, options, tensor);
-      break;
-    case DType::kF16:
-      convert_pixels<Half>(ready, options, tensor);
-      break;
-    case DType::kBF16:
-      convert_pixels<BFloat16>(ready, options, tensor);
-      break;
-    default:
-      convert_pixels<uint8_t>(ready, options, tensor);
-      break;
-  }
-  return tensor;
-}
-
 }  // namespace
 
-bool looks_like_png(std::span<const uint8_t> bytes) { return starts_with(bytes, "\x89PNG\r\n\x1a\n"); }
-bool looks_like_jpeg(std::span<const uint8_t> bytes) { return starts_with(bytes, "\xff\xd8\xff"); }
+Result<Image> fit_image(const Image& image, const ImageOptions& options) {
+  const int64_t channels = options.channels > 0 ? options.channels : image.channels;
+  TRY(check_options(options, channels));
+  return with_channels(TRY(fitted(image, options)), channels);
+}
+
+Result<PixelWriter> PixelWriter::make(const ImageOptions& options, int64_t channels) {
+  TRY(check_options(options, channels));
+  PixelWriter writer;
+  writer.planar_ = options.layout.value_or(ImageLayout::kNchw) == ImageLayout::kNchw;
+  writer.reversed_ = options.order == ChannelOrder::kBgr;
+  const auto count = static_cast<size_t>(channels);
+  switch (options.dtype) {
+    case DType::kF32:
+      writer.tables_ = value_tables<float>(options, count);
+      break;
+    case DType::kF64:
+      writer.tables_ = value_tables<double>(options, count);
+      break;
+    case DType::kF16:
+      writer.tables_ = value_tables<Half>(options, count);
+      break;
+    case DType::kBF16:
+      writer.tables_ = value_tables<BFloat16>(options, count);
+      break;
+    default:
+      writer.tables_ = value_tables<uint8_t>(options, count);
+      break;
+  }
+  return writer;
+}
+
+void PixelWriter::write(const Image& image, void* target) const {
+  std::visit(
+      [&]<class T>(const Tables<T>& tables) {
+        const auto channels = static_cast<size_t>(image.channels);
+        CHECK(tables.size() == channels, "tables of {} channels for a picture of {}", tables.size(), channels);
+        const size_t area = image.pixels.size() / channels;
+        T* out = static_cast<T*>(target);
+        const size_t step = planar_ ? 1 : channels;
+        for (size_t c = 0; c < channels; ++c) {
+          const uint8_t* from = image.pixels.data() + (reversed_ ? channels - 1 - c : c);
+          T* to = planar_ ? out + c * area : out + c;
+          for (size_t i = 0; i < area; ++i) to[i * step] = tables[c][from[i * channels]];
+        }
+      },
+      tables_);
+}
+
+bool looks_like_image(std::span<const uint8_t> bytes) { return decoder_of(bytes) != nullptr; }
+
+bool is_image_name(std::string_view path) {
+  const size_t dot = path.rfind('.');
+  if (dot == std::string_view::npos) return false;
+  std::string extension(path.substr(dot + 1));
+  for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  constexpr std::array<std::string_view, 7> kNames = {"png", "jpg", "jpeg", "jpe", "webp", "bmp", "dib"};
+  return std::ranges::find(kNames, extension) != kNames.end();
+}
 
 Status check_extents(int64_t height, int64_t width, const ImageDecodeOptions& options) {
   if (height < 1 || width < 1)
@@ -202,13 +231,12 @@ Image oriented(Image image, int orientation) {
 
 Result<Image> decode_image(std::span<const uint8_t> bytes, const ImageDecodeOptions& options) {
   try {
-    if (looks_like_png(bytes)) return decode_png(bytes, options);
-    if (looks_like_jpeg(bytes)) return decode_jpeg(bytes, options);
+    if (const Decoder decode = decoder_of(bytes)) return decode(bytes, options);
   } catch (const std::bad_alloc&) {
     return io_error("no memory for the picture");
   }
   if (bytes.empty()) return invalid_input("the file is empty");
-  return unsupported("neither a PNG nor a JPEG picture");
+  return unsupported("not a PNG, JPEG, WebP or BMP picture");
 }
 
 Result<Image> read_image(const std::string& path, const ImageDecodeOptions& options) {
@@ -227,7 +255,13 @@ Status write_png(const std::string& path, const Image& image) {
 
 Result<Tensor> image_to_tensor(const Image& image, const ImageOptions& options) {
   try {
-    return tensor_of(image, options);
+    const Image ready = TRY(fit_image(image, options));
+    const PixelWriter writer = TRY(PixelWriter::make(options, ready.channels));
+    std::vector<int64_t> extents = {1, ready.channels, ready.height, ready.width};
+    if (options.layout == ImageLayout::kNhwc) extents = {1, ready.height, ready.width, ready.channels};
+    Tensor tensor = TRY(Tensor::allocate(options.dtype, extents));
+    writer.write(ready, tensor.mutable_raw());
+    return tensor;
   } catch (const std::bad_alloc&) {
     return io_error("no memory for the resized picture");
   }

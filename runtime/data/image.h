@@ -1,11 +1,13 @@
-// Pictures: PNG and JPEG to and from 8-bit pixels, resizing, and the tensors that image models take.
+// Pictures: PNG, JPEG, WebP and BMP to 8-bit pixels and back to PNG, resizing, and the tensors that image models take.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "ir/base/error.h"
@@ -38,12 +40,15 @@ struct ImageDecodeOptions {
   bool apply_orientation = true;  // turn a JPEG the way its EXIF tag says
 };
 
-// True when the bytes begin as PNG or JPEG files do.
-bool looks_like_png(std::span<const uint8_t> bytes);
-bool looks_like_jpeg(std::span<const uint8_t> bytes);
+// How many bytes of a file looks_like_image wants to see.
+inline constexpr size_t kImageMagicBytes = 28;
+// True when the bytes begin as a file does that decode_image reads.
+bool looks_like_image(std::span<const uint8_t> bytes);
+// True for the names of such files, in any case: .png, .jpg, .jpeg, .jpe, .webp, .bmp, .dib.
+bool is_image_name(std::string_view path);
 
 // Decodes by content. Grey files give one channel, all others three; palettes and 16-bit samples become
-// 8-bit, CMYK becomes RGB, alpha is dropped. Damaged and truncated data are errors with the library's own
+// 8-bit, CMYK becomes RGB, alpha is dropped. An animated WebP is refused. Damaged and truncated data are errors with the library's own
 // reason.
 Result<Image> decode_image(std::span<const uint8_t> bytes, const ImageDecodeOptions& options = {});
 // decode_image of a file; errors name the path.
@@ -95,5 +100,23 @@ struct ImageOptions {
 
 // A tensor of rank 4 with a batch of 1. Errors name the option that does not fit.
 Result<Tensor> image_to_tensor(const Image& image, const ImageOptions& options);
+
+// The two halves of image_to_tensor, for many pictures. First: size, fit and channels; errors as above.
+Result<Image> fit_image(const Image& image, const ImageOptions& options);
+
+// Second: values of pixels, their order and layout.
+class PixelWriter {
+ public:
+  // For pictures of `channels` channels.
+  static Result<PixelWriter> make(const ImageOptions& options, int64_t channels);
+  // Writes every pixel of `image` as elements of options.dtype, from `target` on.
+  void write(const Image& image, void* target) const;
+
+ private:
+  template <class T>
+  using Tables = std::vector<std::array<T, 256>>;  // the element for each value, by channel of the tensor
+  std::variant<Tables<float>, Tables<double>, Tables<Half>, Tables<BFloat16>, Tables<uint8_t>> tables_;
+  bool planar_ = true, reversed_ = false;
+};
 
 }  // namespace gannet

@@ -33,14 +33,14 @@ Place split_path(const std::string& path) {
 }
 
 Result<Content> content_of(const ReadableFile& file) {
-  std::array<uint8_t, 8> start{};
+  std::array<uint8_t, kImageMagicBytes> start{};
   size_t count = static_cast<size_t>(std::min<int64_t>(file.size(), static_cast<int64_t>(start.size())));
   TRY(file.read_at(0, std::span(start).first(count)));
   std::string_view text(reinterpret_cast<const char*>(start.data()), count);
   if (text.starts_with("\x93NUMPY")) return Content::kArray;
   if (text.starts_with("PK\x03\x04") || text.starts_with("PK\x05\x06")) return Content::kArchive;
   std::span<const uint8_t> bytes(start.data(), count);
-  if (looks_like_png(bytes) || looks_like_jpeg(bytes)) return Content::kPicture;
+  if (looks_like_image(bytes)) return Content::kPicture;
   return Content::kOther;
 }
 
@@ -53,10 +53,7 @@ Content content_of_name(const std::string& path) {
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   if (extension == "npy") return Content::kArray;
   if (extension == "npz") return Content::kArchive;
-  for (std::string_view picture : {"png", "jpg", "jpeg", "jpe"}) {
-    if (extension == picture) return Content::kPicture;
-  }
-  return Content::kOther;
+  return is_image_name(path) ? Content::kPicture : Content::kOther;
 }
 
 std::string wanted_text(DType dtype, const std::optional<std::vector<int64_t>>& extents) {
@@ -120,34 +117,10 @@ Result<Tensor> read_archive(const Place& place, const ReadableFile& file, const 
 
 bool may_be_channels(int64_t extent) { return extent == 1 || extent == 3; }
 
-// Completes what the user left open from what the model wants.
-Result<ImageOptions> complete(ImageOptions options, DType dtype,
-                              const std::optional<std::vector<int64_t>>& extents) {
-  if (dtype != DType::kUndefined) options.dtype = dtype;
-  if (!extents) return options;
-  size_t rank = extents->size();
-  if (rank != 3 && rank != 4) {
-    return invalid_input(
-        fmt::format("a picture gives a tensor of rank 4 or 3, the input is {}", wanted_text(dtype, extents)));
-  }
-  const int64_t* dims = extents->data() + (rank - 3);
-  if (!options.layout) {
-    bool channels_last = !may_be_channels(dims[0]) && may_be_channels(dims[2]);
-    options.layout = channels_last ? ImageLayout::kNhwc : ImageLayout::kNchw;
-  }
-  bool planar = options.layout == ImageLayout::kNchw;
-  int64_t channels = planar ? dims[0] : dims[2];
-  int64_t height = planar ? dims[1] : dims[0], width = planar ? dims[2] : dims[1];
-  if (options.channels == 0) options.channels = channels < 0 ? 3 : channels;
-  if (options.height == 0) options.height = std::max<int64_t>(height, 0);
-  if (options.width == 0) options.width = std::max<int64_t>(width, 0);
-  return options;
-}
-
 Result<Tensor> read_picture(const std::string& path, DType dtype,
                             const std::optional<std::vector<int64_t>>& extents,
                             const ImageOptions& image_options) {
-  ImageOptions options = TRY(complete(image_options, dtype, extents));
+  ImageOptions options = TRY(image_options_for(image_options, dtype, extents));
   Image image = TRY(read_image(path));
   Tensor tensor = TRY(image_to_tensor(image, options));
   if (extents && extents->size() == 3) {
@@ -231,6 +204,29 @@ Result<Tensor> read_place(const Place& place, DType dtype, const std::optional<s
 }
 
 }  // namespace
+
+Result<ImageOptions> image_options_for(ImageOptions options, DType dtype,
+                              const std::optional<std::vector<int64_t>>& extents) {
+  if (dtype != DType::kUndefined) options.dtype = dtype;
+  if (!extents) return options;
+  size_t rank = extents->size();
+  if (rank != 3 && rank != 4) {
+    return invalid_input(
+        fmt::format("a picture gives a tensor of rank 4 or 3, the input is {}", wanted_text(dtype, extents)));
+  }
+  const int64_t* dims = extents->data() + (rank - 3);
+  if (!options.layout) {
+    bool channels_last = !may_be_channels(dims[0]) && may_be_channels(dims[2]);
+    options.layout = channels_last ? ImageLayout::kNhwc : ImageLayout::kNchw;
+  }
+  bool planar = options.layout == ImageLayout::kNchw;
+  int64_t channels = planar ? dims[0] : dims[2];
+  int64_t height = planar ? dims[1] : dims[0], width = planar ? dims[2] : dims[1];
+  if (options.channels == 0) options.channels = channels < 0 ? 3 : channels;
+  if (options.height == 0) options.height = std::max<int64_t>(height, 0);
+  if (options.width == 0) options.width = std::max<int64_t>(width, 0);
+  return options;
+}
 
 Result<Tensor> read_input(const std::string& path, DType dtype,
                           const std::optional<std::vector<int64_t>>& extents, const InputOptions& options) {

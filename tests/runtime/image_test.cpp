@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "ir/base/random.h"
 #include "runtime/data/image_codecs.h"
 #include "tests/runtime/sample_pictures.h"
 #include "tests/runtime/temporary_folder.h"
@@ -44,6 +45,27 @@ TEST(Image, TruncatedFilesAreErrors) {
   }
 }
 
+TEST(Image, DamagedFilesEndInPixelsOrAnError) {
+  ImageDecodeOptions options;
+  options.max_pixels = 1 << 20;
+  Random random(2);
+  for (const SamplePicture& sample : sample_pictures()) {
+    for (int trial = 0; trial < 300; ++trial) {
+      std::vector<uint8_t> file = sample.file;
+      for (uint64_t i = 0; i <= random.below(3); ++i) file[random.below(file.size())] = static_cast<uint8_t>(random.below(256));
+      const Result<Image> image = decode_image(file, options);
+      if (image.ok()) {
+        EXPECT_EQ(static_cast<int64_t>(image->pixels.size()), image->height * image->width * image->channels);
+      }
+    }
+  }
+}
+
+TEST(Image, NamesOfPictures) {
+  for (const char* name : {"a.png", "b/c.JPG", "x.y.jpeg", "d.WebP", "e.bmp"}) EXPECT_TRUE(is_image_name(name)) << name;
+  for (const char* name : {"png", "a.txt", "a.png.bak", ""}) EXPECT_FALSE(is_image_name(name)) << name;
+}
+
 TEST(Image, ErrorsNameTheFileAndTheReason) {
   TemporaryFolder folder;
   SamplePicture sample = sample_pictures()[0];
@@ -51,7 +73,7 @@ TEST(Image, ErrorsNameTheFileAndTheReason) {
   std::string path = folder.write("x.png", sample.file);
   EXPECT_EQ(read_image(path).error().message, path + ": PNG: the data is truncated");
   path = folder.write("x.jpg", "no picture");
-  EXPECT_EQ(read_image(path).error().message, path + ": neither a PNG nor a JPEG picture");
+  EXPECT_EQ(read_image(path).error().message, path + ": not a PNG, JPEG, WebP or BMP picture");
   EXPECT_THAT(read_image(folder.path("none.png")).error().message, HasSubstr("No such file"));
 }
 

@@ -101,7 +101,7 @@ TEST(InputFile, NamesPromiseContent) {
   TemporaryFolder folder;
   EXPECT_THAT(error(read_input(folder.write("x.npy", "1234"), DType::kF32, Extents{1})), HasSubstr(".npy"));
   EXPECT_THAT(error(read_input(folder.write("x.PNG", "1234"), DType::kF32, Extents{1, 1, 1, 1})),
-              HasSubstr("neither a PNG"));
+              HasSubstr("not a PNG"));
   EXPECT_THAT(error(read_input(folder.write("x.npz", "1234"), DType::kF32, Extents{1})), HasSubstr("zip"));
   EXPECT_FALSE(is_recognized_input(folder.path("x.npy")));
   EXPECT_FALSE(is_recognized_input(folder.path("missing")));
