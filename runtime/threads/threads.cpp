@@ -4,8 +4,19 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <thread>
+#include <vector>
 
 #include "runtime/threads/quota.h"
+
+// The thread sanitizer does not see how OpenMP's threads wait for each other.
+#if defined(__SANITIZE_THREAD__)
+#define GANNET_STD_THREADS 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define GANNET_STD_THREADS 1
+#endif
+#endif
 
 namespace gannet {
 namespace {
@@ -37,12 +48,21 @@ void Threads::run(int64_t n, int workers, Work work, const void* body) const {
   workers = static_cast<int>(std::min<int64_t>({workers, count_, n}));
   if (n <= 0) return;
   if (workers <= 1) return work(body, 0, n, 0);
+#ifdef GANNET_STD_THREADS
+  std::vector<std::thread> team;
+  for (int64_t thread = 0; thread < workers; ++thread) {
+    const int64_t begin = n * thread / workers, end = n * (thread + 1) / workers;
+    team.emplace_back([=] { work(body, begin, end, static_cast<int>(thread)); });
+  }
+  for (std::thread& thread : team) thread.join();
+#else
 #pragma omp parallel num_threads(workers)
   {
     const int64_t thread = omp_get_thread_num(), team = omp_get_num_threads();
     const int64_t begin = n * thread / team, end = n * (thread + 1) / team;
     if (begin < end) work(body, begin, end, static_cast<int>(thread));
   }
+#endif
 }
 
 LibraryThreads::LibraryThreads(int count) : before_(omp_get_max_threads()) {

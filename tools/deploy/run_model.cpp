@@ -14,35 +14,6 @@
 
 namespace gannet {
 
-static void add_image_arguments(CLI::App& command, RunArguments& arguments) {
-  ImageOptions& image = arguments.inputs.image;
-  const char* group = "Pictures as input";
-  command.add_option("--resize", arguments.resize, "stretch, or crop: shorter edge, then the middle")
-      ->check(CLI::IsMember({"stretch", "crop"}))->capture_default_str()->group(group);
-  command.add_option("--image-size", arguments.size, "HxW where the model leaves it open")->type_name("HxW")->group(group);
-  command.add_option("--shortest-edge", image.shortest_edge, "length of the shorter edge before the crop")->group(group);
-  command.add_option("--layout", arguments.layout, "NCHW or NHWC; follows from the input's shape")
-      ->check(CLI::IsMember({"NCHW", "NHWC"}))->group(group);
-  command.add_flag("--bgr", arguments.bgr, "channels in the order blue, green, red")->group(group);
-  command.add_option("--scale", image.scale, "factor of the pixels [1/255]")->group(group);
-  command.add_option("--mean", image.mean, "subtracted after the scale, one for all or one a channel")->delimiter(',')->group(group);
-  command.add_option("--std", image.std, "divided by after the mean")->delimiter(',')->group(group);
-}
-
-static Status settle_image_arguments(RunArguments& arguments) {
-  ImageOptions& image = arguments.inputs.image;
-  if (arguments.resize == "crop") image.fit = ImageFit::kCenterCrop;
-  if (arguments.bgr) image.order = ChannelOrder::kBgr;
-  if (!arguments.layout.empty()) image.layout = arguments.layout == "NHWC" ? ImageLayout::kNhwc : ImageLayout::kNchw;
-  if (arguments.size.empty()) return {};
-  Shape size = TRY(parse_extents(arguments.size));
-  if (size.size() == 1) size.push_back(size[0]);
-  if (size.size() != 2 || !is_static(size)) return invalid_input(fmt::format("--image-size takes HxW, got '{}'", arguments.size));
-  image.height = size[0].constant();
-  image.width = size[1].constant();
-  return {};
-}
-
 // Probabilities of a row: the row itself when it is a distribution already, else its softmax.
 static std::vector<double> probabilities(const Tensor& tensor, int64_t row, int64_t classes) {
   std::vector<double> values;
@@ -135,11 +106,11 @@ void add_run_arguments(CLI::App& command, RunArguments& arguments) {
   add_threads(command, arguments.threads);
   command.add_option("--top", arguments.top, "print the K most likely classes")->type_name("K")->check(CLI::Range(1, 1000));
   command.add_option("--labels", arguments.labels, "class names, one a line")->type_name("FILE");
-  add_image_arguments(command, arguments);
+  add_image_arguments(command, arguments.image, "Pictures as input");
 }
 
 Status settle_run_arguments(RunArguments& arguments, const std::vector<std::string>& shapes) {
-  TRY(settle_image_arguments(arguments));
+  arguments.inputs.image = TRY(image_options_of(arguments.image));
   for (auto& [name, shape] : TRY(parse_shapes(shapes))) arguments.inputs.shapes[name] = std::move(shape);
   if (!arguments.labels.empty()) arguments.label_names = TRY(read_lines(arguments.labels));
   return {};

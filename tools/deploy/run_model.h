@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/deploy/image_arguments.h"
 #include "tools/deploy/model_inputs.h"
 
 namespace gannet {
@@ -20,10 +21,7 @@ struct RunArguments {
   int64_t top = 0;
   std::string labels;
   std::vector<std::string> label_names;
-  std::string resize = "stretch";
-  std::string layout;
-  std::string size;
-  bool bgr = false;
+  ImageArguments image;
   // Writes ONNX's .pb files; empty where that is not possible.
   std::function<Status(const std::string& path, const Datum& datum, const std::string& name)> write_pb;
 };

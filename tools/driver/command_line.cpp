@@ -3,12 +3,14 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/deploy/program.h"
+#include "tools/driver/augment_command.h"
 #include "tools/driver/bench_command.h"
 #include "tools/driver/check_command.h"
 #include "tools/driver/compile_command.h"
 #include "tools/driver/evaluate_command.h"
 #include "tools/driver/explain_command.h"
 #include "tools/driver/inspect_command.h"
+#include "tools/driver/label_command.h"
 #include "tools/driver/new_command.h"
 #include "tools/driver/run_command.h"
 #include "tools/driver/tokenize_command.h"
@@ -31,6 +33,8 @@ int run_command_line(int argc, char** argv) {
   add_evaluate_command(app, run);
   add_new_command(app, run);
   add_tokenize_command(app, run);
+  add_augment_command(app, run);
+  add_label_command(app, run);
   return parse_and_run(app, run, argc, argv);
 }
 

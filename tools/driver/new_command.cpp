@@ -18,6 +18,7 @@
 #include "tools/driver/command.h"
 #include "tools/driver/new_samples.h"
 #include "tools/driver/new_texts.h"
+#include "tools/driver/picture_samples.h"
 
 namespace gannet {
 namespace {
@@ -72,7 +73,8 @@ Result<std::string> write_request(const Architecture& architecture, const Reques
   if (request.sample_file.empty()) return report;
   if (request.sample_file.ends_with(".tsv")) return report + TRY(write_texts(architecture, request));
   NamedTensors samples = TRY(architecture.samples(request.samples, request.options.seed));
-  TRY(write_npz(request.sample_file, samples));
+  TRY(request.sample_file.ends_with(".npz") ? write_npz(request.sample_file, samples)
+                                            : write_picture_samples(request.sample_file, samples));
   report += fmt::format("{}: {} samples\n", request.sample_file, request.samples);
   for (const auto& [name, tensor] : samples) report += fmt::format("  {} {}\n", name, type_string(tensor));
   return report;
@@ -98,7 +100,7 @@ CLI::App* add_architecture(CLI::App& parent, std::function<int()>& run, Architec
       ->capture_default_str();
   app->add_option("--sample-data", request->sample_file,
                   architecture.takes_texts ? "also write a small task to learn: arrays, .npz, or texts, .tsv"
-                                           : "also write a small task to learn, as .npz")
+                                           : "also write a small task to learn: a file .npz, or a folder for pictures")
       ->type_name("FILE");
   if (architecture.takes_texts)
     app->add_option("--sample-vocab", request->sample_vocabulary, "the vocabulary of these texts")->type_name("FILE");

@@ -1,0 +1,256 @@
+#include "runtime/data/image_list.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <set>
+#include <span>
+
+#include "runtime/data/image.h"
+#include "runtime/data/table.h"
+
+namespace gannet {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kSharePrefix = "p:";
+constexpr int64_t kMostTableBytes = int64_t{1} << 32;
+
+bool is_hidden(const fs::path& path) { return path.filename().string().starts_with("."); }
+
+std::string system_text(const std::error_code& error) { return error.message(); }
+
+// Names of the folders in a folder, sorted.
+Result<std::vector<std::string>> folders_in(const std::string& path) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
+    if (it->is_directory() && !is_hidden(it->path())) names.push_back(it->path().filename().string());
+  }
+  if (error) return io_error(fmt::format("{}: {}", path, system_text(error)));
+  std::ranges::sort(names);
+  return names;
+}
+
+// Pictures in a folder and below, sorted.
+Result<std::vector<std::string>> pictures_in(const std::string& path) {
+  std::vector<std::string> files;
+  std::error_code error;
+  using Walk = fs::recursive_directory_iterator;
+  for (Walk it(path, fs::directory_options::follow_directory_symlink, error), end; !error && it != end;
+       it.increment(error)) {
+    if (is_hidden(it->path())) {
+      it.disable_recursion_pending();
+      continue;
+    }
+    if (is_image_name(it->path().string()) && it->is_regular_file()) files.push_back(it->path().string());
+  }
+  if (error) return io_error(fmt::format("{}: {}", path, system_text(error)));
+  std::ranges::sort(files);
+  return files;
+}
+
+std::string short_list(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 8;
+  const auto shown = std::span(names).first(std::min(names.size(), kShown));
+  return fmt::format("{}{}", fmt::join(shown, ", "), names.size() > kShown ? ", ..." : "");
+}
+
+Result<size_t> number_of(const std::string& name, const std::vector<std::string>& classes,
+                         const std::string& place) {
+  const auto found = std::ranges::find(classes, name);
+  if (found != classes.end()) return static_cast<size_t>(found - classes.begin());
+  return invalid_input(fmt::format("{}class '{}' is not one of the {} that are known: {}", place, name,
+                                   classes.size(), short_list(classes)));
+}
+
+Result<ImageList> list_folder(const std::string& path, const ImageListOptions& options) {
+  ImageList list{path, {}, options.classes, ImageLabels::kOne, {}};
+  const std::vector<std::string> names = TRY(folders_in(path));
+  if (names.empty())
+    return invalid_input(fmt::format("{}: holds no folders; each class has a folder of its own", path));
+  const bool open = list.classes.empty();
+  if (open) list.classes = names;
+  std::vector<int64_t> labels;
+  for (const std::string& name : names) {
+    const std::vector<std::string> files = TRY(pictures_in(path + "/" + name));
+    if (files.empty() && open) return invalid_input(fmt::format("{}/{}: holds no pictures", path, name));
+    if (files.empty()) continue;
+    const size_t label = TRY(number_of(name, list.classes, path + ": "));
+    list.files.insert(list.files.end(), files.begin(), files.end());
+    labels.resize(list.files.size(), static_cast<int64_t>(label));
+  }
+  if (list.files.empty()) return invalid_input(fmt::format("{}: holds no pictures", path));
+  list.target = Tensor::of_ints(labels);
+  return list;
+}
+
+std::vector<std::string> split_labels(const std::string& cell) {
+  std::vector<std::string> labels;
+  std::string label;
+  for (const char c : cell + "|") {
+    if (c != '|' && c != ';' && c != ' ' && c != kItemSeparator) {
+      label += c;
+    } else if (!label.empty()) {
+      labels.push_back(std::move(label));
+      label.clear();
+    }
+  }
+  return labels;
+}
+
+// Reads one table.
+class TableReader {
+ public:
+  TableReader(Table table, const ImageListOptions& options) : table_(std::move(table)), options_(options) {}
+
+  Result<ImageList> read() {
+    list_.path = table_.path;
+    list_.classes = options_.classes;
+    files_ = column({"path", "file", "filename", "image"}, 0);
+    for (size_t i = 0; i < table_.names.size(); ++i) {
+      if (table_.names[i].starts_with(kSharePrefix) && options_.label_column.empty()) shares_.push_back(i);
+    }
+    if (!shares_.empty()) {
+      TRY(read_shares());
+    } else {
+      TRY(find_labels());
+      TRY(options_.several ? read_several() : read_one());
+    }
+    if (list_.files.empty())
+      return invalid_input(fmt::format("{}: names no pictures with labels", table_.path));
+    return std::move(list_);
+  }
+
+ private:
+  size_t column(std::initializer_list<const char*> names, size_t otherwise) const {
+    for (const char* name : names) {
+      if (const auto found = std::ranges::find(table_.names, name); found != table_.names.end())
+        return static_cast<size_t>(found - table_.names.begin());
+    }
+    return otherwise;
+  }
+
+  Status find_labels() {
+    if (!options_.label_column.empty()) {
+      const std::optional<size_t> found = table_.find(options_.label_column);
+      if (!found)
+        return invalid_input(fmt::format("{}: there is no column '{}'; there are {}", table_.path,
+                                         options_.label_column, table_.columns_text()));
+      labels_ = *found;
+      return {};
+    }
+    if (table_.columns() < 2)
+      return invalid_input(fmt::format("{}: one column; pictures and their labels take two", table_.path));
+    labels_ = column({"label", "labels", "class", "tags"}, files_ == 1 ? 0 : 1);
+    return {};
+  }
+
+  const std::string& cell(size_t column, int64_t row) const {
+    return table_.cells[column][static_cast<size_t>(row)];
+  }
+
+  Status add_file(int64_t row) {
+    const std::string& name = cell(files_, row);
+    if (name.empty()) return invalid_input(table_.place(row) + "names no picture");
+    list_.files.push_back((fs::path(table_.path).parent_path() / name).string());
+    return {};
+  }
+
+  Status read_one() {
+    if (list_.classes.empty()) {
+      const std::set<std::string> names(table_.cells[labels_].begin(), table_.cells[labels_].end());
+      list_.classes.assign(names.begin(), names.end());
+    }
+    std::vector<int64_t> labels;
+    for (int64_t row = 0; row < table_.rows(); ++row) {
+      if (cell(labels_, row).empty()) return invalid_input(table_.place(row) + "has no label");
+      TRY(add_file(row));
+      labels.push_back(
+          static_cast<int64_t>(TRY(number_of(cell(labels_, row), list_.classes, table_.place(row)))));
+    }
+    list_.target = Tensor::of_ints(labels);
+    return {};
+  }
+
+  Status read_several() {
+    list_.labels = ImageLabels::kSeveral;
+    if (list_.classes.empty()) {
+      std::set<std::string> names;
+      for (const std::string& text : table_.cells[labels_]) {
+        for (std::string& name : split_labels(text)) names.insert(std::move(name));
+      }
+      list_.classes.assign(names.begin(), names.end());
+    }
+    const auto classes = static_cast<int64_t>(list_.classes.size());
+    list_.target = Tensor::zeros(DType::kF32, {table_.rows(), classes});
+    const std::span<float> values = list_.target.mutable_data<float>();
+    for (int64_t row = 0; row < table_.rows(); ++row) {
+      TRY(add_file(row));
+      for (const std::string& name : split_labels(cell(labels_, row)))
+        values[static_cast<size_t>(row * classes) + TRY(number_of(name, list_.classes, table_.place(row)))] =
+            1;
+    }
+    return {};
+  }
+
+  Status read_shares() {
+    list_.labels = ImageLabels::kShares;
+    std::vector<std::string> names;
+    for (const size_t i : shares_) names.push_back(table_.names[i].substr(kSharePrefix.size()));
+    if (list_.classes.empty()) list_.classes = names;
+    const size_t classes = list_.classes.size();
+    std::vector<float> values;
+    for (int64_t row = 0; row < table_.rows(); ++row) {
+      if (cell(shares_[0], row).empty()) continue;
+      TRY(add_file(row));
+      values.resize(values.size() + classes);
+      for (size_t i = 0; i < shares_.size(); ++i) {
+        const size_t number = TRY(number_of(names[i], list_.classes, table_.path + ": "));
+        values[values.size() - classes + number] = TRY(share(shares_[i], row));
+      }
+    }
+    list_.target =
+        Tensor::from<float>({static_cast<int64_t>(list_.files.size()), static_cast<int64_t>(classes)},
+                            std::span<const float>(values));
+    return {};
+  }
+
+  Result<float> share(size_t column, int64_t row) const {
+    const std::string& text = cell(column, row);
+    float value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && end == text.data() + text.size() && value >= 0 && value <= 1) return value;
+    return invalid_input(
+        fmt::format("{}'{}' of {} is not a probability", table_.place(row), text, table_.names[column]));
+  }
+
+  Table table_;
+  const ImageListOptions& options_;
+  ImageList list_;
+  size_t files_ = 0, labels_ = 1;
+  std::vector<size_t> shares_;
+};
+
+}  // namespace
+
+Result<ImageList> list_images(const std::string& path, const ImageListOptions& options) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return list_folder(path, options);
+  const std::optional<TableFormat> format = table_format_of(path);
+  if (!format)
+    return invalid_input(
+        fmt::format("{}: pictures come from a folder with a folder for each class, or from a table (.csv, "
+                    ".tsv or .jsonl) of paths and labels",
+                    path));
+  Table table = TRY(read_table(path, *format, kMostTableBytes));
+  if (table.names.empty() && table.rows() > 0) table.take_header();
+  return TableReader(std::move(table), options).read();
+}
+
+}  // namespace gannet

@@ -1,0 +1,47 @@
+#include "tools/deploy/image_arguments.h"
+
+#include <fmt/format.h>
+
+#include "tools/deploy/arguments.h"
+
+namespace gannet {
+
+void add_image_arguments(CLI::App& command, ImageArguments& arguments, const std::string& group) {
+  ImageOptions& image = arguments.options;
+  command.add_option("--resize", arguments.resize, "stretch, or crop: shorter edge, then the middle")
+      ->check(CLI::IsMember({"stretch", "crop"}))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--image-size", arguments.size, "HxW where the model leaves it open")
+      ->type_name("HxW")
+      ->group(group);
+  command.add_option("--shortest-edge", image.shortest_edge, "length of the shorter edge before the crop")
+      ->group(group);
+  command.add_option("--layout", arguments.layout, "NCHW or NHWC; follows from the input's shape")
+      ->check(CLI::IsMember({"NCHW", "NHWC"}))
+      ->group(group);
+  command.add_flag("--bgr", arguments.bgr, "channels in the order blue, green, red")->group(group);
+  command.add_option("--scale", image.scale, "factor of the pixels [1/255]")->group(group);
+  command.add_option("--mean", image.mean, "subtracted after the scale, one for all or one a channel")
+      ->delimiter(',')
+      ->group(group);
+  command.add_option("--std", image.std, "divided by after the mean")->delimiter(',')->group(group);
+}
+
+Result<ImageOptions> image_options_of(const ImageArguments& arguments) {
+  ImageOptions image = arguments.options;
+  if (arguments.resize == "crop") image.fit = ImageFit::kCenterCrop;
+  if (arguments.bgr) image.order = ChannelOrder::kBgr;
+  if (!arguments.layout.empty())
+    image.layout = arguments.layout == "NHWC" ? ImageLayout::kNhwc : ImageLayout::kNchw;
+  if (arguments.size.empty()) return image;
+  Shape size = TRY(parse_extents(arguments.size));
+  if (size.size() == 1) size.push_back(size[0]);
+  if (size.size() != 2 || !is_static(size))
+    return invalid_input(fmt::format("--image-size takes HxW, got '{}'", arguments.size));
+  image.height = size[0].constant();
+  image.width = size[1].constant();
+  return image;
+}
+
+}  // namespace gannet

@@ -1,0 +1,24 @@
+// The flags that say how a picture becomes the input of a model.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "ir/base/error.h"
+#include "runtime/data/image.h"
+
+namespace gannet {
+
+struct ImageArguments {
+  ImageOptions options;  // what has a form of its own below is filled in by image_options_of
+  std::string resize = "stretch", size, layout;
+  bool bgr = false;
+};
+
+// Adds --resize, --image-size, --shortest-edge, --layout, --bgr, --scale, --mean and --std, in a group of the
+// help text.
+void add_image_arguments(CLI::App& command, ImageArguments& arguments, const std::string& group);
+// All flags as options; an error names a size that is none.
+Result<ImageOptions> image_options_of(const ImageArguments& arguments);
+
+}  // namespace gannet

@@ -1,0 +1,12 @@
+// `gannet augment PICTURES --augment LINE --preview grid.png`: shows what an augmentation does.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace gannet {
+
+// Adds `augment`; parsing the command line sets `run` (command.h).
+CLI::App* add_augment_command(CLI::App& app, std::function<int()>& run);
+
+}  // namespace gannet

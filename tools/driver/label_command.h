@@ -1,0 +1,12 @@
+// `gannet label votes.csv -o labels.csv`: labels from the votes of labelling functions.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace gannet {
+
+// Adds `label`; parsing the command line sets `run` (command.h).
+CLI::App* add_label_command(CLI::App& app, std::function<int()>& run);
+
+}  // namespace gannet
