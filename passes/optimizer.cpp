@@ -44,7 +44,7 @@ E lerp(const E& x, const E& y, double t) { return t < 0.5 ? x + t * (y - x) : y 
 class UpdateBuilder {
  public:
   UpdateBuilder(GraphBuilder& builder, const OptimizerOptions& optimizer_options, Value* rate)
-      : b(builder), options_(optimizer_options), rate_(b.cast(rate, DType::kF64)) {}
+      : b(builder), options_(optimizer_options), full_rate_(b.cast(rate, DType::kF64)), rate_(full_rate_) {}
 
   Result<Value*> build(std::vector<Value*> gradients) {
     TRY(check_options(options_));
@@ -76,11 +76,21 @@ class UpdateBuilder {
     return options_.kind == Optimizer::kAdagrad ? 1e-10 : options_.kind == Optimizer::kLamb ? 1e-6 : 1e-8;
   }
 
-  double multiplier(size_t i) const {
+  RateRule rule_of(size_t i) const {
     for (const RateRule& rule : options_.rates) {
-      if (matches_pattern(rule.pattern, b.graph().states[i].name)) return rule.multiplier;
+      if (matches_pattern(rule.pattern, b.graph().states[i].name)) return rule;
     }
-    return 1;
+    return {};
+  }
+  double multiplier(size_t i) const { return rule_of(i).multiplier; }
+
+  // The rate of the weights that wait for so many updates, and what tells it from other rates.
+  void set_pace(int64_t after) {
+    Value*& rate = paces_[after];
+    if (rate == nullptr && after == 0) rate = full_rate_;
+    if (rate == nullptr) rate = b.map(select(E::arg(0) > static_cast<double>(after), E::arg(1), 0.0), {step_, full_rate_});
+    rate_ = rate;
+    pace_ = after == 0 ? "" : fmt::format(" after {}", after);
   }
 
   double decay(size_t i) const {
@@ -129,11 +139,14 @@ class UpdateBuilder {
   void count_step() {
     bool corrects = options_.kind == Optimizer::kAdam || options_.kind == Optimizer::kAdamW ||
                     options_.kind == Optimizer::kLamb;
-    if (!corrects) return;
+    const bool waits = std::ranges::any_of(options_.rates, [](const RateRule& rule) { return rule.after > 0; });
+    if (!corrects && !waits) return;
     size_t index = add_state("train.step", Tensor::scalar<int64_t>(0));
     Value* step = b.map(E::arg(0) + E::integer(1), {b.graph().states[index].in});
     b.graph().states[index].out = step;
     Value* t = b.cast(step, DType::kF64);
+    step_ = t;
+    if (!corrects) return;
     correction1_ = b.map(1.0 - scalar::pow(options_.beta1, E::arg(0)), {t});
     root_correction2_ = b.map(scalar::sqrt(1.0 - scalar::pow(options_.beta2, E::arg(0))), {t});
   }
@@ -149,6 +162,7 @@ class UpdateBuilder {
     Value* w = b.graph().states[i].in;
     DType dtype = w->type.dtype;
     double factor = multiplier(i), wd = decay(i);
+    set_pace(rule_of(i).after);
     if (clip_) gradient = b.mul(gradient, shared("clip", dtype, E::arg(0), {clip_}));
     bool coupled = options_.kind == Optimizer::kSgd || options_.kind == Optimizer::kAdam ||
                    options_.kind == Optimizer::kAdagrad;
@@ -173,7 +187,7 @@ class UpdateBuilder {
   }
 
   Value* step_size(DType dtype, double factor) {
-    return shared(fmt::format("rate {}", factor), dtype, E::arg(0) * factor, {rate_});
+    return shared(fmt::format("rate {}{}", factor, pace_), dtype, E::arg(0) * factor, {rate_});
   }
 
   Value* sgd(size_t i, Value* w, Value* g, double factor) {
@@ -203,12 +217,12 @@ class UpdateBuilder {
     DType dtype = w->type.dtype;
     auto [m, v] = moments(i, "adam", g);
     Value* size =
-        shared(fmt::format("adam {}", factor), dtype, E::arg(0) * factor / E::arg(1), {rate_, correction1_});
+        shared(fmt::format("adam {}{}", factor, pace_), dtype, E::arg(0) * factor / E::arg(1), {rate_, correction1_});
     Value* root = shared("root", dtype, E::arg(0), {root_correction2_});
     E step = E::arg(3) * E::arg(1) / (scalar::sqrt(E::arg(2)) / E::arg(4) + epsilon());
     if (wd == 0) return b.map(E::arg(0) - step, {w, m, v, size, root});
     Value* shrink =
-        shared(fmt::format("shrink {} {}", factor, wd), dtype, 1.0 - E::arg(0) * factor * wd, {rate_});
+        shared(fmt::format("shrink {} {}{}", factor, wd, pace_), dtype, 1.0 - E::arg(0) * factor * wd, {rate_});
     return b.map(E::arg(0) * E::arg(5) - step, {w, m, v, size, root, shrink});
   }
 
@@ -238,7 +252,11 @@ class UpdateBuilder {
 
   GraphBuilder& b;
   const OptimizerOptions& options_;
-  Value* rate_;                        // f64
+  Value* full_rate_;                   // f64
+  Value* rate_;                        // f64, of the weight in hand
+  std::string pace_;                   // names it
+  std::map<int64_t, Value*> paces_;    // by RateRule::after
+  Value* step_ = nullptr;              // f64, updates with this one
   Value* clip_ = nullptr;              // f64
   Value* correction1_ = nullptr;       // f64, 1 - beta1^step
   Value* root_correction2_ = nullptr;  // f64, sqrt(1 - beta2^step)

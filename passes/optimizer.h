@@ -15,6 +15,7 @@ enum class Optimizer { kSgd, kAdam, kAdamW, kAdagrad, kLamb };
 struct RateRule {
   std::string pattern;    // of weight names: '*' and '?'
   double multiplier = 1;  // of the learning rate; 0: the weight does not change
+  int64_t after = 0;      // updates during which the rate is 0: the weight is still, its slots are not
 };
 
 // Formulas and defaults are PyTorch's (torch.optim), bias corrections in f64. kLamb, which PyTorch lacks: You
@@ -44,7 +45,7 @@ std::string_view name_of(Optimizer optimizer);  // "AdamW"
 // Appends the update of the first gradients.size() States of the builder's graph, which are weights: sets
 // `out` of those that have a gradient (not null, of the weight's type) and appends the States of the
 // optimizer, with zeros (EMA: the weight) to begin with:
-//   train.step           i64 scalar, updates so far (kAdam, kAdamW, kLamb)
+//   train.step           i64 scalar, updates so far (kAdam, kAdamW, kLamb; any with a RateRule::after)
 //   sgd.momentum/W       kSgd with momentum
 //   adam.m/W adam.v/W    kAdam, kAdamW; lamb.m/W lamb.v/W
 //   adagrad.sum/W

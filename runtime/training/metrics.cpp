@@ -33,11 +33,11 @@ struct ClassView {
 
 class ClassMetrics final : public Metrics {
  public:
-  ClassMetrics(int64_t class_axis, std::optional<int64_t> ignore_index, bool soft)
-      : axis_(class_axis), ignore_index_(ignore_index), soft_(soft) {}
+  ClassMetrics(int64_t class_axis, std::optional<int64_t> ignore_index, bool soft, int64_t top)
+      : axis_(class_axis), ignore_index_(ignore_index), soft_(soft), top_(top) {}
 
   void clear() override {
-    classes_ = right_ = within_five_ = total_ = 0;
+    classes_ = right_ = within_top_ = total_ = 0;
     confusion_.clear();
   }
 
@@ -52,7 +52,7 @@ class ClassMetrics final : public Metrics {
       const int64_t predicted = largest(prediction, view, position);
       if (!confusion_.empty()) ++confusion_[static_cast<size_t>(label * view.classes + predicted)];
       right_ += label == predicted;
-      within_five_ += rank_of(prediction, view, position, label) < 5;
+      within_top_ += rank_of(prediction, view, position, label) < top_;
       ++total_;
     }
   }
@@ -65,7 +65,8 @@ class ClassMetrics final : public Metrics {
       measures.push_back({"macro_f1", macro});
       measures.push_back({"mcc", mcc});
     }
-    if (classes_ > 5) measures.push_back({"top5_accuracy", ratio(static_cast<double>(within_five_), total)});
+    if (classes_ > top_ && top_ > 1)
+      measures.push_back({"top" + std::to_string(top_) + "_accuracy", ratio(static_cast<double>(within_top_), total)});
     return measures;
   }
 
@@ -117,7 +118,8 @@ class ClassMetrics final : public Metrics {
   int64_t axis_;
   std::optional<int64_t> ignore_index_;
   bool soft_;
-  int64_t classes_ = 0, right_ = 0, within_five_ = 0, total_ = 0;
+  int64_t top_;
+  int64_t classes_ = 0, right_ = 0, within_top_ = 0, total_ = 0;
   std::vector<int64_t> confusion_;  // [label, prediction]
 };
 
@@ -125,18 +127,23 @@ class LabelMetrics final : public Metrics {
  public:
   explicit LabelMetrics(double threshold) : threshold_(threshold) {}
 
-  void clear() override { counts_.clear(); }
+  void clear() override {
+    counts_.clear();
+    scores_.clear();
+  }
 
   void add(const Tensor& prediction, const Tensor& target) override {
     if (prediction.elements() == 0) return;
     const int64_t columns = prediction.elements() / prediction.extent(0);
     counts_.resize(static_cast<size_t>(columns));
+    scores_.resize(static_cast<size_t>(columns));
     for (int64_t i = 0; i < prediction.elements(); ++i) {
       Counts& counts = counts_[static_cast<size_t>(i % columns)];
       const bool said = prediction.double_at(i) > threshold_, is = target.double_at(i) > 0.5;
       counts.hits += said && is;
       counts.errors += said != is;
       ++counts.total;
+      scores_[static_cast<size_t>(i % columns)].emplace_back(static_cast<float>(prediction.double_at(i)), is);
     }
   }
 
@@ -152,7 +159,8 @@ class LabelMetrics final : public Metrics {
     }
     return {{"accuracy", ratio(all.total - all.errors, all.total)},
             {"micro_f1", f1(all.hits, all.errors)},
-            {"macro_f1", ratio(f1_sum, defined)}};
+            {"macro_f1", ratio(f1_sum, defined)},
+            {"map", mean_average_precision()}};
   }
 
  private:
@@ -160,8 +168,33 @@ class LabelMetrics final : public Metrics {
     double hits = 0, errors = 0, total = 0;
   };
 
+  using Scores = std::vector<std::pair<float, bool>>;
+
+  // NaN without a positive label.
+  static double average_precision(Scores scores) {
+    std::ranges::sort(scores, std::greater<>(), &std::pair<float, bool>::first);
+    double hits = 0, sum = 0, hits_before = 0;
+    for (size_t i = 0; i < scores.size(); ++i) {
+      hits += scores[i].second;
+      if (i + 1 < scores.size() && scores[i + 1].first == scores[i].first) continue;
+      sum += (hits - hits_before) * hits / static_cast<double>(i + 1);
+      hits_before = hits;
+    }
+    return ratio(sum, hits);
+  }
+
+  double mean_average_precision() const {
+    double sum = 0, defined = 0;
+    for (const Scores& scores : scores_) {
+      const double own = average_precision(scores);
+      if (!std::isnan(own)) sum += own, ++defined;
+    }
+    return ratio(sum, defined);
+  }
+
   double threshold_;
   std::vector<Counts> counts_;  // of each element of a row
+  std::vector<Scores> scores_;  // of each element of a row, with its label
 };
 
 class NumberMetrics final : public Metrics {
@@ -192,12 +225,13 @@ class NumberMetrics final : public Metrics {
 
 }  // namespace
 
-std::unique_ptr<Metrics> make_class_metrics(int64_t class_axis, std::optional<int64_t> ignore_index) {
-  return std::make_unique<ClassMetrics>(class_axis, ignore_index, false);
+std::unique_ptr<Metrics> make_class_metrics(int64_t class_axis, std::optional<int64_t> ignore_index,
+                                            int64_t top) {
+  return std::make_unique<ClassMetrics>(class_axis, ignore_index, false, top);
 }
 
-std::unique_ptr<Metrics> make_soft_class_metrics(int64_t class_axis) {
-  return std::make_unique<ClassMetrics>(class_axis, std::nullopt, true);
+std::unique_ptr<Metrics> make_soft_class_metrics(int64_t class_axis, int64_t top) {
+  return std::make_unique<ClassMetrics>(class_axis, std::nullopt, true, top);
 }
 
 std::unique_ptr<Metrics> make_label_metrics(double threshold) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace gannet {
 
@@ -124,13 +125,46 @@ Status Trainer::finish_epoch() {
   return tell([&](TrainingObserver& observer) { return observer.epoch(report); });
 }
 
+Result<Evaluated> Trainer::evaluate_piece(const BatchColumns& piece) {
+  Evaluated result = TRY(engine_.evaluate(piece));
+  if (!options_.second_view) return result;
+  Tensor first = TRY(convert(result.prediction, DType::kF64));
+  const Evaluated other = TRY(engine_.evaluate(options_.second_view(piece)));
+  const std::span<double> values = first.mutable_data<double>();
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = (values[i] + other.prediction.double_at(static_cast<int64_t>(i))) / 2;
+  result.loss = (result.loss + other.loss) / 2;
+  result.prediction = TRY(convert(first, result.prediction.dtype()));
+  return result;
+}
+
+Result<Tensor> Trainer::predict(BatchSource& batches, const NamedTensors& weights) {
+  TRY(engine_.evaluate_with(weights));
+  batches.start_in_order();
+  std::vector<Tensor> parts;
+  for (int64_t i = 0; i < batches.per_epoch(); ++i) {
+    for (const BatchColumns& piece : pieces_of(TRY(batches.read(i)))) parts.push_back(TRY(evaluate_piece(piece)).prediction);
+  }
+  if (&batches == &batches_) started_epoch_ = -1;
+  std::vector<int64_t> extents = parts.at(0).extents();
+  extents[0] = 0;
+  for (const Tensor& part : parts) extents[0] += part.extent(0);
+  Tensor all = Tensor::zeros(parts[0].dtype(), std::move(extents));
+  auto* out = static_cast<std::byte*>(all.mutable_raw());
+  for (const Tensor& part : parts) {
+    std::memcpy(out, part.raw(), static_cast<size_t>(part.bytes()));
+    out += part.bytes();
+  }
+  return all;
+}
+
 Result<std::vector<Measure>> Trainer::evaluate(BatchSource& batches, Metrics& metrics) {
   metrics.clear();
   batches.start_in_order();
   double loss = 0, rows = 0;
   for (int64_t i = 0; i < batches.per_epoch(); ++i) {
     for (const BatchColumns& piece : pieces_of(TRY(batches.read(i)))) {
-      const Evaluated result = TRY(engine_.evaluate(piece));
+      const Evaluated result = TRY(evaluate_piece(piece));
       const auto count = static_cast<double>(piece.at(0).extent(0));
       loss += result.loss * count;
       rows += count;

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,8 @@ struct TrainerOptions {
   int64_t checkpoint_every = 0;    // updates; 0: after each epoch
   int64_t patience = 0;            // evaluations without a better one before the run ends; 0: never
   std::string choose_by = "loss";  // the measure that says which weights are best
+  // Another view of a batch for evaluation: predictions of both are averaged, and losses. Empty: there is none.
+  std::function<BatchColumns(const BatchColumns&)> second_view = {};
   const std::atomic<bool>* stop = nullptr;  // set by a signal: the run ends after the update it is in
 };
 
@@ -67,6 +70,9 @@ class Trainer {
   // The loss and the measures of `metrics` over all rows of `batches` in order.
   Result<std::vector<Measure>> evaluate(BatchSource& batches, Metrics& metrics);
 
+  // What the model with `weights` (TrainingEngine::weights) gives for all rows of `batches` in order.
+  Result<Tensor> predict(BatchSource& batches, const NamedTensors& weights);
+
   int64_t updates_per_epoch() const;
   // Runs to the end. Divergence and interruption are outcomes; errors come from data, files and graphs.
   Result<TrainingOutcome> run();
@@ -75,6 +81,7 @@ class Trainer {
   using Clock = std::chrono::steady_clock;
 
   Result<bool> update();
+  Result<Evaluated> evaluate_piece(const BatchColumns& piece);
   Status finish_epoch();
   Status evaluate_held_out();
   Status save();

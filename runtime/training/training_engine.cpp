@@ -119,6 +119,15 @@ Result<Evaluated> TrainingEngine::evaluate(const BatchColumns& batch) {
                    TRY(output_of(evaluation, outputs, "prediction"))};
 }
 
+Status TrainingEngine::evaluate_with(const NamedTensors& weights) {
+  GraphRunner& evaluation = *graphs_.evaluation;
+  for (const auto& [name, tensor] : weights) {
+    if (const auto index = index_in(evaluation.state_names(), name)) TRY(evaluation.set_state(*index, tensor));
+  }
+  evaluation_is_stale_ = false;
+  return {};
+}
+
 NamedTensors TrainingEngine::states() const {
   NamedTensors states;
   for (const GraphRunner* runner : {graphs_.step.get(), graphs_.apply.get()}) {

@@ -43,6 +43,8 @@ class TrainingEngine {
   bool evaluates() const { return graphs_.evaluation != nullptr; }
   // With the present weights, or their moving average where the step keeps one.
   Result<Evaluated> evaluate(const BatchColumns& batch);
+  // Evaluates with these weights, as weights() gives them, until the next update or restore.
+  Status evaluate_with(const NamedTensors& weights);
 
   // Every State: what a run continues from. The tensors share memory with the engine's until the next update.
   NamedTensors states() const;

@@ -115,6 +115,26 @@ TEST(Optimizer, RatesGoByName) {
   EXPECT_NEAR(states[0].double_at(1), -2 - 0.5 * Scene::gradient(0, 1), 1e-15);
 }
 
+TEST(Optimizer, WeightsCanWait) {
+  for (const OptimizerOptions& base : {OptimizerOptions{}, OptimizerOptions{.momentum = 0.9, .weight_decay = 0.1},
+                                       OptimizerOptions{.kind = Optimizer::kAdamW, .weight_decay = 0.1},
+                                       OptimizerOptions{.kind = Optimizer::kAdagrad},
+                                       OptimizerOptions{.kind = Optimizer::kLamb, .weight_decay = 0.1}}) {
+    OptimizerOptions waiting = base;
+    waiting.rates = {{"a", 0.5, 2}};
+    auto after = [](const OptimizerOptions& options, int steps) {
+      Scene scene;
+      EXPECT_TRUE(scene.build(options).ok());
+      return numbers(scene.run(steps, 0.125));
+    };
+    const std::vector<double> start = after(waiting, 0), second = after(waiting, 2), third = after(waiting, 3);
+    EXPECT_EQ(std::vector(start.begin(), start.begin() + 3), std::vector(second.begin(), second.begin() + 3));
+    for (size_t i = 0; i < 3; ++i) EXPECT_NE(second[i], third[i]) << name_of(base.kind);
+    const std::vector<double> free = after(base, 3);
+    for (size_t i = 3; i < 5; ++i) EXPECT_EQ(third[i], free[i]) << name_of(base.kind);
+  }
+}
+
 TEST(Optimizer, DecayGoesByNameAndRank) {
   for (OptimizerOptions options : {OptimizerOptions{.weight_decay = 0.5, .no_decay = {"a"}},
                                    {.weight_decay = 0.5, .decay_vectors = false}}) {

@@ -61,6 +61,12 @@ TEST(Metrics, TopFiveFromSixClassesOn) {
   EXPECT_EQ(values(*metrics).at("accuracy"), 0);
 }
 
+TEST(Metrics, AmongTheTopTwo) {
+  const auto metrics = make_class_metrics(1, std::nullopt, 2);
+  metrics->add(Tensor::from<float>({2, 3}, {6, 5, 4, 6, 5, 4}), Tensor::from<int64_t>({2}, {1, 2}));
+  EXPECT_EQ(values(*metrics).at("top2_accuracy"), 0.5);
+}
+
 TEST(Metrics, ManyClassesNeedNoTable) {
   const auto metrics = make_class_metrics(1, std::nullopt);
   metrics->add(scores_for({29'999, 3}, 30'000), Tensor::from<int64_t>({2}, {29'999, 4}));
@@ -83,6 +89,8 @@ TEST(Metrics, SeveralLabelsAtOnce) {
   EXPECT_NEAR(result.at("accuracy"), 4.0 / 6, 1e-12);
   EXPECT_NEAR(result.at("micro_f1"), 2.0 * 2 / (2 * 2 + 2), 1e-12);
   EXPECT_NEAR(result.at("macro_f1"), (0.5 + 1) / 2, 1e-12);
+  // sklearn.metrics.average_precision_score, macro.
+  EXPECT_NEAR(result.at("map"), ((1 + 2.0 / 3) / 2 + 1) / 2, 1e-12);
 }
 
 TEST(Metrics, Numbers) {

@@ -1,7 +1,9 @@
-// The README is run: each line of its ```sh blocks that begins with `gannet` or `gannet-run`, in order, in one folder.
+// The documents are run: each line of their ```sh blocks that begins with `gannet` or `gannet-run`, in order, in one
+// folder. A block ```csv NAME is a file that they use.
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "runtime/data/text_lists.h"
 #include "tests/tools/command_line_fixture.h"
@@ -25,13 +27,26 @@ std::vector<std::string> commands_of(const std::string& file) {
   return commands;
 }
 
+void write_tables_of(const std::string& file) {
+  Result<std::vector<std::string>> lines = read_lines(file);
+  ASSERT_TRUE(lines.ok()) << lines.error().message;
+  std::ofstream table;
+  for (const std::string& line : *lines) {
+    if (line.starts_with("```csv ")) table.open(line.substr(7));
+    else if (line.starts_with("```")) table.close();
+    else if (table.is_open()) table << line << "\n";
+  }
+}
+
 class Documents : public CommandLine, public testing::WithParamInterface<const char*> {};
 
-INSTANTIATE_TEST_SUITE_P(All, Documents, testing::Values("README.md", "docs/training.md", "docs/tutorial-bert.md"));
+INSTANTIATE_TEST_SUITE_P(All, Documents,
+                         testing::Values("README.md", "docs/training.md", "docs/tutorial-bert.md", "docs/tutorial-images.md"));
 
 TEST_P(Documents, EveryCommandWorks) {
   std::vector<std::string> commands = commands_of(kRoot + GetParam());
   ASSERT_GE(commands.size(), 8u);
+  write_tables_of(kRoot + GetParam());
   for (const std::string& command : commands) {
     const bool deployed = command.starts_with(kDeployed);
     CommandResult result = deployed ? gannet_run_line(command.substr(kDeployed.size())) : gannet_line(command.substr(7));

@@ -55,14 +55,14 @@ CLI::Option* repeatable(CLI::Option* option) {
 }
 
 void add_main_flags(CLI::App& command, TuneArguments& a) {
-  std::vector<std::string> tasks = {"arrays"};
+  std::vector<std::string> tasks = {"arrays", "image-classification"};
   for (const NamedTextTask& task : kTextTasks) tasks.emplace_back(task.name);
-  command.add_option("--task", a.task, "what to learn [arrays for .npz, text-classification for tables]")
+  command.add_option("--task", a.task, "what to learn [arrays for .npz, text-classification for tables, else image-classification]")
       ->check(CLI::IsMember(tasks));
   command
       .add_option("--train,--data", a.train,
-                  "arrays named as the model's inputs, and the target (.npz), or a table of texts and labels "
-                  "(.tsv, .csv, .jsonl)")
+                  "arrays named as the model's inputs, and the target (.npz), a table of texts and labels "
+                  "(.tsv, .csv, .jsonl), or a folder with pictures of each class")
       ->type_name("FILE")
       ->required();
   CLI::Option* eval =
@@ -156,6 +156,12 @@ void add_rate_flags(CLI::App& command, TuneArguments& a) {
   command.add_option("--step-factor", a.step_factor, "step: what the rate is multiplied by")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--lr-decay-by-depth", a.depth_decay, "factor of the rate for each layer further from the output")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--unfreeze-after", a.unfreeze_after, "epochs in which a new head trains alone")
+      ->type_name("EPOCHS")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   repeatable(command
                  .add_option("--lr-for", a.rates_by_name,
                              "PATTERN=FACTOR of the rate of some weights; 0 freezes (repeatable)")
@@ -201,6 +207,10 @@ void add_loss_flags(CLI::App& command, TuneArguments& a) {
       ->type_name("W,W,...");
   command.add_option("--ignore-index", loss.ignore_index, "label of positions that count for nothing")
       ->type_name("N");
+  command.add_option("--top-k", a.top, "also measure how often the label is among the K likeliest classes")
+      ->capture_default_str()
+      ->type_name("K")
+      ->check(CLI::Range(2, 1000));
   command.add_option("--class-axis", loss.class_axis, "which axis of the output holds the classes")
       ->capture_default_str();
   command.add_option("--huber-delta", loss.huber_delta, "where huber turns linear")
@@ -281,6 +291,7 @@ void add_tune_arguments(CLI::App& command, TuneArguments& arguments) {
     const bool shown = std::ranges::find(main, option) != main.end() || option->get_positional();
     if (!shown) option->group(kMoreFlags);
   }
+  add_image_tune_arguments(command, arguments.pictures);
   add_help_all(command);
 }
 
@@ -445,6 +456,7 @@ std::map<std::string, std::string> deciding_flags(const TuneArguments& a, int64_
       {"--dropout", fmt::format("{}", fmt::join(a.dropout, " "))},
       {"--new-head or --add-head", fmt::format("{} {} {} {} {} {}", a.new_head, a.head_layer, a.added_head,
                                                a.features, a.pooling, a.head_dropout.value_or(-1))},
+      {"--unfreeze-after and --lr-decay-by-depth", fmt::format("{} {}", a.unfreeze_after, a.depth_decay)},
       {"--lora", a.lora},
       {"--backend", a.backend}};
   // A constant rate can go on for longer; the others are stretched over the run.

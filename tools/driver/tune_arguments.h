@@ -13,6 +13,7 @@
 #include "passes/low_rank.h"
 #include "runtime/training/schedule.h"
 #include "tools/driver/command.h"
+#include "tools/driver/image_tune_arguments.h"
 #include "tools/driver/text_arguments.h"
 
 namespace gannet {
@@ -30,6 +31,8 @@ struct TuneArguments {
   int64_t pad_multiple = 1;
   std::vector<std::string> freeze;
 
+  ImageTuneArguments pictures;
+
   int64_t epochs = 10;
   int64_t steps = 0;  // 0: as many as the epochs have
   int64_t batch_size = 32;
@@ -45,6 +48,9 @@ struct TuneArguments {
   std::vector<std::string> rates_by_name;  // PATTERN=MULTIPLIER
   std::string batch_norm = "train";        // or "frozen"
   double batch_norm_momentum = 0.9;
+  int64_t unfreeze_after = 0;  // epochs of the head alone
+  double depth_decay = 1;      // of the rate, for each layer further from the output
+  int64_t top = 5;             // the K of top-K accuracy
   std::vector<std::string> dropout;      // PATTERN=RATIO
   int64_t new_head = 0, added_head = 0;  // classes; 0: none
   std::string head_layer, features, pooling = "first";

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 
 #include "runtime/training/batches.h"
 #include "runtime/training/progress.h"
 #include "runtime/training/trainer.h"
 #include "runtime/training/training_log.h"
 #include "tools/driver/interrupt.h"
+#include "tools/driver/rates_by_layer.h"
 #include "tools/driver/tune_memory.h"
 #include "tools/driver/tune_model.h"
 #include "tools/driver/tune_report.h"
@@ -24,24 +26,29 @@ namespace {
 struct TuneBatches {
   std::unique_ptr<LabelledRows> rows, held_out_rows;
   std::unique_ptr<BatchSource> train, held_out;
+  std::vector<int64_t> held_out_numbers;  // in the rows that they are of
 };
 
 // `batch_statistics`: the step normalizes by the batch, for which one row is too few.
 Status make_batches(TuneBatches& batches, const TuneArguments& arguments, bool batch_statistics) {
   const BatchRequest for_measures = {arguments.batch_size, arguments.seed, false};
   const BatchRequest for_training = {arguments.batch_size, arguments.seed, batch_statistics};
-  if (batches.held_out_rows)
+  if (batches.held_out_rows) {
     batches.held_out = TRY(batches.held_out_rows->batches(std::nullopt, for_measures));
+    batches.held_out_numbers.resize(static_cast<size_t>(batches.held_out_rows->rows()));
+    std::iota(batches.held_out_numbers.begin(), batches.held_out_numbers.end(), 0);
+  }
   if (batches.held_out_rows || !arguments.eval_fraction || *arguments.eval_fraction == 0) {
     batches.train = TRY(batches.rows->batches(std::nullopt, for_training));
     return {};
   }
-  const Tensor& target = batches.rows->target.values;
-  const bool stratified = is_int(target.dtype()) && target.rank() == 1;
-  const Result<RowSplit> split = split_rows(batches.rows->rows(), stratified ? &target : nullptr,
+  const Tensor& groups = batches.rows->groups.defined() ? batches.rows->groups : batches.rows->target.values;
+  const bool stratified = is_int(groups.dtype()) && groups.rank() == 1;
+  const Result<RowSplit> split = split_rows(batches.rows->rows(), stratified ? &groups : nullptr,
                                             *arguments.eval_fraction, arguments.seed);
   if (!split.ok()) return with_prefix(batches.rows->target.file + ": ", split.error());
   batches.held_out = TRY(batches.rows->batches(split->held_out, for_measures));
+  batches.held_out_numbers = split->held_out;
   batches.train = TRY(batches.rows->batches(split->train, for_training));
   return {};
 }
@@ -55,6 +62,7 @@ struct Tuning {
   TuneBatches batches;
   std::unique_ptr<TrainingEngine> engine;
   TrainerOptions trainer;
+  Metadata found;  // after the training
 };
 
 // The step for these rows, and the loss that they ask for.
@@ -75,6 +83,21 @@ Result<TrainStep> make_step(Tuning& tuning, const TuneArguments& arguments) {
   return step;
 }
 
+// Rates by layer, and layers that wait for the head: known once the updates of an epoch are.
+Status set_rates(Tuning& tuning, const TuneArguments& arguments) {
+  if (arguments.unfreeze_after == 0 && arguments.depth_decay == 1) return {};
+  const std::optional<HeadReport>& head = tuning.model.head;
+  if (arguments.unfreeze_after > 0 && !head)
+    return invalid_input("--unfreeze-after trains a new head first, and the model keeps its own");
+  const int64_t batches = tuning.batches.train->per_epoch();
+  const int64_t updates = (batches + arguments.accumulate - 1) / arguments.accumulate;
+  OptimizerOptions& optimizer = tuning.options.optimizer;
+  optimizer.rates = rates_by_layer(tuning.model.graph(), optimizer.rates, arguments.depth_decay,
+                                   head ? head->weights : std::vector<std::string>(),
+                                   arguments.unfreeze_after * updates);
+  return {};
+}
+
 // The options that are known before the model and the data are.
 Status set_options(TrainStepOptions& options, const TuneArguments& arguments) {
   options.optimizer = TRY(optimizer_of(arguments));
@@ -91,6 +114,10 @@ Result<Tuning> prepare(TuneTask& task, TuneArguments& arguments) {
   TRY(task.settle(original, arguments));
   TRY(set_options(tuning.options, arguments));
   tuning.model = TRY(make_tune_model(std::move(original), task.metadata(), arguments));
+  if (const size_t count = tuning.model.changed_normalizations.size(); count > 0) {
+    fmt::print("{}: {} batch normalizations are in training mode; the tuned file has them in the form for inference\n",
+               printable(arguments.model.path), count);
+  }
   const std::optional<HeadReport>& head = tuning.model.head;
   const double head_dropout = arguments.head_dropout.value_or(task.head_dropout());
   if (head && !head->features.empty() && head_dropout > 0)
@@ -100,8 +127,11 @@ Result<Tuning> prepare(TuneTask& task, TuneArguments& arguments) {
   if (!arguments.eval.empty()) tuning.batches.held_out_rows = TRY(task.held_out_rows(graph, arguments));
   TrainStep step = TRY(make_step(tuning, arguments));
   TRY(make_batches(tuning.batches, arguments, !step.running_statistics.empty()));
+  TRY(set_rates(tuning, arguments));
+  if (arguments.unfreeze_after > 0 || arguments.depth_decay != 1) step = TRY(build_train_step(graph, tuning.options));
   tuning.trainer.target_column = graph.inputs().size();
-  tuning.metrics = metrics_of(tuning.options.loss, step);
+  tuning.trainer.second_view = task.second_view(arguments);
+  tuning.metrics = metrics_of(tuning.options.loss, step, arguments.top);
   tuning.summary = {arguments.model.path,
                     tuning.model.parameters(),
                     tuning.model.weights,
@@ -120,7 +150,7 @@ Result<Tuning> prepare(TuneTask& task, TuneArguments& arguments) {
 
 Status check_measure(const Metrics& metrics, const std::string& name) {
   std::string all = "loss";
-  bool found = name == all || name == "top5_accuracy";  // known once the classes are
+  bool found = name == all || (name.starts_with("top") && name.ends_with("_accuracy"));  // known once the classes are
   for (const Measure& measure : metrics.measures()) {
     all += ", " + measure.name;
     found |= name == measure.name;
@@ -193,7 +223,10 @@ Status keep_pieces(TrainerOptions& trainer, const Checkpoint& checkpoint, const 
 
 Status write_result(const Tuning& tuning, const TrainingOutcome& outcome, const TuneArguments& arguments,
                     const Limits& limits) {
-  if (!outcome.weights.empty()) TRY(export_weights(tuning.model, outcome.weights, arguments.output, limits));
+  if (!outcome.weights.empty()) {
+    TRY(export_weights(tuning.model, outcome.weights, arguments.output, limits));
+    if (!tuning.found.empty()) TRY(add_metadata(arguments.output, tuning.found, limits));
+  }
   if (outcome.end == TrainingEnd::kDiverged)
     return invalid_input(divergence_text(outcome, rate_of(arguments), arguments.output));
   if (outcome.end == TrainingEnd::kInterrupted) {
@@ -203,7 +236,16 @@ Status write_result(const Tuning& tuning, const TrainingOutcome& outcome, const 
   return {};
 }
 
-Result<TrainingOutcome> run_training(Tuning& tuning, const TuneTask& task, CheckpointStore* store,
+// Lets the task see what the chosen weights give for the held-out rows. Gives what is to be added to the metadata.
+Result<Metadata> examine(Tuning& tuning, TuneTask& task, Trainer& trainer, const TrainingOutcome& outcome,
+                         const TuneArguments& arguments) {
+  TuneBatches& batches = tuning.batches;
+  if (!batches.held_out || outcome.weights.empty() || !task.examines(arguments)) return Metadata();
+  const LabelledRows& rows = batches.held_out_rows ? *batches.held_out_rows : *batches.rows;
+  return task.examine({rows, batches.held_out_numbers, TRY(trainer.predict(*batches.held_out, outcome.weights))}, arguments);
+}
+
+Result<TrainingOutcome> run_training(Tuning& tuning, TuneTask& task, CheckpointStore* store,
                                      const TuneArguments& arguments, const Limits& limits) {
   std::optional<Checkpoint> checkpoint;
   if (store) checkpoint = TRY(take_up(*store, arguments, limits));
@@ -233,6 +275,7 @@ Result<TrainingOutcome> run_training(Tuning& tuning, const TuneTask& task, Check
     const std::vector<Measure> measures = TRY(trainer.evaluate(*tuning.batches.train, *tuning.metrics));
     TRY(progress.note(training_measures_text(measures)));
   }
+  tuning.found = TRY(examine(tuning, task, trainer, outcome, arguments));
   if (log) {
     TRY(log->finish(arguments.model.path, facts_of(tuning.summary, tuning.trainer, outcome)));
     TRY(progress.note("curves in " + log->curves_path()));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "frontend/inference_form.h"
 #include "frontend/patch.h"
 #include "passes/build_evaluation.h"
 #include "passes/pass.h"
@@ -22,9 +23,13 @@ bool has_fixed_batch(const Graph& graph) {
 
 // The file as it is, or with the head that the flags ask for; its batch is symbolic where it can be.
 Result<ImportedModel> edit_for_training(ImportedModel model, const Metadata& metadata,
-                                        const TuneArguments& arguments, std::optional<HeadReport>& head) {
+                                        const TuneArguments& arguments, std::optional<HeadReport>& head,
+                                        std::vector<std::string>& normalizations) {
   ModelArguments flags = arguments.model;
   const Limits limits = TRY(limits_of(flags));
+  InferenceForm form = TRY(to_inference_form(*model.source, limits));
+  if (form.file) model = TRY(import_model(std::move(form.file), TRY(import_options(flags))));
+  normalizations = std::move(form.nodes);
   std::shared_ptr<const ModelFile> file = model.source;
   if (arguments.new_head > 0) {
     EditedModel edited =
@@ -119,7 +124,7 @@ int64_t TuneModel::parameters() const {
 Result<TuneModel> make_tune_model(ImportedModel original, const Metadata& metadata,
                                   const TuneArguments& arguments) {
   TuneModel model;
-  Result<ImportedModel> imported = edit_for_training(std::move(original), metadata, arguments, model.head);
+  Result<ImportedModel> imported = edit_for_training(std::move(original), metadata, arguments, model.head, model.changed_normalizations);
   if (!imported.ok()) return imported.error();
   model.imported = *std::move(imported);
   model.widened = TRY(widen_model(*model.imported.graph));
@@ -168,6 +173,13 @@ Status export_weights(const TuneModel& model, const NamedTensors& weights, const
                                                               weight_named(weights, weight.up))))});
   }
   return write_patched_model(*model.imported.source, patches, path, limits);
+}
+
+Status add_metadata(const std::string& path, const Metadata& entries, const Limits& limits) {
+  ImportOptions options;
+  options.limits = limits;
+  const ImportedModel model = TRY(import_model(path, options));
+  return write_patched_model(*TRY(with_metadata(*model.source, entries, limits)), {}, path, limits);
 }
 
 }  // namespace gannet

@@ -23,6 +23,7 @@ struct TuneModel {
   std::optional<HeadReport> head = {};       // of a new one
   bool widened = false;                      // 16-bit floats train as f32
   std::vector<LowRankWeight> low_rank = {};  // weights that others stand for (--lora)
+  std::vector<std::string> changed_normalizations = {};  // nodes that the file had in training mode
 
   const Graph& graph() const { return *imported.graph; }
   int64_t parameters() const;  // elements of all trained weights
@@ -41,5 +42,8 @@ Result<TrainingEngine> make_engine(const TuneModel& model, TrainStep step, const
 // Writes the user's file with these weights.
 Status export_weights(const TuneModel& model, const NamedTensors& weights, const std::string& path,
                       const Limits& limits);
+
+// Adds metadata to the model at `path`, in place of ones of the same keys.
+Status add_metadata(const std::string& path, const Metadata& entries, const Limits& limits);
 
 }  // namespace gannet

@@ -80,11 +80,14 @@ Status fit_target(const Graph& model, const TrainStep& step, const LossOptions& 
   Tensor& target = column.values;
   if (takes_class_numbers(loss) && target.dtype() != DType::kI64) target = TRY(convert(target, DType::kI64));
   const bool one_too_many = type.shape && target.rank() == type.rank() + 1 && target.extents().back() == 1;
-  const bool lacks_one = type.shape && target.rank() + 1 == type.rank() && type.shape->back().is_constant(1);
   std::vector<int64_t> extents = target.extents();
   if (one_too_many) extents.pop_back();
-  if (lacks_one) extents.push_back(1);
-  if (one_too_many || lacks_one) target = target.reshaped(extents);
+  // A head may end in [rows, 1], or in [rows, classes, 1, 1].
+  const bool lacks_ones = type.shape && target.rank() < type.rank() && target.rank() > 0 &&
+                          std::all_of(type.shape->begin() + target.rank(), type.shape->end(),
+                                      [](const Dim& extent) { return extent.is_constant(1); });
+  if (lacks_ones) extents.resize(type.shape->size(), 1);
+  if (one_too_many || lacks_ones) target = target.reshaped(extents);
   target = TRY(fit_array(column.file, column.name, std::move(target), type,
                          fmt::format("the loss of '{}'", step.trained_output), true));
   if (!takes_class_numbers(loss)) return {};
@@ -124,13 +127,13 @@ Result<std::vector<double>> class_weights_of(const std::string& flag, const Loss
   return weights;
 }
 
-std::unique_ptr<Metrics> metrics_of(const LossOptions& loss, const TrainStep& step) {
+std::unique_ptr<Metrics> metrics_of(const LossOptions& loss, const TrainStep& step, int64_t top) {
   switch (loss.kind) {
     case Loss::kCrossEntropy:
-      return loss.soft_labels ? make_soft_class_metrics(loss.class_axis)
-                              : make_class_metrics(loss.class_axis, loss.ignore_index);
+      return loss.soft_labels ? make_soft_class_metrics(loss.class_axis, top)
+                              : make_class_metrics(loss.class_axis, loss.ignore_index, top);
     case Loss::kKl:
-      return make_soft_class_metrics(loss.class_axis);
+      return make_soft_class_metrics(loss.class_axis, top);
     case Loss::kBinaryCrossEntropy:
       return make_label_metrics(step.skipped_ending.empty() ? 0 : 0.5);
     case Loss::kMse:

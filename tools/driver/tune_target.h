@@ -31,7 +31,7 @@ std::optional<int64_t> class_count(const Graph& model, const std::string& output
 Result<std::vector<double>> class_weights_of(const std::string& flag, const LossOptions& loss,
                                              const TargetColumn& target, std::optional<int64_t> classes);
 // What to measure, and which measure says what is best.
-std::unique_ptr<Metrics> metrics_of(const LossOptions& loss, const TrainStep& step);
+std::unique_ptr<Metrics> metrics_of(const LossOptions& loss, const TrainStep& step, int64_t top = 5);
 std::string best_measure(const LossOptions& loss);
 
 }  // namespace gannet

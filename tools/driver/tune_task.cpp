@@ -1,8 +1,11 @@
 #include "tools/driver/tune_task.h"
 
+#include <filesystem>
+
 #include "runtime/data/table.h"
 #include "runtime/training/checkpoint.h"
 #include "tools/driver/array_task.h"
+#include "tools/driver/image_task.h"
 #include "tools/driver/text_task.h"
 
 namespace gannet {
@@ -14,6 +17,9 @@ Result<std::map<std::string, std::string>> TuneTask::identity(const TuneArgument
 }
 
 Result<std::unique_ptr<TuneTask>> make_tune_task(const TuneArguments& arguments) {
+  std::error_code error;
+  const bool folder = arguments.task.empty() && std::filesystem::is_directory(arguments.train, error);
+  if (arguments.task == kImageTask || folder) return make_image_task();
   if (const NamedTextTask* task = find_text_task(arguments.task)) return make_text_task(*task);
   if (arguments.task.empty() && table_format_of(arguments.train)) return make_text_task(kTextTasks[0]);
   return make_array_task();

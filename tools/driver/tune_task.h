@@ -3,6 +3,7 @@
 // none of them.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -31,6 +32,9 @@ class LabelledRows {
   // One value, or several, for each row. What the loss needs is made of it in place (fit_target) before
   // batches are.
   TargetColumn target;
+  // Integers [rows]: rows of one number give their share to what is held out. Undefined: the target says it where it is
+  // such integers.
+  Tensor groups = {};
 
   int64_t rows() const { return target.values.rank() > 0 ? target.values.extent(0) : 0; }
   // Batches of the rows with these numbers, without `chosen` of all. Their columns: the inputs of the graph
@@ -38,6 +42,13 @@ class LabelledRows {
   // together.
   virtual Result<std::unique_ptr<BatchSource>> batches(std::optional<std::span<const int64_t>> chosen,
                                                        const BatchRequest& request) const = 0;
+};
+
+// What a tuned model says of the rows that were held out.
+struct HeldOut {
+  const LabelledRows& rows;
+  std::vector<int64_t> numbers;  // of those rows
+  Tensor predictions;            // one for each of them, in their order
 };
 
 class TuneTask {
@@ -57,6 +68,12 @@ class TuneTask {
   virtual double head_dropout() const { return 0; }
   // What the tuned file says in its metadata: names of labels and the like. The same keys are replaced.
   virtual Metadata metadata() const { return {}; }
+  // Another view of a batch, for evaluation: predictions of both are averaged. Empty: there is none.
+  virtual std::function<BatchColumns(const BatchColumns&)> second_view(const TuneArguments&) const { return {}; }
+  // Whether examine is to see the predictions of the weights that were chosen; what it gives goes into the metadata of the
+  // tuned file.
+  virtual bool examines(const TuneArguments&) const { return false; }
+  virtual Result<Metadata> examine(const HeldOut&, const TuneArguments&) { return Metadata(); }
   // What decides the batches, by name: a run goes on from a checkpoint only where all of it is the same.
   virtual Result<std::map<std::string, std::string>> identity(const TuneArguments& arguments) const;
 };

@@ -1,0 +1,51 @@
+// Labelled pictures as rows to train on.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "runtime/data/image_list.h"
+#include "runtime/training/image_batches.h"
+#include "tools/driver/tune_task.h"
+
+namespace gannet {
+
+// How pictures of a training become its input.
+struct ImageReading {
+  ImageOptions options;  // of the model's input, all filled in
+  Augmentation augmentation;
+  bool balanced = false;
+  bool strict = false;      // a picture that cannot be read is an error
+  int64_t cache_bytes = 0;  // for pictures that are kept
+  int threads = 0;
+  int64_t max_bytes = 0;  // of an array
+};
+
+class PictureRows final : public LabelledRows {
+ public:
+  // The class of each row, for balancing, and before targets become shares; empty with several labels each.
+  std::vector<int64_t> class_of_row;
+  std::vector<std::string> names;  // of the rows' pictures
+  ImageRows images;                // but for the target
+  ImageReading reading;
+
+  Result<std::unique_ptr<BatchSource>> batches(std::optional<std::span<const int64_t>> chosen,
+                                               const BatchRequest& request) const override;
+};
+
+// Opens every picture of `list` once; those that cannot be read are left out and named on standard output, or
+// with `strict` an error. One label each becomes shares of `classes` classes where the augmentation mixes.
+Result<std::unique_ptr<PictureRows>> open_pictures(const ImageList& list, const ImageReading& reading);
+// The pictures of a .npz archive: the u8 array [rows, height, width], [rows, height, width, channels] or
+// [rows, channels, height, width] named `input`, images, image or x (else the only such), with `target`
+// (empty: labels, label, targets, target or y).
+struct PictureArrays {
+  Tensor pixels, target;
+  std::string target_name;
+};
+Result<PictureArrays> read_picture_arrays(const std::string& path, const std::string& input,
+                                          const std::string& target, const Limits& limits);
+Result<std::unique_ptr<PictureRows>> open_arrays(const PictureArrays& arrays, const std::string& path,
+                                                 int64_t classes, const ImageReading& reading);
+
+}  // namespace gannet

@@ -1,0 +1,288 @@
+#include "tools/driver/image_task.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "runtime/core/crc32c.h"
+#include "runtime/data/input_file.h"
+#include "runtime/training/checkpoint.h"
+#include "tools/deploy/arguments.h"
+#include "tools/driver/image_report.h"
+#include "tools/driver/image_rows.h"
+#include "tools/driver/input_normalization.h"
+#include "tools/driver/label_metadata.h"
+
+namespace gannet {
+
+namespace {
+
+// Which output is trained and how many classes it has, where its shape says so.
+struct TrainedOutput {
+  std::string name;
+  std::optional<int64_t> classes;
+};
+
+std::optional<TrainedOutput> find_output(const Graph& model, const std::string& wanted) {
+  for (const GraphOutput& output : model.outputs) {
+    const Type& type = output.value->type;
+    if (wanted.empty() ? !is_float(type.dtype) : output.name != wanted) continue;
+    TrainedOutput found{output.name, std::nullopt};
+    if (type.shape && type.shape->size() > 1 && (*type.shape)[1].is_constant())
+      found.classes = (*type.shape)[1].constant();
+    return found;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::vector<int64_t>> extents_of(const Type& type) {
+  if (!type.shape) return std::nullopt;
+  std::vector<int64_t> extents;
+  for (const Dim& dim : *type.shape) extents.push_back(dim.is_constant() ? dim.constant() : -1);
+  return extents;
+}
+
+bool is_archive(const std::string& path) { return path.ends_with(".npz"); }
+
+class ImageTask final : public TuneTask {
+ public:
+  Status settle(const ImportedModel& model, TuneArguments& arguments) override {
+    TRY(settle_input(*model.graph, arguments));
+    reading_.augmentation = TRY(Augmentation::parse(arguments.pictures.augment));
+    reading_.balanced = arguments.pictures.balanced;
+    reading_.strict = arguments.pictures.strict;
+    reading_.threads = arguments.threads;
+    reading_.cache_bytes = TRY(parse_bytes(arguments.pictures.cache, "--image-cache"));
+    known_ = label_names_of(model.info.metadata);
+    TRY(is_archive(arguments.train) ? read_arrays(*model.graph, arguments)
+                                    : read_lists(*model.graph, arguments));
+    TRY(settle_head(*model.graph, arguments));
+    fill_in(arguments, TuneDefaults{});
+    if (labels_ == ImageLabels::kSeveral && arguments.loss.empty()) arguments.loss = "binary-cross-entropy";
+    const bool shares = labels_ == ImageLabels::kShares || !reading_.augmentation.mixing().empty();
+    if (shares && labels_ != ImageLabels::kSeveral && arguments.loss.empty())
+      arguments.loss = "cross-entropy";
+    if (arguments.best_by.empty()) arguments.best_by = labels_ == ImageLabels::kSeveral ? "map" : "accuracy";
+    return {};
+  }
+
+  Result<std::unique_ptr<LabelledRows>> training_rows(const Graph& model, const TuneArguments&) override {
+    reading_.options.dtype = model.inputs()[0]->type.dtype;
+    std::unique_ptr<PictureRows> rows = TRY(open(train_, train_arrays_));
+    reading_.cache_bytes = std::max<int64_t>(reading_.cache_bytes - rows->images.store->kept_bytes(), 0);
+    return std::unique_ptr<LabelledRows>(std::move(rows));
+  }
+
+  Result<std::unique_ptr<LabelledRows>> held_out_rows(const Graph&, const TuneArguments&) override {
+    ImageReading reading = reading_;
+    reading.balanced = false;
+    std::swap(reading, reading_);
+    Result<std::unique_ptr<PictureRows>> rows = open(eval_, eval_arrays_);
+    std::swap(reading, reading_);
+    if (!rows.ok()) return rows.error();
+    return std::unique_ptr<LabelledRows>(*std::move(rows));
+  }
+
+  Metadata metadata() const override {
+    return {{"task", kImageTask},
+            {"problem_type",
+             labels_ == ImageLabels::kSeveral ? "multi_label_classification" : "single_label_classification"},
+            {"id2label", id_to_label_text(classes_)}};
+  }
+
+  Result<std::map<std::string, std::string>> identity(const TuneArguments& arguments) const override {
+    std::map<std::string, std::string> all;
+    all["--task"] = kImageTask;
+    all["data"] = TRY(identity_of(arguments.train, train_));
+    if (!arguments.eval.empty()) all["held-out data"] = TRY(identity_of(arguments.eval, eval_));
+    const ImageOptions& image = reading_.options;
+    all["--augment"] = reading_.augmentation.text();
+    all["--balanced-sampling"] = reading_.balanced ? "yes" : "no";
+    all["--tta"] = arguments.pictures.flip_views ? "yes" : "no";
+    all["size, --resize, --shortest-edge"] = fmt::format(
+        "{}x{} {} {}", image.height, image.width, arguments.pictures.image.resize, image.shortest_edge);
+    all["--scale, --mean, --std, --bgr"] =
+        fmt::format("{} {} {} {}", image.scale.value_or(-1), fmt::join(image.mean, ","),
+                    fmt::join(image.std, ","), arguments.pictures.image.bgr);
+    return all;
+  }
+
+  std::function<BatchColumns(const BatchColumns&)> second_view(
+      const TuneArguments& arguments) const override {
+    if (!arguments.pictures.flip_views) return {};
+    return [layout = *reading_.options.layout](const BatchColumns& batch) {
+      BatchColumns view = batch;
+      view[0] = mirrored_pictures(batch[0], layout);
+      return view;
+    };
+  }
+
+  bool examines(const TuneArguments& arguments) const override {
+    return !arguments.pictures.report.empty() || labels_ == ImageLabels::kSeveral;
+  }
+  Result<Metadata> examine(const HeldOut& held_out, const TuneArguments& arguments) override;
+
+ private:
+  Status settle_input(const Graph& model, const TuneArguments& arguments);
+  Status read_lists(const Graph& model, const TuneArguments& arguments);
+  Status read_arrays(const Graph& model, const TuneArguments& arguments);
+  Status settle_head(const Graph& model, TuneArguments& arguments) const;
+
+  Result<std::unique_ptr<PictureRows>> open(const ImageList& list, const PictureArrays& arrays) const {
+    if (arrays.pixels.defined())
+      return open_arrays(arrays, list.path, static_cast<int64_t>(classes_.size()), reading_);
+    return open_pictures(list, reading_);
+  }
+
+  // Of a folder: names and sizes of its pictures. Of a table also what it says of them.
+  static Result<std::string> identity_of(const std::string& path, const ImageList& list) {
+    if (is_archive(path)) return file_identity(path);
+    std::string text;
+    for (const std::string& file : list.files) {
+      std::error_code error;
+      const auto size = std::filesystem::file_size(file, error);
+      text += fmt::format("{} {}\n", std::filesystem::path(file).lexically_relative(path).string(),
+                          error ? 0 : size);
+    }
+    text.append(static_cast<const char*>(list.target.raw()), static_cast<size_t>(list.target.bytes()));
+    const uint32_t checksum = crc32c({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+    return fmt::format("{} pictures, {:08x}", list.files.size(), checksum);
+  }
+
+  ImageReading reading_;
+  std::vector<std::string> known_, classes_;
+  ImageLabels labels_ = ImageLabels::kOne;
+  ImageList train_, eval_;
+  PictureArrays train_arrays_, eval_arrays_;
+};
+
+Status ImageTask::settle_input(const Graph& model, const TuneArguments& arguments) {
+  const std::string& path = arguments.model.path;
+  if (model.inputs().size() != 1)
+    return invalid_input(
+        fmt::format("{}: has {} inputs; a model of pictures has one", path, model.inputs().size()));
+  const Value& input = *model.inputs()[0];
+  const auto extents = extents_of(input.type);
+  ImageOptions options = TRY(image_options_of(arguments.pictures.image));
+  Result<ImageOptions> completed = image_options_for(options, input.type.dtype, extents);
+  if (!completed.ok()) return with_prefix(path + ": ", completed.error());
+  options = *completed;
+  if (!extents || extents->size() != 4)
+    return invalid_input(fmt::format("{}: input '{}' is {}; pictures take [N, C, H, W] or [N, H, W, C]", path,
+                                     input.name, to_string(input.type)));
+  if (options.height == 0 || options.width == 0)
+    return invalid_input(
+        fmt::format("{}: input '{}' is {}: give --image-size HxW", path, input.name, to_string(input.type)));
+  const bool planar = options.layout == ImageLayout::kNchw;
+  const std::vector<int64_t> wanted = {-1, planar ? options.channels : options.height,
+                                       planar ? options.height : options.width,
+                                       planar ? options.width : options.channels};
+  for (size_t axis = 1; axis < 4; ++axis) {
+    if ((*extents)[axis] >= 0 && (*extents)[axis] != wanted[axis])
+      return invalid_input(fmt::format(
+          "{}: input '{}' is {}, pictures of {} x {} with {} channels as {} do not fit", path, input.name,
+          to_string(input.type), options.height, options.width, options.channels, planar ? "NCHW" : "NHWC"));
+  }
+  const bool given =
+      options.scale || !options.mean.empty() || !options.std.empty() || options.dtype == DType::kU8;
+  const auto normalization = find_input_normalization(input);
+  if (normalization && !given) {
+    options.scale = normalization->scale;
+    fmt::print("the model normalizes its input itself ({}): pixels as 0 to {}\n", normalization->description,
+               normalization->scale == 1 ? 255 : 1);
+  }
+  reading_.options = std::move(options);
+  return {};
+}
+
+// Names that the model brings count where the data keep to them: then a class keeps its number.
+Status ImageTask::read_lists(const Graph& model, const TuneArguments& arguments) {
+  ImageListOptions options;
+  options.several = arguments.pictures.several_labels;
+  options.label_column = arguments.target;
+  train_ = TRY(list_images(arguments.train, options));
+  const auto output = find_output(model, arguments.trained_output);
+  const bool fits = output && output->classes == static_cast<int64_t>(known_.size()) &&
+                    arguments.new_head == 0 && arguments.added_head == 0;
+  const bool keeps = fits && std::ranges::all_of(train_.classes, [&](const std::string& name) {
+                       return std::ranges::find(known_, name) != known_.end();
+                     });
+  options.classes = keeps ? known_ : train_.classes;
+  if (keeps) train_ = TRY(list_images(arguments.train, options));
+  classes_ = options.classes;
+  labels_ = train_.labels;
+  if (arguments.eval.empty()) return {};
+  eval_ = TRY(list_images(arguments.eval, options));
+  if (eval_.labels == labels_) return {};
+  return invalid_input(
+      fmt::format("{} and {} have labels of different kinds", arguments.train, arguments.eval));
+}
+
+Status ImageTask::read_arrays(const Graph& model, const TuneArguments& arguments) {
+  const Limits limits = TRY(limits_of(arguments.model));
+  const std::string& input = model.inputs()[0]->name;
+  train_.path = arguments.train;
+  train_arrays_ = TRY(read_picture_arrays(arguments.train, input, arguments.target, limits));
+  const Tensor& target = train_arrays_.target;
+  int64_t classes = 0;
+  if (target.rank() == 2 && is_float(target.dtype())) {
+    labels_ = arguments.pictures.several_labels ? ImageLabels::kSeveral : ImageLabels::kShares;
+    classes = target.extent(1);
+  } else if (is_int(target.dtype()) && target.rank() == 1) {
+    for (const int64_t label : target.ints()) classes = std::max(classes, label + 1);
+    const auto output = find_output(model, arguments.trained_output);
+    if (output && output->classes && *output->classes > classes && arguments.new_head == 0)
+      classes = *output->classes;
+  } else {
+    return invalid_input(fmt::format("{}: labels are class numbers [rows] or numbers [rows, classes], not {}",
+                                     arguments.train, type_string(target)));
+  }
+  if (static_cast<int64_t>(known_.size()) == classes) classes_ = known_;
+  for (int64_t i = static_cast<int64_t>(classes_.size()); i < classes; ++i)
+    classes_.push_back(fmt::to_string(i));
+  if (arguments.eval.empty()) return {};
+  eval_.path = arguments.eval;
+  if (!is_archive(arguments.eval))
+    return invalid_input(arguments.eval + ": held-out data of the form of --train, a .npz archive");
+  eval_arrays_ = TRY(read_picture_arrays(arguments.eval, input, arguments.target, limits));
+  return {};
+}
+
+Status ImageTask::settle_head(const Graph& model, TuneArguments& arguments) const {
+  const auto output = find_output(model, arguments.trained_output);
+  if (!output)
+    return invalid_input(
+        fmt::format("{}: has no floating point output '{}'", arguments.model.path, arguments.trained_output));
+  const auto classes = static_cast<int64_t>(classes_.size());
+  const int64_t given = std::max(arguments.new_head, arguments.added_head);
+  if (given > 0 && given < classes)
+    return invalid_input(
+        fmt::format("{}: {} classes, the head of the flags has {}", arguments.train, classes, given));
+  if (given == 0 && output->classes && *output->classes != classes) arguments.new_head = classes;
+  return {};
+}
+
+Result<Metadata> ImageTask::examine(const HeldOut& held_out, const TuneArguments& arguments) {
+  const auto& rows = dynamic_cast<const PictureRows&>(held_out.rows);
+  const Examination examination =
+      examine_pictures(held_out, rows, classes_, labels_ == ImageLabels::kSeveral);
+  Metadata entries;
+  if (labels_ == ImageLabels::kSeveral) {
+    fmt::print("thresholds for the best F1 of each class: micro F1 {:.4f}, macro F1 {:.4f}\n",
+               examination.micro_f1, examination.macro_f1);
+    entries.emplace_back("thresholds", fmt::format("{:.6g}", fmt::join(examination.thresholds, ",")));
+  }
+  if (arguments.pictures.report.empty()) return entries;
+  TRY(write_image_report(arguments.pictures.report, arguments.model.path, examination, held_out, rows,
+                         classes_));
+  fmt::print("report in {}\n", arguments.pictures.report);
+  return entries;
+}
+
+}  // namespace
+
+std::unique_ptr<TuneTask> make_image_task() { return std::make_unique<ImageTask>(); }
+
+}  // namespace gannet
