@@ -3,6 +3,7 @@
 // with new weights (patch.h). For the frontend only: this header shows protobuf's types.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -13,10 +14,12 @@ namespace gannet {
 
 // The model in memory after `edit` changed its message. Tensors that `edit` leaves alone keep their data,
 // wherever these are; a tensor that it gives new data must lose its unknown fields (set_data does that).
-// Errors start with the path: those of `edit`, and a model of more than 2 GiB without its external data.
+// Where the model would have more than `largest` bytes, which protobuf cannot read back, the raw data of its tensors become
+// external data, in place in the original's file; written (patch.h), it has a data file beside it. Errors start with the path:
+// those of `edit`, and a model that is too large without any raw data.
 Result<std::shared_ptr<const ModelFile>> edit_model(const ModelFile& original,
                                                     const std::function<Status(onnx::ModelProto&)>& edit,
-                                                    const Limits& limits = {});
+                                                    const Limits& limits = {}, int64_t largest = INT32_MAX);
 
 // Gives `proto` the data of `tensor`, its extents and its dtype, under the name it has.
 void set_data(onnx::TensorProto& proto, const Tensor& tensor);

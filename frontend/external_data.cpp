@@ -136,7 +136,8 @@ Result<FileDescriptor> open_beneath(const std::string& folder, const std::string
 
 Result<ExternalBytes> ExternalData::bytes(const ExternalLocation& where, int64_t needed,
                                           const Limits& limits) {
-  if (folder_.empty()) {
+  auto found = files_.find(where.location);
+  if (folder_.empty() && found == files_.end()) {
     return invalid_model(
         fmt::format("external data: '{}' cannot be found for a model without a folder", where.location));
   }
@@ -144,7 +145,6 @@ Result<ExternalBytes> ExternalData::bytes(const ExternalLocation& where, int64_t
     return invalid_model(fmt::format("external data: length {} does not fit the tensor, which needs {} bytes",
                                      *where.length, needed));
   }
-  auto found = files_.find(where.location);
   if (found == files_.end()) {
     FileDescriptor descriptor = TRY(open_beneath(folder_, where.location));
     Result<FileBytes> mapped = map_descriptor(descriptor.value(), where.location, limits, true);

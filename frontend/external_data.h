@@ -2,6 +2,7 @@
 // must lead to a regular file inside the model's folder, without links of any kind, or it is refused.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -51,6 +52,15 @@ class ExternalData {
   // The bytes at `where`, `needed` of them. Errors give both numbers: a length other than `needed`, a range
   // beyond the end of the file.
   Result<ExternalBytes> bytes(const ExternalLocation& where, int64_t needed, const Limits& limits);
+  // From now on `location` stands for `bytes`, whatever is in the folder.
+  void provide(const std::string& location, FileBytes bytes) { files_.insert_or_assign(location, std::move(bytes)); }
+  bool maps(const void* address) const {
+    return std::ranges::any_of(files_, [&](const auto& entry) { return entry.second.maps(address); });
+  }
+  // FileBytes::release of all of them.
+  void release() const {
+    for (const auto& [location, file] : files_) file.release(0, file.size);
+  }
 
  private:
   std::string folder_;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,6 +24,10 @@ struct FileBytes {
 
   std::span<const std::byte> span() const { return {data, static_cast<size_t>(size)}; }
   std::string_view text(int64_t begin, int64_t length) const;
+  bool maps(const void* address) const {
+    const auto* byte = static_cast<const std::byte*>(address);
+    return mapped && std::greater_equal<>()(byte, data) && std::less<>()(byte, data + size);
+  }
   // Tells the system that these bytes were read and need not stay in memory; they stay readable.
   void release(int64_t begin, int64_t length) const;
 };

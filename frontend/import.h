@@ -73,5 +73,9 @@ Result<ImportedModel> import_model_bytes(std::string bytes, const std::string& n
                                          const ImportOptions& options = {}, const std::string& folder = "");
 // The same for a model that is loaded already.
 Result<ImportedModel> import_model(std::shared_ptr<const ModelFile> file, const ImportOptions& options = {});
+// Whether `data` lies in a mapped file of the model.
+bool is_mapped(const ModelFile& file, const void* data);
+// Tells the system that what was read of the mapped files of a model need not stay in memory; it stays readable.
+void release_pages(const ModelFile& file);
 
 }  // namespace gannet

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "frontend/import.h"
 #include "frontend/skeleton.h"
 #include "frontend/wire.h"
 
@@ -165,6 +166,15 @@ std::vector<onnx::AttributeProto> default_attributes(const onnx::FunctionProto& 
 }
 std::vector<onnx::ValueInfoProto> value_infos(const onnx::FunctionProto& function) {
   return value_info_protos(function);
+}
+
+bool is_mapped(const ModelFile& file, const void* data) {
+  return file.source.file.maps(data) || (file.source.external && file.source.external->maps(data));
+}
+
+void release_pages(const ModelFile& file) {
+  file.source.file.release(0, file.source.file.size);
+  if (file.source.external) file.source.external->release();
 }
 
 }  // namespace gannet
