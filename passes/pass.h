@@ -24,9 +24,12 @@ struct Remark {
 // What `rematerialize` aims at, and what it reached.
 struct MemoryAim {
   int64_t limit = 0;     // bytes; 0: none
+  int64_t share = 0;     // where not 0 in place of a limit: thousandths of what would be alive beside inputs, constants and States
   SymbolValues extents;  // of the symbols, which the estimate needs
-  int64_t peak = 0;      // estimated; above the limit: the least that was found
-  double extra_work = 0;  // operations that run again, over all
+  // What the pass says of it, as in rematerialize.h; not reached: the peak is the least that was found.
+  bool reached = false;
+  int64_t peak = 0;
+  double work = 0, extra_work = 0;
 };
 
 class PassContext {
@@ -74,7 +77,7 @@ Status run_passes(Graph& graph, std::string_view pipeline, PassContext& context,
 // Named pipelines (pipelines.cpp): "import" cleans up, "inference" is what compilation runs. "before_gradient" is for a
 // model whose weights are State and that is to be differentiated: what it recognizes gets gradients that do not lose
 // digits. "training" is what compilation runs on a training step, "training_in_memory" when PassContext::memory has a
-// limit. None of them changes what a State holds.
+// limit or a share. None of them changes what a State holds.
 std::string_view find_pipeline(std::string_view name);  // empty when there is none
 std::span<const std::pair<std::string_view, std::string_view>> all_pipelines();
 

@@ -42,18 +42,20 @@ constexpr Pipeline kPipelines[] = {
      "channels_last,move_transposes,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
      "split_reductions,"
-     "fuse_contractions,fuse_regions_with_columns,"
+     "fuse_contractions,fuse_regions_with_columns,update_states_early,"
      "eliminate_dead_nodes"},
     // The same with what PassContext::memory asks for, behind the last elimination of common subexpressions.
     {"training_in_memory",
      "eliminate_dead_nodes,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
      "decompose,widen_halves,"
+     "fold_batch_normalization,expand_batch_normalization,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
      "channels_last,move_transposes,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
-     "rematerialize,"
-     "fuse_contractions,fuse_regions,"
+     "split_reductions,"
+     "update_states_early,rematerialize,"
+     "fuse_contractions,fuse_regions_with_columns,update_states_early,"
      "eliminate_dead_nodes"},
 };
 

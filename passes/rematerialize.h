@@ -22,12 +22,12 @@ Result<MemoryEstimate> estimate_memory(const Graph& graph, const SymbolValues& e
 struct Rematerialized {
   MemoryEstimate before, after;  // after.peak > limit: the least that was found
   int64_t nodes = 0;             // that compute again
-  double extra_work = 0;         // floating point operations of those, over those of the graph
+  double work = 0;               // floating point operations of the graph before; a byte written counts as a quarter of one
+  double extra_work = 0;         // of the nodes that compute again, over that
 };
 
-// Recomputes values until the peak is at most `limit` bytes, or nothing more can be gained: time and again the one that is
-// alive at the peak and frees the most bytes for the fewest operations. A node that draws random numbers or has subgraphs is
-// not run twice. Results keep their bits.
+// Recomputes values until the peak is at most `limit` bytes, or nothing more can be gained (recomputation.h). A node that draws
+// random numbers or has subgraphs is not run twice. Results keep their bits.
 Result<Rematerialized> rematerialize_to_fit(Graph& graph, int64_t limit, const SymbolValues& extents);
 
 }  // namespace gannet

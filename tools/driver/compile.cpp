@@ -4,10 +4,13 @@
 
 namespace gannet {
 
-Result<CompiledModel> compile_graph(Graph& graph, const CompileOptions& options, std::string_view pipeline, const RunOptions& passes) {
+Result<CompiledModel> compile_graph(Graph& graph, const CompileOptions& options, std::string_view pipeline, const RunOptions& passes,
+                                    MemoryAim* memory) {
   const std::vector<InputSpec> specs = input_specs(graph);
   PassContext context(options.target);
+  if (memory) context.memory = *memory;
   TRY(run_passes(graph, find_pipeline(pipeline), context, passes));
+  if (memory) *memory = context.memory;
   CompiledProgram compiled = TRY(lower_to_program(graph, options));
   for (size_t i = 0; i < specs.size(); ++i) compiled.program->inputs[i].index_bound = specs[i].index_bound;
   return CompiledModel{std::move(compiled.program), std::move(compiled.placements), context.remarks()};

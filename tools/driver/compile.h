@@ -15,15 +15,15 @@
 namespace gannet {
 
 struct CompiledModel {
-  std::shared_ptr<const Program> program;
+  std::shared_ptr<Program> program;
   std::vector<Placement> placements;
   std::vector<Remark> remarks;
 };
 
 // Runs a pipeline over `graph` and lowers it: "inference", or "training" for what build_train_step makes. Random
-// integers of inputs keep the bounds that follow from the graph as it was.
+// integers of inputs keep the bounds that follow from the graph as it was. `memory` is PassContext::memory.
 Result<CompiledModel> compile_graph(Graph& graph, const CompileOptions& options, std::string_view pipeline = "inference",
-                                    const RunOptions& passes = {});
+                                    const RunOptions& passes = {}, MemoryAim* memory = nullptr);
 
 // Adds --backend: "compiled" or "reference".
 void add_backend_argument(CLI::App& command, std::string& backend);
