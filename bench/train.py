@@ -2,14 +2,15 @@
 """Times a training step (forward, backward, optimizer) in Gannet and in PyTorch, side by side, and prints one table.
 
   bench/train.py MODEL[@BATCHxSEQ or @BATCHxHxW]... [--gannet build/release/gannet] [--threads 2] [--seconds 4] [--json FILE]
-                 [--optimizer adamw] [--clip-norm 1] [--batch-norm train]
+                 [--optimizer adamw] [--clip-norm 1] [--batch-norm train] [--dropout 0.1]
 
 MODEL is an ONNX file of `gannet new`: bert-classifier, resnet8 or resnet18. PyTorch runs the same net written with
 torch.nn, with the weights of the file: the faster of eager and torch.compile, with fused or, where there is none, foreach
 optimizers. Batch normalizations keep the file's statistics in both unless --batch-norm train has them take those of the
 batch and follow it, as `gannet tune` does by default. Both get the same batch and number of threads, live in a process
 of their own and take turns, so that a noisy moment meets both. Times are medians in milliseconds; the ratio is Gannet's
-time over PyTorch's. The loss of the fourth step on the batch must agree to 1e-3.
+time over PyTorch's. The loss of the fourth step on the batch must agree to 1e-3, but with --dropout, which drops elements where
+BERT does when it is trained: of the embeddings, the attention's probabilities and what both halves of a layer give.
 """
 import argparse
 import json
@@ -33,7 +34,7 @@ def weights_of(path):
     return {w.name: numpy_helper.to_array(w).copy() for w in onnx.load(path).graph.initializer}
 
 
-def bert(weights, heads):
+def bert(weights, heads, ratio):
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -61,9 +62,9 @@ def bert(weights, heads):
 
         def forward(self, x, mask):
             split = lambda y: y.view(*y.shape[:2], heads, -1).transpose(1, 2)
-            y = F.scaled_dot_product_attention(split(self.query(x)), split(self.key(x)), split(self.value(x)), attn_mask=mask)
-            x = self.first(x + self.dense(y.transpose(1, 2).reshape(x.shape)))
-            return self.second(x + self.down(F.gelu(self.up(x))))
+            y = F.scaled_dot_product_attention(split(self.query(x)), split(self.key(x)), split(self.value(x)), attn_mask=mask, dropout_p=ratio)
+            x = self.first(x + F.dropout(self.dense(y.transpose(1, 2).reshape(x.shape)), ratio))
+            return self.second(x + F.dropout(self.down(F.gelu(self.up(x))), ratio))
 
     class Bert(nn.Module):
         def __init__(self):
@@ -75,7 +76,7 @@ def bert(weights, heads):
 
         def forward(self, input_ids, attention_mask, token_type_ids):
             positions = torch.arange(input_ids.shape[1])
-            x = self.norm(self.word(input_ids) + self.segment(token_type_ids) + self.position(positions))
+            x = F.dropout(self.norm(self.word(input_ids) + self.segment(token_type_ids) + self.position(positions)), ratio)
             mask = (1.0 - attention_mask[:, None, None, :].float()) * torch.finfo(torch.float32).min
             for layer in self.layers:
                 x = layer(x, mask)
@@ -158,7 +159,7 @@ def serve_torch(path, inputs, arguments):
     loss_of = torch.nn.CrossEntropyLoss()
 
     def stepper(compiled):
-        module = resnet(weights, arguments.batch_norm == "train") if "conv1.weight" in weights else bert(weights, heads_of(weights))
+        module = resnet(weights, arguments.batch_norm == "train") if "conv1.weight" in weights else bert(weights, heads_of(weights), arguments.dropout)
         forward = torch.compile(module) if compiled else module
         parameters = list(module.parameters())
         optimizer = optimizer_of(arguments.optimizer, parameters, rate)
@@ -213,6 +214,11 @@ def batch_of(path, sizes, folder):
     return saved(values, folder)
 
 
+def dropout_places(path):
+    layers = len([n for n in weights_of(path) if n.endswith(".intermediate.dense.weight")])
+    return ["/embeddings/LayerNormalization", "*/attention/Softmax", "*/attention/Add_4"] + [f"/encoder.layer.{i}/Add_2" for i in range(layers)]
+
+
 def compare(text, arguments):
     model, _, shape = text.partition("@")
     sizes = [int(e) for e in shape.split("x")]
@@ -226,8 +232,11 @@ def compare(text, arguments):
             gannet += ["--shape", f"input=batchx{channels}x{sizes[1]}x{sizes[2]}"]
         for one in given:
             gannet += ["--input", one]
+        if arguments.dropout:
+            gannet += [flag for place in dropout_places(model) for flag in ("--dropout", f"{place}={arguments.dropout}")]
         engines = [Engine("gannet", gannet),
-                   Engine("torch", [sys.executable, __file__, "--engine", "torch", *both, model, *given])]
+                   Engine("torch", [sys.executable, __file__, "--engine", "torch", *both,
+                              "--dropout", str(arguments.dropout), model, *given])]
         row = {"model": text, "median_ms": {}, "loss": {}, "errors": {e.name: e.error for e in engines if e.error}}
         live = [e for e in engines if not e.error]
         counts = {}
@@ -248,12 +257,12 @@ def compare(text, arguments):
         return row
 
 
-def print_row(row):
+def print_row(row, dropout):
     own, theirs = (row["median_ms"].get(name) for name in ("gannet", "torch"))
     cells = [f"{t:.2f}" if t else row["errors"].get(n, "failed") for n, t in (("gannet", own), ("torch", theirs))]
     cells.append(f"{own / theirs:.2f}" if own and theirs else "-")
     losses = row["loss"]
-    agree = len(losses) == 2 and abs(losses["gannet"] - losses["torch"]) <= 1e-3 * max(1.0, abs(losses["torch"]))
+    agree = dropout > 0 or len(losses) == 2 and abs(losses["gannet"] - losses["torch"]) <= 1e-3 * max(1.0, abs(losses["torch"]))
     cells.append(" / ".join(f"{v:.5f}" for v in losses.values()) + ("" if agree else " DIFFERS"))
     print("| " + " | ".join([os.path.basename(row["model"]), *cells]) + " |", flush=True)
     return agree
@@ -265,6 +274,7 @@ def main():
     parser.add_argument("--gannet", default=str(pathlib.Path(__file__).resolve().parent.parent / "build/release/gannet"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each engine and model")
+    parser.add_argument("--dropout", type=float, default=0.0, help="of BERTs")
     parser.add_argument("--json")
     parser.add_argument("--optimizer", default="adamw", choices=["sgd", "nesterov", "adam", "adamw", "adagrad"])
     parser.add_argument("--clip-norm", type=float, help="scale gradients to at most this norm over all of them")
@@ -280,7 +290,7 @@ def main():
     rows, good = [], True
     for text in arguments.models:
         rows.append(compare(text, arguments))
-        good &= print_row(rows[-1])
+        good &= print_row(rows[-1], arguments.dropout)
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(rows, indent=1))
     sys.exit(0 if good else 1)

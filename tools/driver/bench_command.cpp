@@ -17,6 +17,7 @@
 #include "tools/deploy/run_artifact.h"
 #include "tools/deploy/run_model.h"
 #include "tools/driver/bench_train.h"
+#include "tools/driver/tune_arguments.h"
 #include "tools/driver/command.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/model_inputs.h"
@@ -41,6 +42,7 @@ struct BenchArguments {
   bool train = false;
   std::string optimizer = "adamw", batch_norm = "frozen";
   double clip_norm = 0;
+  std::vector<std::string> dropout;
 };
 
 // A compiled model with everything that it is run on.
@@ -118,7 +120,9 @@ Result<BenchStep> training_step(Graph& model, const BenchArguments& arguments) {
   OptimizerOptions optimizer = named_optimizer_options(arguments.optimizer);
   if (optimizer.kind == Optimizer::kAdamW) optimizer.weight_decay = 0.01;
   optimizer.clip_norm = arguments.clip_norm;
-  return bench_training_step(model, optimizer, arguments.batch_norm == "train");
+  TuneArguments rules;
+  rules.dropout = arguments.dropout;
+  return bench_training_step(model, optimizer, arguments.batch_norm == "train", TRY(dropout_of(rules)));
 }
 
 Status compile_onnx(Bench& bench, const BenchArguments& arguments, bool quiet) {
@@ -295,6 +299,8 @@ CLI::App* add_bench_command(CLI::App& app, std::function<int()>& run) {
   command->add_option("--batch-norm", arguments->batch_norm, "of --train: statistics of the file, or of the batch")
       ->check(CLI::IsMember({"train", "frozen"}))->needs(train);
   command->add_option("--clip-norm", arguments->clip_norm, "of --train: scale gradients to at most this norm")->check(CLI::PositiveNumber)->needs(train);
+  command->add_option("--dropout", arguments->dropout, "with --train: PATTERN=RATIO, as in gannet tune (repeatable)")
+      ->type_name("PATTERN=RATIO")->needs(train);
   command->add_flag("--serve", arguments->serve, "answer lines 'run N' and 'outputs DIR' on standard input");
   add_compile_arguments(*command, arguments->compile);
   return command;

@@ -18,12 +18,14 @@ int64_t classes_of(const Graph& model, const std::string& output) {
 
 }  // namespace
 
-Result<BenchStep> bench_training_step(Graph& model, const OptimizerOptions& optimizer, bool batch_statistics) {
+Result<BenchStep> bench_training_step(Graph& model, const OptimizerOptions& optimizer, bool batch_statistics,
+                                      std::vector<DropoutRule> dropout) {
   TRY(weights_to_state(model, {.running_statistics = batch_statistics}));
   PassContext context;
   TRY(run_passes(model, find_pipeline("before_gradient"), context));
   TrainStepOptions options;
   options.optimizer = optimizer;
+  options.dropout = std::move(dropout);
   TrainStep step = TRY(build_train_step(model, options));
   BenchStep made;
   made.inputs = input_specs(*step.graph);

@@ -6,6 +6,7 @@
 
 #include "ir/base/error.h"
 #include "ir/graph.h"
+#include "passes/insert_dropout.h"
 #include "passes/optimizer.h"
 #include "tools/deploy/model_inputs.h"
 
@@ -17,7 +18,8 @@ struct BenchStep {
 };
 
 // The step of `model` with cross entropy on its first output; batch normalizations keep their statistics, or take those of
-// the batch. `model` is changed.
-Result<BenchStep> bench_training_step(Graph& model, const OptimizerOptions& optimizer, bool batch_statistics = false);
+// the batch; elements drop by `dropout`. `model` is changed.
+Result<BenchStep> bench_training_step(Graph& model, const OptimizerOptions& optimizer, bool batch_statistics = false,
+                                      std::vector<DropoutRule> dropout = {});
 
 }  // namespace gannet
