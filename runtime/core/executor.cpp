@@ -88,7 +88,10 @@ Status Executor::load() {
   }
   collect_constants(*program_, constants_);
   std::ranges::sort(constants_, std::less<>(), [](std::span<const std::byte> memory) { return memory.data(); });
-  for (const ProgramState& state : program_->states) states_.push_back(program_->constants[static_cast<size_t>(state.initial)]);
+  for (const ProgramState& state : program_->states) {
+    states_.push_back(program_->constants[static_cast<size_t>(state.initial)]);
+    state_types_.emplace_back(states_.back().dtype(), states_.back().extents());
+  }
   return {};
 }
 
@@ -213,13 +216,32 @@ Status Executor::run_into(std::span<const Datum> inputs, std::span<Datum> output
 
 Status Executor::set_state(size_t index, Tensor value) {
   if (index >= states_.size()) return invalid_input(fmt::format("state {} is given, the model has {}", index, states_.size()));
-  const Type given = Type::tensor(value.dtype(), to_shape(value.extents()));
-  const Tensor& present = states_[index];
-  if (value.dtype() != present.dtype() || value.extents() != present.extents()) {
-    return invalid_input(fmt::format("state '{}' is {}, the model takes {}", program_->states[index].name, to_string(given), type_string(present)));
+  const auto& [dtype, extents] = state_types_[index];
+  if (value.dtype() != dtype || value.extents() != extents) {
+    return invalid_input(fmt::format("state '{}' is {}, the model takes {}", program_->states[index].name, type_string(value),
+                                     to_string(Type::tensor(dtype, to_shape(extents)))));
   }
   states_[index] = std::move(value);
   return {};
+}
+
+Status Executor::plan_for(std::span<const Datum> inputs) {
+  const Program& program = *program_;
+  for (size_t i = 0; i < program.steps.size(); ++i) {
+    const auto* call = std::get_if<EvalCall>(&program.steps[i].call);
+    if (call && (!call->bindings.empty() || !call->bodies.empty())) {
+      return at_step(i, unsupported("the memory that it takes is found out when it runs"));
+    }
+  }
+  inputs_ = inputs;
+  Status status = bind_changed_inputs(inputs);
+  if (status.ok() && prepared_stages_ == 0) {
+    status = prepare_stage(0);
+    if (status.ok()) prepared_stages_ = 1;
+  }
+  if (status.ok()) most_boxed_bytes_ = planned_boxes();
+  inputs_ = {};
+  return status;
 }
 
 SessionMemory Executor::memory() const {
@@ -236,7 +258,7 @@ SessionMemory Executor::memory() const {
   return memory;
 }
 
-Status Executor::take_inputs(std::span<const Datum> inputs) {
+Status Executor::bind_changed_inputs(std::span<const Datum> inputs) {
   const Program& program = *program_;
   if (inputs.size() != program.inputs.size()) {
     return invalid_input(fmt::format("{} inputs are given, the model takes {}", inputs.size(), program.inputs.size()));
@@ -247,7 +269,15 @@ Status Executor::take_inputs(std::span<const Datum> inputs) {
   bool same = input_extents_.size() == inputs.size();
   for (size_t i = 0; same && i < inputs.size(); ++i) same = input_extents_[i] == extents_of(inputs[i]);
   if (parent_) same &= bind_outside_symbols();
-  if (!same) TRY(bind_inputs(inputs));
+  return same ? Status() : bind_inputs(inputs);
+}
+
+Status Executor::take_inputs(std::span<const Datum> inputs) {
+  const Program& program = *program_;
+  TRY(bind_changed_inputs(inputs));
+  for (size_t i = 0; i < states_.size(); ++i) {
+    if (!states_[i].defined()) return invalid_input(fmt::format("state '{}' was taken away", program.states[i].name));
+  }
   for (const BufferId id : input_buffers_) {
     const Datum& input = inputs[static_cast<size_t>(program.buffers[static_cast<size_t>(id)].index)];
     set_base(id, input.is_tensor() ? input.tensor().raw() : nullptr);

@@ -26,6 +26,8 @@ class Executor final : public Session, private EvalServices {
   Status run_into(std::span<const Datum> inputs, std::span<Datum> outputs) override;
   const Tensor& state(size_t index) const override { return states_[index]; }
   Status set_state(size_t index, Tensor value) override;
+  Tensor take_state(size_t index) override { return std::exchange(states_[index], Tensor()); }
+  Status plan_for(std::span<const Datum> inputs) override;
   void set_seed(uint64_t seed) override { options_.seed = seed; }
   SessionMemory memory() const override;
   std::vector<PlannedMemory> plan() const override;
@@ -56,6 +58,7 @@ class Executor final : public Session, private EvalServices {
   void index_steps();
   void index_stages();
   Status take_inputs(std::span<const Datum> inputs);
+  Status bind_changed_inputs(std::span<const Datum> inputs);
   Status bind_inputs(std::span<const Datum> inputs);
   bool bind_outside_symbols();
   void set_base(BufferId buffer, const void* base);
@@ -81,6 +84,7 @@ class Executor final : public Session, private EvalServices {
   int64_t scratch_of(size_t step) const;
   Result<int64_t> size_at(SizeId id) const;
   int64_t buffer_bytes(const Buffer& buffer) const;
+  int64_t planned_boxes() const;
   Error at_step(size_t index, Error error) const;
 
   // executor_eval.cpp
@@ -133,6 +137,7 @@ class Executor final : public Session, private EvalServices {
   std::vector<void*> bases_;               // of each buffer
   std::vector<void*> pointers_;
   std::vector<Tensor> states_;
+  std::vector<std::pair<DType, std::vector<int64_t>>> state_types_;
   std::vector<Datum> boxes_;               // of each buffer
   std::vector<int64_t> box_bytes_;         // of each: memory that nobody else gave
   int64_t boxed_bytes_ = 0;

@@ -66,7 +66,7 @@ int64_t Executor::buffer_bytes(const Buffer& buffer) const {
     case BufferKind::kOutput: return sizes_[static_cast<size_t>(buffer.bytes)];
     case BufferKind::kInput: return inputs_[index].is_tensor() ? inputs_[index].tensor().bytes() : -1;
     case BufferKind::kConstant: return program_->constants[index].bytes();
-    case BufferKind::kState: return states_[index].bytes();
+    case BufferKind::kState: return *checked_product(state_types_[index].second) * element_size(state_types_[index].first);
     case BufferKind::kBoxed: return -1;
   }
   return -1;
@@ -177,6 +177,24 @@ Status Executor::plan_arena(size_t stage) {
   for (size_t i = 0; i < buffers.size(); ++i) offsets_[buffers[i]] = items[i].offset;
   for (size_t i = 0; i < scratches.size(); ++i) steps_[scratches[i]].scratch_offset = items[buffers.size() + i].offset;
   return {};
+}
+
+// The most bytes of boxes at once, as far as extents are known.
+int64_t Executor::planned_boxes() const {
+  std::vector<int64_t> change(steps_.size() + 2, 0);
+  for (size_t i = 0; i < program_->buffers.size(); ++i) {
+    const Buffer& buffer = program_->buffers[i];
+    if (buffer.kind != BufferKind::kBoxed || owners_[i] == kNone) continue;
+    const ProgramValue& value = program_->values[static_cast<size_t>(owners_[i])];
+    if (!value.type.is_tensor() || value.type.dtype == DType::kString) continue;
+    int64_t bytes = element_size(value.type.dtype);
+    for (const SizeId extent : value.extents) bytes *= std::max<int64_t>(sizes_[static_cast<size_t>(extent)], 0);
+    change[static_cast<size_t>(buffer.first_step)] += bytes;
+    change[static_cast<size_t>(buffer.last_step) + 1] -= bytes;
+  }
+  int64_t alive = 0, most = 0;
+  for (const int64_t delta : change) most = std::max(most, alive += delta);
+  return most;
 }
 
 std::vector<PlannedMemory> Executor::plan() const {

@@ -66,6 +66,12 @@ class Session {
   // The next run starts from `value`, of the State's type and extents (InvalidInput otherwise), which it shares with
   // the caller until a run changes it.
   virtual Status set_state(size_t index, Tensor value) = 0;
+  // Gives the State away, so that whoever takes it over need not copy it. Until set_state the session has none and does
+  // not run (InvalidInput).
+  virtual Tensor take_state(size_t index) = 0;
+  // Plans a run on inputs of these types and extents, whatever they hold, and runs nothing: memory() tells then what such a
+  // run takes. Unsupported where that depends on what the inputs hold: extents that steps find out, bodies of loops.
+  virtual Status plan_for(std::span<const Datum> inputs) = 0;
   // What the random ops of the next runs draw from, in place of SessionOptions::seed. Runs with one seed draw the same,
   // so a training loop sets step_seed(seed, step) before each step, and a resumed one continues with the same numbers.
   virtual void set_seed(uint64_t seed) = 0;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "ir/evaluate.h"
 
 namespace gannet {
@@ -24,7 +26,12 @@ class SessionRunner final : public GraphRunner {
   Status set_state(size_t index, Tensor value) override {
     return session_->set_state(index, std::move(value));
   }
-  int64_t arena_bytes() const override { return session_->memory().arena_bytes; }
+  Tensor take_state(size_t index) override { return session_->take_state(index); }
+  Status plan_for(std::span<const Datum> inputs) override { return session_->plan_for(inputs); }
+  int64_t arena_bytes() const override {
+    const SessionMemory memory = session_->memory();
+    return memory.arena_bytes + memory.boxed_bytes + memory.bodies_bytes;
+  }
 
  private:
   std::unique_ptr<Session> session_;
@@ -52,14 +59,16 @@ class ReferenceRunner final : public GraphRunner {
   }
   const Tensor& state(size_t index) const override { return states_[index]; }
   Status set_state(size_t index, Tensor value) override {
-    Tensor& state = states_[index];
-    if (value.dtype() != state.dtype() || value.extents() != state.extents()) {
+    const Tensor& initial = graph_->states[index].initial;
+    if (value.dtype() != initial.dtype() || value.extents() != initial.extents()) {
       return invalid_input(fmt::format("state '{}' is {}, given is {}", state_names_[index],
-                                       type_string(state), type_string(value)));
+                                       type_string(initial), type_string(value)));
     }
-    state = std::move(value);
+    states_[index] = std::move(value);
     return {};
   }
+  Tensor take_state(size_t index) override { return std::exchange(states_[index], Tensor()); }
+  Status plan_for(std::span<const Datum>) override { return {}; }
 
  private:
   std::unique_ptr<const Graph> graph_;

@@ -32,7 +32,11 @@ class GraphRunner {
   virtual const Tensor& state(size_t index) const = 0;
   // `value` has the State's type and extents; it is shared until a run changes it.
   virtual Status set_state(size_t index, Tensor value) = 0;
-  // Memory of values between inputs and outputs in the last run; 0 where it is not planned.
+  // Gives the State away; there is none until set_state, and no run.
+  virtual Tensor take_state(size_t index) = 0;
+  // Plans a run on inputs like these without running; Unsupported where memory depends on what they hold.
+  virtual Status plan_for(std::span<const Datum> inputs) = 0;
+  // Memory of values between inputs and outputs in the last run or plan; 0 where it is not planned.
   virtual int64_t arena_bytes() const { return 0; }
 
  protected:

@@ -53,9 +53,11 @@ BatchColumns rows_of(const BatchColumns& batch, int64_t begin, int64_t end) {
 }
 
 TrainingEngine::TrainingEngine(EngineGraphs graphs) : graphs_(std::move(graphs)) {
+  for (size_t i = 0; evaluates() && i < graphs_.evaluation->state_names().size(); ++i) graphs_.evaluation->take_state(i);
   if (graphs_.apply == nullptr) return;
   to_apply_ = links(*graphs_.step, *graphs_.apply);
   from_apply_ = links(*graphs_.apply, *graphs_.step);
+  for (const Link& link : to_apply_) graphs_.apply->take_state(link.to);
 }
 
 std::vector<TrainingEngine::Link> TrainingEngine::links(const GraphRunner& from, const GraphRunner& to) {
@@ -66,9 +68,16 @@ std::vector<TrainingEngine::Link> TrainingEngine::links(const GraphRunner& from,
   return links;
 }
 
-Status TrainingEngine::hand_over(const GraphRunner& from, GraphRunner& to, const std::vector<Link>& links) {
-  for (const Link& link : links) TRY(to.set_state(link.to, from.state(link.from)));
+Status TrainingEngine::hand_over(GraphRunner& from, GraphRunner& to, const std::vector<Link>& links) {
+  for (const Link& link : links) TRY(to.set_state(link.to, from.take_state(link.from)));
   return {};
+}
+
+// What evaluation reads would have to be copied before it changes.
+void TrainingEngine::end_evaluation() {
+  if (!evaluates() || evaluation_is_stale_) return;
+  for (size_t i = 0; i < graphs_.evaluation->state_names().size(); ++i) graphs_.evaluation->take_state(i);
+  evaluation_is_stale_ = true;
 }
 
 std::vector<Datum> TrainingEngine::step_inputs(const BatchColumns& batch, double scalar,
@@ -84,7 +93,7 @@ std::vector<Datum> TrainingEngine::step_inputs(const BatchColumns& batch, double
 Result<double> TrainingEngine::update(std::span<const BatchColumns> batches, double rate, uint64_t seed) {
   CHECK(!batches.empty() && (batches.size() == 1 || accumulates()), "{} batches in an update",
         batches.size());
-  evaluation_is_stale_ = true;
+  end_evaluation();
   GraphRunner& step = *graphs_.step;
   if (!accumulates()) {
     const std::vector<Datum> outputs = TRY(step.run(step_inputs(batches[0], rate, seed), seed));
@@ -101,8 +110,9 @@ Result<double> TrainingEngine::update(std::span<const BatchColumns> batches, dou
   }
   GraphRunner& apply = *graphs_.apply;
   TRY(hand_over(step, apply, to_apply_));
-  TRY(apply.run(with_scalar(apply, {}, rate), seed));
+  const Result<std::vector<Datum>> applied = apply.run(with_scalar(apply, {}, rate), seed);
   TRY(hand_over(apply, step, from_apply_));
+  if (!applied.ok()) return applied.error();
   return loss;
 }
 
@@ -157,22 +167,51 @@ Status TrainingEngine::restore(const NamedTensors& states) {
       return invalid_input(fmt::format("state '{}' is missing", own.first));
     }
   }
-  evaluation_is_stale_ = true;
+  end_evaluation();
+  for (const auto& [name, tensor] : states) {
+    const auto [runner, index] = *owner_of(name);
+    TRY(runner->set_state(index, tensor));
+  }
+  return {};
+}
+
+Status TrainingEngine::own_states() {
   for (GraphRunner* runner : {graphs_.step.get(), graphs_.apply.get()}) {
     if (runner == nullptr) continue;
-    for (const auto& [name, tensor] : states) {
-      if (const auto index = index_in(runner->state_names(), name)) TRY(runner->set_state(*index, tensor));
+    for (size_t i = 0; i < runner->state_names().size(); ++i) {
+      if (owner_of(runner->state_names()[i])->first != runner) continue;
+      Tensor own = runner->take_state(i);
+      own.mutable_raw();
+      TRY(runner->set_state(i, std::move(own)));
     }
   }
   return {};
 }
 
-const Tensor* TrainingEngine::find(const std::string& name) const {
-  for (const GraphRunner* runner : {graphs_.step.get(), graphs_.apply.get()}) {
-    if (runner == nullptr) continue;
-    if (const auto index = index_in(runner->state_names(), name)) return &runner->state(*index);
+Status TrainingEngine::plan_for(const BatchColumns& batch, int64_t rows) {
+  BatchColumns columns;
+  for (const Tensor& column : batch) {
+    std::vector<int64_t> extents = column.extents();
+    extents[0] = rows;
+    columns.push_back(Tensor::zeros(column.dtype(), std::move(extents)));
   }
-  return nullptr;
+  TRY(graphs_.step->plan_for(step_inputs(columns, 0, 0)));
+  if (graphs_.apply) TRY(graphs_.apply->plan_for(with_scalar(*graphs_.apply, {}, 0)));
+  if (evaluates()) TRY(graphs_.evaluation->plan_for(std::vector<Datum>(columns.begin(), columns.end())));
+  return {};
+}
+
+std::optional<std::pair<GraphRunner*, size_t>> TrainingEngine::owner_of(const std::string& name) const {
+  for (GraphRunner* runner : {graphs_.step.get(), graphs_.apply.get()}) {
+    if (runner == nullptr) continue;
+    if (const auto index = index_in(runner->state_names(), name)) return std::pair(runner, *index);
+  }
+  return std::nullopt;
+}
+
+const Tensor* TrainingEngine::find(const std::string& name) const {
+  const auto owner = owner_of(name);
+  return owner ? &owner->first->state(owner->second) : nullptr;
 }
 
 NamedTensors TrainingEngine::weights() const {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/data/npy.h"
@@ -53,6 +54,11 @@ class TrainingEngine {
   // The States of the model under their names; moving averages where the step keeps them.
   NamedTensors weights() const;
 
+  // Copies States that others hold as well (a mapped file), as the first update would.
+  Status own_states();
+  // Plans an update and an evaluation on so many rows like those of `batch` without running: arena_bytes() tells then what they
+  // take. Unsupported where that depends on the data.
+  Status plan_for(const BatchColumns& batch, int64_t rows);
   int64_t state_bytes() const;
   int64_t arena_bytes() const;
 
@@ -61,7 +67,10 @@ class TrainingEngine {
     size_t from = 0, to = 0;
   };
   static std::vector<Link> links(const GraphRunner& from, const GraphRunner& to);
-  static Status hand_over(const GraphRunner& from, GraphRunner& to, const std::vector<Link>& links);
+  static Status hand_over(GraphRunner& from, GraphRunner& to, const std::vector<Link>& links);
+  void end_evaluation();
+  // The graph that holds a State between updates.
+  std::optional<std::pair<GraphRunner*, size_t>> owner_of(const std::string& name) const;
   const Tensor* find(const std::string& name) const;
   std::vector<Datum> step_inputs(const BatchColumns& batch, double scalar, uint64_t seed) const;
 

@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <fstream>
 
@@ -132,9 +134,47 @@ TEST_F(Tune, FlagsThatDoNotFitAreNamed) {
 
 TEST_F(Tune, MemoryThatDoesNotSufficeIsRefusedWithWhatWould) {
   const std::string text = err("--max-memory 10M");
-  EXPECT_THAT(text, ContainsRegex("error: --max-memory 10 MiB: one row at a time takes [0-9.]+ [MG]iB; State "
-                                  ".*; the least that is feasible is [0-9]+M\n"));
-  EXPECT_THAT(out("--max-memory 4G --epochs 1"), HasSubstr("memory: 32 rows at a time, about "));
+  EXPECT_THAT(text, ContainsRegex("error: --max-memory 10 MiB: the least that is feasible is [0-9]+M: .*\n"));
+  EXPECT_THAT(out("--max-memory 4G --epochs 1"), HasSubstr("memory: whole batches, about "));
+}
+
+class TuneDeep : public CommandLine {
+ protected:
+  static constexpr const char* kTune = "tune deep.onnx --train task.npz --batch-size 512 --epochs 1 --threads 2 ";
+  void SetUp() override {
+    CommandLine::SetUp();
+    ASSERT_EQ(gannet_line("new mlp --inputs 64 --layers 512x60 --outputs 3 --sample-data task.npz --samples 1024 -o deep.onnx").status, 0);
+  }
+  std::string tune(const std::string& flags) {
+    const CommandResult result = gannet_line(kTune + flags);
+    EXPECT_EQ(result.status, 0) << flags << "\n" << result.err;
+    return result.out;
+  }
+};
+
+TEST_F(TuneDeep, TheLeastThatIsNamedSuffices) {
+  const CommandResult refused = gannet_line(std::string(kTune) + "--max-memory 20M -o tuned.onnx");
+  ASSERT_EQ(refused.status, 1);
+  const size_t at = refused.err.find("feasible is ");
+  ASSERT_NE(at, std::string::npos) << refused.err;
+  const std::string least = refused.err.substr(at + 12, refused.err.find(':', at) - at - 12);
+  const std::string text = tune("--max-memory " + least + " -o tuned.onnx");
+  EXPECT_THAT(text, ContainsRegex("memory: whole batches, [0-9]+ % of the work twice, about |rows at a time"));
+}
+
+TEST_F(TuneDeep, AResumedRunComputesAsBefore) {
+  tune("--max-memory 4G --steps 4 -o whole.onnx");
+  const CommandResult refused = gannet_line(std::string(kTune) + "--max-memory 20M -o tuned.onnx");
+  const size_t at = refused.err.find("feasible is ");
+  ASSERT_NE(at, std::string::npos) << refused.err;
+  const int least = std::stoi(refused.err.substr(at + 12));
+  const std::string small = fmt::format("--max-memory {}M ", least + 8);
+  tune(small + "--steps 4 -o once.onnx");
+  tune(small + "--steps 2 --checkpoint c -o half.onnx");
+  const std::string resumed = tune("--max-memory 4G --steps 4 --checkpoint c --resume -o twice.onnx");
+  EXPECT_THAT(resumed, HasSubstr("going on after update 2"));
+  std::ifstream once("once.onnx", std::ios::binary), twice("twice.onnx", std::ios::binary);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(once), {}), std::string(std::istreambuf_iterator<char>(twice), {}));
 }
 
 TEST_F(Tune, HelpIsShortAndTheRestIsUnderHelpAll) {

@@ -22,7 +22,8 @@ struct Step {
   std::shared_ptr<const Program> program;
 };
 
-Step step_of(const Result<OnnxWriter>& writer, const OptimizerOptions& optimizer = {.momentum = 0.9}) {
+// With `memory`, what it asks for is computed twice.
+Step step_of(const Result<OnnxWriter>& writer, const OptimizerOptions& optimizer = {.momentum = 0.9}, MemoryAim* memory = nullptr) {
   Step step;
   Result<std::string> bytes = writer.ok() ? writer->serialize() : Result<std::string>(writer.error());
   EXPECT_TRUE(bytes.ok()) << bytes.error().message;
@@ -33,7 +34,7 @@ Step step_of(const Result<OnnxWriter>& writer, const OptimizerOptions& optimizer
   step.graph = std::move(made->graph);
   step.inputs = std::move(made->inputs);
   const std::unique_ptr<Graph> compiled = step.graph->clone();
-  Result<CompiledModel> result = compile_graph(*compiled, CompileOptions(), "training");
+  Result<CompiledModel> result = compile_graph(*compiled, CompileOptions(), memory ? "training_in_memory" : "training", {}, memory);
   EXPECT_TRUE(result.ok()) << result.error().message;
   step.program = result->program;
   return step;
@@ -73,8 +74,8 @@ void expect_close(const Tensor& given, const Tensor& expected, double tolerance,
 }
 
 // Two steps on one and on two threads: same bits; and all weights after each as the reference evaluator gives them.
-void expect_same_as_reference(const Result<OnnxWriter>& writer, double tolerance, float rate = 0.05f) {
-  const Step step = step_of(writer);
+void expect_same_as_reference(const Result<OnnxWriter>& writer, double tolerance, float rate = 0.05f, MemoryAim* memory = nullptr) {
+  const Step step = step_of(writer, {.momentum = 0.9}, memory);
   const auto one = session_of(step, 1), two = session_of(step, 2);
   std::vector<Tensor> states;
   for (const State& state : step.graph->states) states.push_back(state.initial);
@@ -114,6 +115,67 @@ TEST(CompiledStep, Discriminator) {
   dcgan.image_size = 28;
   dcgan.features = 4;
   expect_same_as_reference(make_dcgan_discriminator(dcgan, {}), 1e-3);
+}
+
+TEST(CompiledStep, FourHundredAndFortyThreeDenseLayers) {
+  expect_same_as_reference(make_mlp({128, std::vector<int64_t>(443, 128), 128, LayerActivation::kRelu, false}, {}), 1e-3);
+}
+
+MemoryAim least_memory() {
+  MemoryAim memory;
+  memory.share = 1;
+  memory.extents = {{"batch", 3}, {"seq", 5}};
+  return memory;
+}
+
+TEST(CompiledStep, WhatIsComputedTwiceChangesNothing) {
+  MemoryAim memory = least_memory();
+  expect_same_as_reference(make_mlp({20, std::vector<int64_t>(40, 33), 7, LayerActivation::kGelu, true}, {}), 1e-3, 0.01f, &memory);
+  EXPECT_GT(memory.extra_work, 0.05);
+  EXPECT_LT(memory.extra_work, 0.6);
+  BertOptions bert;
+  bert.hidden = 32;
+  bert.vocabulary = 50;
+  bert.max_positions = 16;
+  memory = least_memory();
+  expect_same_as_reference(make_bert_classifier(bert, {}), 1e-4, 0.05f, &memory);
+  EXPECT_GT(memory.extra_work, 0.05);
+  memory = least_memory();
+  expect_same_as_reference(make_resnet(8, {32, 32, 3, 10}, {}), 1e-3, 0.05f, &memory);
+  EXPECT_GT(memory.extra_work, 0.01);
+}
+
+// The plan that is made without a run is that of the run, and the arena of a deep net that computes twice is small.
+TEST(CompiledStep, PlansMemoryWithoutRunning) {
+  const auto writer = make_mlp({20, std::vector<int64_t>(60, 64), 7, LayerActivation::kTanh, false}, {});
+  MemoryAim memory = least_memory();
+  memory.extents = {{"batch", 3}};
+  std::vector<int64_t> arenas;
+  for (MemoryAim* aim : {static_cast<MemoryAim*>(nullptr), &memory}) {
+    const Step step = step_of(writer, {}, aim);
+    const auto planned = session_of(step, 1), run = session_of(step, 1);
+    const std::vector<Datum> inputs = inputs_of(step, 0);
+    const Status plan = planned->plan_for(inputs);
+    ASSERT_TRUE(plan.ok()) << plan.error().message;
+    ASSERT_TRUE(run->run(inputs).ok());
+    EXPECT_EQ(planned->memory().arena_bytes, run->memory().arena_bytes);
+    arenas.push_back(run->memory().arena_bytes);
+    ASSERT_TRUE(planned->run(inputs).ok());
+    EXPECT_TRUE(planned->state(0).identical(run->state(0)));
+  }
+  EXPECT_LT(arenas[1] * 2, arenas[0]);
+}
+
+TEST(CompiledStep, AStateThatWasTakenIsMissed) {
+  const Step step = step_of(make_mlp({20, {33}, 7, LayerActivation::kRelu, false}, {}));
+  const auto session = session_of(step, 1);
+  const Tensor weight = session->take_state(0);
+  const Result<std::vector<Datum>> run = session->run(inputs_of(step, 0));
+  ASSERT_FALSE(run.ok());
+  EXPECT_EQ(run.error().message, "state '" + step.graph->states[0].name + "' was taken away");
+  EXPECT_FALSE(session->set_state(0, Tensor::zeros(DType::kF32, {1})).ok());
+  ASSERT_TRUE(session->set_state(0, weight).ok());
+  EXPECT_TRUE(session->run(inputs_of(step, 0)).ok());
 }
 
 TEST(CompiledStep, StatesAreUpdatedInPlace) {

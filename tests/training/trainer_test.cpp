@@ -109,6 +109,27 @@ double largest_difference(const NamedTensors& a, const NamedTensors& b) {
   return largest;
 }
 
+TEST(TrainingEngine, StatesGoFromGraphToGraphWithoutCopies) {
+  const std::unique_ptr<Graph> model = perceptron(false);
+  Batches batches = batches_of(32, 16, 1);
+  for (const bool accumulate : {false, true}) {
+    TrainingEngine engine = engine_of(*model, accumulate, true);
+    ASSERT_TRUE(engine.own_states().ok());
+    std::vector<std::pair<std::string, const void*>> places;
+    for (const auto& [name, tensor] : engine.states()) places.emplace_back(name, tensor.raw());
+    EXPECT_GT(places.size(), 4u);
+    const std::vector<BatchColumns> both = {batches.batch(0), batches.batch(1)};
+    for (int round = 0; round < 3; ++round) {
+      ASSERT_TRUE(engine.update(std::span(both).first(accumulate ? 2 : 1), 0.01, 1).ok());
+      ASSERT_TRUE(engine.evaluate(both[0]).ok());
+    }
+    for (size_t i = 0; i < places.size(); ++i) {
+      EXPECT_EQ(engine.states()[i].first, places[i].first);
+      EXPECT_EQ(engine.states()[i].second.raw(), places[i].second) << places[i].first;
+    }
+  }
+}
+
 TEST(Trainer, LearnsAndReportsEveryStepEpochAndEvaluation) {
   const auto model = perceptron(false);
   TrainingEngine engine = engine_of(*model, false, true);

@@ -136,7 +136,7 @@ void add_run_flags(CLI::App& command, TuneArguments& a) {
                  ->type_name("NAME=VALUE,VALUE"));
   command
       .add_option("--max-memory", a.max_memory,
-                  "compute batches in pieces so that the process stays below SIZE")
+                  "compute values twice or batches in pieces so that the process stays below SIZE")
       ->type_name("SIZE");
   add_backend_argument(command, a.backend);
   add_compile_arguments(command, a.compile);

@@ -1,6 +1,7 @@
 #include "tools/driver/tune_command.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "runtime/training/progress.h"
 #include "runtime/training/trainer.h"
 #include "runtime/training/training_log.h"
+#include "tools/deploy/arguments.h"
 #include "tools/driver/interrupt.h"
 #include "tools/driver/rates_by_layer.h"
 #include "tools/driver/tune_memory.h"
@@ -60,7 +62,9 @@ struct Tuning {
   TuneSummary summary;
   std::unique_ptr<Metrics> metrics;
   TuneBatches batches;
-  std::unique_ptr<TrainingEngine> engine;
+  std::unique_ptr<TrainingEngine> engine;  // with --max-memory made by set_up_memory
+  bool normalizes_by_batch = false;
+  int64_t share = 0;  // MemoryChoice::share
   TrainerOptions trainer;
   Metadata found;  // after the training
 };
@@ -103,7 +107,7 @@ Status set_options(TrainStepOptions& options, const TuneArguments& arguments) {
   options.optimizer = TRY(optimizer_of(arguments));
   options.dropout = TRY(dropout_of(arguments));
   options.output_name = arguments.trained_output;
-  options.accumulate = arguments.accumulate > 1 || !arguments.max_memory.empty();
+  options.accumulate = arguments.accumulate > 1;
   options.batch_norm_momentum = arguments.batch_norm_momentum;
   return {};
 }
@@ -131,6 +135,7 @@ Result<Tuning> prepare(TuneTask& task, TuneArguments& arguments) {
   if (arguments.unfreeze_after > 0 || arguments.depth_decay != 1) step = TRY(build_train_step(graph, tuning.options));
   tuning.trainer.target_column = graph.inputs().size();
   tuning.trainer.second_view = task.second_view(arguments);
+  tuning.normalizes_by_batch = !step.running_statistics.empty();
   tuning.metrics = metrics_of(tuning.options.loss, step, arguments.top);
   tuning.summary = {arguments.model.path,
                     tuning.model.parameters(),
@@ -143,8 +148,10 @@ Result<Tuning> prepare(TuneTask& task, TuneArguments& arguments) {
                     tuning.model.head,
                     tuning.model.widened,
                     tuning.model.low_rank.size()};
-  tuning.engine = std::make_unique<TrainingEngine>(
-      TRY(make_engine(tuning.model, std::move(step), tuning.options, arguments)));
+  if (arguments.max_memory.empty()) {
+    tuning.engine = std::make_unique<TrainingEngine>(
+        TRY(make_engine(tuning.model, std::move(step), tuning.options, arguments)));
+  }
   return tuning;
 }
 
@@ -176,13 +183,101 @@ Status set_up_trainer(Tuning& tuning, const TuneArguments& arguments) {
   if (arguments.evaluate_every > 0 && !held_out)
     return invalid_input("--eval-every needs --eval or --eval-fraction");
   TRY(check_measure(*tuning.metrics, options.choose_by));
-  if (arguments.max_memory.empty()) return {};
-  const int64_t kept = held_out && arguments.checkpoint.empty() ? tuning.engine->state_bytes() : 0;
-  const MemoryPlan plan = TRY(plan_memory(*tuning.engine, *tuning.batches.train,
-                                          TRY(parse_bytes(arguments.max_memory, "--max-memory")), kept));
-  options.piece_rows = plan.piece_rows;
-  fmt::print("memory: {} rows at a time, about {} of {}\n", plan.piece_rows, bytes_text(plan.expected_bytes),
-             arguments.max_memory);
+  return {};
+}
+
+// The graphs of the training for batches of so many rows.
+Result<std::unique_ptr<TrainingEngine>> engine_for(const Tuning& tuning, const TuneArguments& arguments,
+                                                   const BatchColumns& batch, bool accumulate, int64_t rows,
+                                                   MemoryAim* aim) {
+  TrainStepOptions options = tuning.options;
+  options.accumulate = accumulate;
+  TrainStep step = TRY(build_train_step(tuning.model.graph(), options));
+  if (aim) {
+    const size_t seed = options.dropout.empty() ? batch.size() : tuning.model.graph().inputs().size();
+    for (size_t i = 0; i < batch.size(); ++i) {
+      const Type& type = step.graph->inputs()[i < seed ? i : i + 1]->type;
+      for (size_t d = 0; type.shape && d < type.shape->size(); ++d) {
+        const std::optional<std::string> symbol = (*type.shape)[d].symbol_name();
+        if (symbol) aim->extents[*symbol] = d == 0 ? rows : batch[i].extent(static_cast<int64_t>(d));
+      }
+    }
+  }
+  return std::make_unique<TrainingEngine>(
+      TRY(make_engine(tuning.model, std::move(step), options, arguments, aim)));
+}
+
+constexpr const char* kPieces = "rows at a time";
+constexpr const char* kShare = "share of activations that is kept, in thousandths";
+
+// What decided the bits of the run that `checkpoint` continues.
+MemoryChoice choice_of(const Checkpoint& checkpoint) {
+  MemoryChoice choice;
+  for (const auto& [name, value] : {std::pair(kPieces, &choice.piece_rows), {kShare, &choice.share}}) {
+    const auto found = checkpoint.position.options.find(name);
+    if (found != checkpoint.position.options.end()) CLI::detail::lexical_cast(found->second, *value);
+  }
+  return choice;
+}
+
+std::string memory_text(const MemoryPlan& plan, const std::string& limit) {
+  std::string text = "memory: ";
+  text += plan.choice.piece_rows > 0 ? fmt::format("{} rows at a time, ", plan.choice.piece_rows) : "whole batches, ";
+  if (plan.choice.share > 0) text += fmt::format("{:.0f} % of the work twice, ", 100 * plan.extra_work);
+  return text + fmt::format("about {} of {}", bytes_text(plan.expected_bytes), limit);
+}
+
+// A batch with the largest extents that batches have. Only texts differ beyond their rows, and then all are looked at.
+Result<BatchColumns> widest_batch(BatchSource& batches) {
+  batches.start_in_order();
+  BatchColumns widest = TRY(batches.read(0));
+  bool differ = false;
+  auto widen = [&](const BatchColumns& other) {
+    for (size_t i = 0; i < widest.size(); ++i) {
+      std::vector<int64_t> extents = widest[i].extents();
+      for (size_t d = 0; d < extents.size(); ++d) {
+        const int64_t extent = other[i].extent(static_cast<int64_t>(d));
+        differ |= d > 0 && extent != extents[d];
+        extents[d] = std::max(extents[d], extent);
+      }
+      if (extents != widest[i].extents()) widest[i] = Tensor::zeros(widest[i].dtype(), std::move(extents));
+    }
+  };
+  const int64_t count = batches.per_epoch();
+  for (const int64_t i : {count / 2, count - 1}) widen(TRY(batches.read(i)));
+  for (int64_t i = 1; differ && i < count - 1; ++i) widen(TRY(batches.read(i)));
+  return widest;
+}
+
+// Chooses how a batch is computed so that --max-memory is kept, as before where a run is resumed.
+Status set_up_memory(Tuning& tuning, const TuneArguments& arguments, const Checkpoint* checkpoint) {
+  MemoryTask task;
+  task.limit = TRY(parse_bytes(arguments.max_memory, "--max-memory"));
+  task.batch = TRY(widest_batch(*tuning.batches.train));
+  task.rows = task.batch.at(0).extent(0);
+  task.accumulate = arguments.accumulate;
+  task.batch_statistics = tuning.normalizes_by_batch;
+  for (const State& state : tuning.model.graph().states) task.weight_bytes += state.initial.bytes();
+  // Weights that were not mapped as they are in the file are there already; they become those of the State.
+  task.held_bytes = (tuning.batches.held_out ? task.weight_bytes : 0) - tuning.model.copied_bytes();
+  if (checkpoint) {
+    for (const auto& [name, tensor] : checkpoint->states) task.held_bytes -= tensor.bytes();
+  }
+  task.make_engine = [&](bool accumulate, int64_t rows, MemoryAim* aim) {
+    return engine_for(tuning, arguments, task.batch, accumulate, rows, aim);
+  };
+  release_pages(*tuning.model.imported.source);
+  MemoryPlan plan = TRY(plan_memory(
+      task, checkpoint ? std::optional(choice_of(*checkpoint)) : std::nullopt));
+  fmt::print("{}\n", memory_text(plan, arguments.max_memory));
+  tuning.engine = std::move(plan.engine);
+  tuning.trainer.piece_rows = plan.choice.piece_rows;
+  tuning.share = plan.choice.share;
+  tuning.model.forget_weights();
+  if (checkpoint) return {};
+  // Weights are read from the file once, here; its pages are not needed beside them.
+  TRY(tuning.engine->own_states());
+  release_pages(*tuning.model.imported.source);
   return {};
 }
 
@@ -202,23 +297,6 @@ Result<std::optional<Checkpoint>> take_up(const CheckpointStore& store, const Tu
   for (const std::string& text : damaged) fmt::print("passed over: {}\n", text);
   if (!checkpoint) fmt::print("{}: no checkpoint yet, starting anew\n", store.folder());
   return checkpoint;
-}
-
-constexpr const char* kPieces = "rows at a time";
-
-// How a batch is cut into pieces decides the bits, and what memory allows is not always the same.
-Status keep_pieces(TrainerOptions& trainer, const Checkpoint& checkpoint, const CheckpointStore& store) {
-  const auto found = checkpoint.position.options.find(kPieces);
-  int64_t before = 0;
-  const bool given =
-      found != checkpoint.position.options.end() && CLI::detail::lexical_cast(found->second, before);
-  if (!given || before <= 0 || trainer.piece_rows == 0 || before == trainer.piece_rows) return {};
-  if (before > trainer.piece_rows) {
-    return invalid_input(fmt::format("{}: the run computed {} rows at a time, --max-memory now allows {}",
-                                     store.folder(), before, trainer.piece_rows));
-  }
-  trainer.piece_rows = before;
-  return {};
 }
 
 Status write_result(const Tuning& tuning, const TrainingOutcome& outcome, const TuneArguments& arguments,
@@ -246,16 +324,14 @@ Result<Metadata> examine(Tuning& tuning, TuneTask& task, Trainer& trainer, const
 }
 
 Result<TrainingOutcome> run_training(Tuning& tuning, TuneTask& task, CheckpointStore* store,
-                                     const TuneArguments& arguments, const Limits& limits) {
-  std::optional<Checkpoint> checkpoint;
-  if (store) checkpoint = TRY(take_up(*store, arguments, limits));
-  if (checkpoint) TRY(keep_pieces(tuning.trainer, *checkpoint, *store));
+                                     std::optional<Checkpoint> checkpoint, const TuneArguments& arguments) {
   Trainer trainer(*tuning.engine, *tuning.batches.train, tuning.trainer);
   if (tuning.batches.held_out) trainer.hold_out(*tuning.batches.held_out, *tuning.metrics);
   if (store) {
     std::map<std::string, std::string> flags = deciding_flags(arguments, tuning.trainer.schedule.total_steps);
     flags.merge(TRY(task.identity(arguments)));
     flags[kPieces] = fmt::to_string(tuning.trainer.piece_rows);
+    flags[kShare] = fmt::to_string(tuning.share);
     trainer.keep_checkpoints(*store, TRY(file_identity(arguments.model.path)), std::move(flags));
   }
   if (checkpoint) {
@@ -294,10 +370,18 @@ Result<FinishedRun> run_once(TuneArguments& arguments, const Limits& limits) {
   run.tuning = TRY(prepare(*task, arguments));
   print_summary(run.tuning.summary);
   TRY(set_up_trainer(run.tuning, arguments));
-  fmt::print("{}\n", schedule_text(run.tuning.trainer, run.tuning.options.optimizer));
   std::optional<CheckpointStore> store;
-  if (!arguments.checkpoint.empty()) store.emplace(TRY(CheckpointStore::open(arguments.checkpoint)));
-  run.outcome = TRY(run_training(run.tuning, *task, store ? &*store : nullptr, arguments, limits));
+  std::optional<Checkpoint> checkpoint;
+  if (!arguments.checkpoint.empty()) {
+    store.emplace(TRY(CheckpointStore::open(arguments.checkpoint)));
+    checkpoint = TRY(take_up(*store, arguments, limits));
+  }
+  if (!arguments.max_memory.empty())
+    TRY(set_up_memory(run.tuning, arguments, checkpoint ? &*checkpoint : nullptr));
+  fmt::print("{}\n", schedule_text(run.tuning.trainer, run.tuning.options.optimizer));
+  run.outcome =
+      TRY(run_training(run.tuning, *task, store ? &*store : nullptr, std::move(checkpoint), arguments));
+  run.tuning.engine.reset();
   return run;
 }
 
@@ -323,7 +407,6 @@ Status search(const TuneArguments& arguments, const Limits& limits) {
     const double sign = higher_is_better(measure) ? 1 : -1;
     if (!run.outcome.best || (best && sign * *run.outcome.best <= sign * *best->outcome.best)) continue;
     best_at = measures.size() - 1;
-    run.tuning.engine.reset();
     best.emplace(std::move(run));
   }
   if (!best) return invalid_input("every run of --search diverged: try smaller rates or --clip-norm 1");
@@ -333,6 +416,9 @@ Status search(const TuneArguments& arguments, const Limits& limits) {
 }
 
 Status tune(TuneArguments arguments) {
+  // Memory that is given back leaves the process at once, whatever was given back before.
+  constexpr int kMappedFrom = 1 << 20;
+  if (!arguments.max_memory.empty()) ::mallopt(M_MMAP_THRESHOLD, kMappedFrom);
   TRY(check_output_path(arguments.output));
   const Limits limits = TRY(limits_of(arguments.model));
   InterruptRequest interrupt;

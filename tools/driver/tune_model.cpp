@@ -7,7 +7,6 @@
 #include "frontend/inference_form.h"
 #include "frontend/patch.h"
 #include "passes/build_evaluation.h"
-#include "passes/pass.h"
 #include "passes/widen_model.h"
 #include "tools/driver/compile.h"
 
@@ -105,11 +104,16 @@ const Tensor& weight_named(const NamedTensors& weights, const std::string& name)
 }
 
 Result<std::unique_ptr<GraphRunner>> make_runner(std::unique_ptr<Graph> graph, std::string_view pipeline,
-                                                 const TuneArguments& arguments, const Limits& limits) {
+                                                 const TuneArguments& arguments, const Limits& limits,
+                                                 MemoryAim* memory = nullptr) {
   if (arguments.backend == "reference") return make_reference_runner(std::move(graph), limits);
-  const CompiledModel compiled = TRY(compile_graph(*graph, arguments.compile, pipeline));
+  const CompiledModel compiled = TRY(compile_graph(*graph, arguments.compile, pipeline, {}, memory));
   std::unique_ptr<Session> session =
       TRY(make_session(compiled.program, arguments.threads, arguments.seed, limits));
+  // The session has what States begin with; held here as well, it would be copied by the first update.
+  for (const ProgramState& state : compiled.program->states) {
+    compiled.program->constants[static_cast<size_t>(state.initial)] = Tensor();
+  }
   return make_session_runner(*compiled.program, std::move(session));
 }
 
@@ -119,6 +123,18 @@ int64_t TuneModel::parameters() const {
   int64_t count = 0;
   for (const State& state : graph().states) count += state.initial.elements();
   return count;
+}
+
+int64_t TuneModel::copied_bytes() const {
+  int64_t bytes = 0;
+  for (const State& state : graph().states) {
+    if (!is_mapped(*imported.source, state.initial.raw())) bytes += state.initial.bytes();
+  }
+  return bytes;
+}
+
+void TuneModel::forget_weights() {
+  for (State& state : imported.graph->states) state.initial = Tensor();
 }
 
 Result<TuneModel> make_tune_model(ImportedModel original, const Metadata& metadata,
@@ -143,12 +159,13 @@ Result<TuneModel> make_tune_model(ImportedModel original, const Metadata& metada
 }
 
 Result<TrainingEngine> make_engine(const TuneModel& model, TrainStep step, const TrainStepOptions& options,
-                                   const TuneArguments& arguments) {
+                                   const TuneArguments& arguments, MemoryAim* memory) {
   const Limits limits = TRY(limits_of(arguments.model));
   EngineGraphs graphs;
   if (!options.dropout.empty()) graphs.seed_input = model.graph().inputs().size();
   std::unique_ptr<Graph> evaluation = TRY(build_evaluation(model.graph(), options, step));
-  graphs.step = TRY(make_runner(std::move(step.graph), "training", arguments, limits));
+  const std::string_view pipeline = memory ? "training_in_memory" : "training";
+  graphs.step = TRY(make_runner(std::move(step.graph), pipeline, arguments, limits, memory));
   if (step.apply) graphs.apply = TRY(make_runner(std::move(step.apply), "training", arguments, limits));
   graphs.evaluation = TRY(make_runner(std::move(evaluation), "training", arguments, limits));
   return TrainingEngine(std::move(graphs));

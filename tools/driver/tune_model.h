@@ -9,6 +9,7 @@
 #include "frontend/head.h"
 #include "frontend/import.h"
 #include "passes/low_rank.h"
+#include "passes/pass.h"
 #include "passes/weights_to_state.h"
 #include "runtime/training/training_engine.h"
 #include "tools/driver/label_metadata.h"
@@ -27,6 +28,10 @@ struct TuneModel {
 
   const Graph& graph() const { return *imported.graph; }
   int64_t parameters() const;  // elements of all trained weights
+  // Bytes of the weights in memory of their own, not in that of the mapped file.
+  int64_t copied_bytes() const;
+  // Gives up what the weights begin with, so that the engines made from the model hold it alone; no others can be made.
+  void forget_weights();
 };
 
 // Makes `model` ready: with the head that the flags ask for, with these metadata, and where its batch is
@@ -35,9 +40,10 @@ struct TuneModel {
 Result<TuneModel> make_tune_model(ImportedModel model, const Metadata& metadata,
                                   const TuneArguments& arguments);
 
-// The graphs of a training, on the backend that the flags ask for. `step` is used up.
+// The graphs of a training, on the backend that the flags ask for. `step` is used up. With `memory` the step recomputes what
+// that asks for (and it says what came of it).
 Result<TrainingEngine> make_engine(const TuneModel& model, TrainStep step, const TrainStepOptions& options,
-                                   const TuneArguments& arguments);
+                                   const TuneArguments& arguments, MemoryAim* memory = nullptr);
 
 // Writes the user's file with these weights.
 Status export_weights(const TuneModel& model, const NamedTensors& weights, const std::string& path,
