@@ -60,7 +60,8 @@ std::string bytes_of(BatchSource& source, int64_t epoch) {
     source.start_epoch(epoch);
   std::string bytes;
   for (int64_t i = 0; i < source.per_epoch(); ++i) {
-    for (const Tensor& column : *source.read(i))
+    const BatchColumns batch = *source.read(i);
+    for (const Tensor& column : batch)
       bytes.append(static_cast<const char*>(column.raw()), static_cast<size_t>(column.bytes()));
   }
   return bytes;
