@@ -111,6 +111,42 @@ TEST_F(TuneText, ATextGetsNamesAndProbabilities) {
   EXPECT_EQ(count, 60);
 }
 
+TEST_F(TuneText, ATokenizerOfHuggingFaceGivesTheSame) {
+  out(std::string(kTune) + "--epochs 1");
+  nlohmann::json vocabulary;
+  std::istringstream lines(contents("vocab.txt"));
+  for (std::string line; std::getline(lines, line);) vocabulary[line] = vocabulary.size();
+  const nlohmann::json tokenizer = {{"version", "1.0"},
+                                    {"truncation", nullptr},
+                                    {"padding", nullptr},
+                                    {"added_tokens", nlohmann::json::array()},
+                                    {"normalizer",
+                                     {{"type", "BertNormalizer"},
+                                      {"clean_text", true},
+                                      {"handle_chinese_chars", true},
+                                      {"strip_accents", nullptr},
+                                      {"lowercase", true}}},
+                                    {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
+                                    {"post_processor",
+                                     {{"type", "BertProcessing"},
+                                      {"sep", {"[SEP]", vocabulary["[SEP]"]}},
+                                      {"cls", {"[CLS]", vocabulary["[CLS]"]}}}},
+                                    {"decoder", nullptr},
+                                    {"model",
+                                     {{"type", "WordPiece"},
+                                      {"unk_token", "[UNK]"},
+                                      {"continuing_subword_prefix", "##"},
+                                      {"max_input_chars_per_word", 100},
+                                      {"vocab", vocabulary}}}};
+  write("tokenizer.json", tokenizer.dump());
+  const auto by_vocabulary =
+      nlohmann::json::parse(out("evaluate tuned.onnx --data dev.tsv --vocab vocab.txt --json"));
+  const auto by_tokenizer =
+      nlohmann::json::parse(out("evaluate tuned.onnx --data dev.tsv --tokenizer tokenizer.json --json"));
+  EXPECT_EQ(by_tokenizer["loss"], by_vocabulary["loss"]);
+  EXPECT_THAT(err("evaluate tuned.onnx --data dev.tsv --tokenizer dev.tsv"), HasSubstr("dev.tsv"));
+}
+
 TEST_F(TuneText, HeadsFollowTheLabels) {
   write("three.csv",
         "text,label\n\"a great film\",good\n\"an awful, dull film\",bad\nthe film was slow,so-so\n"

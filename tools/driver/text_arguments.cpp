@@ -13,7 +13,7 @@ void add_tokenizer_flags(CLI::App& command, TextArguments& a) {
   CLI::Option* vocabulary =
       command.add_option("--vocab", a.vocabulary, "texts: WordPiece vocabulary, a token a line")
           ->type_name("FILE.txt");
-  command.add_option("--tokenizer", a.tokenizer, "texts: tokenizer of Hugging Face")
+  command.add_option("--tokenizer", a.tokenizer, "texts: tokenizer of Hugging Face, or a vocab.txt")
       ->type_name("FILE.json")
       ->excludes(vocabulary);
   command
@@ -45,8 +45,10 @@ void add_column_flags(CLI::App& command, TextArguments& a) {
 }
 
 void add_token_input_flags(CLI::App& command, TextArguments& a) {
-  command.add_option("--casing", a.casing, "of --vocab [auto: cased where it has capital letters]")
-      ->check(CLI::IsMember({"auto", "cased", "uncased"}));
+  CLI::Option* cased =
+      command.add_flag("--cased", a.cased, "--vocab: upper case counts [found from its tokens]");
+  command.add_flag("--uncased", a.uncased, "--vocab: all is lower case [found from its tokens]")
+      ->excludes(cased);
   command.add_option("--ids", a.ids, "input of token numbers [by name and shape]")->type_name("NAME");
   command.add_option("--mask", a.mask, "input of the attention mask [the same]")->type_name("NAME");
   command.add_option("--type", a.types, "input that tells two texts apart [the same]")->type_name("NAME");

@@ -22,7 +22,7 @@ const NamedTextTask* find_text_task(std::string_view name);
 
 struct TextArguments {
   std::string vocabulary, tokenizer;        // files; one of them
-  std::string casing = "auto";              // of a vocabulary: auto, cased, uncased
+  bool cased = false, uncased = false;      // of a vocabulary; neither: found from its tokens
   std::string text_column, pair_column;     // names or numbers; empty: by the usual names
   std::vector<std::string> label_columns;   // the same
   std::string label_separator;              // of several labels in a cell; empty: found
@@ -34,7 +34,7 @@ struct TextArguments {
 void add_tokenizer_flags(CLI::App& command, TextArguments& arguments);
 // --text-column, --pair-column, --label-column, --label-separator.
 void add_column_flags(CLI::App& command, TextArguments& arguments);
-// --casing, --ids, --mask, --type and --positions.
+// --cased, --uncased, --ids, --mask, --type and --positions.
 void add_token_input_flags(CLI::App& command, TextArguments& arguments);
 
 }  // namespace gannet

@@ -104,8 +104,8 @@ class TextTask final : public TuneTask {
     const TextArguments& text = arguments.text;
     std::map<std::string, std::string> all = TRY(TuneTask::identity(arguments));
     all["--task"] = task_.name;
-    all["tokenizer"] =
-        TRY(file_identity(text.tokenizer.empty() ? text.vocabulary : text.tokenizer)) + " " + text.casing;
+    all["tokenizer"] = TRY(file_identity(text.tokenizer.empty() ? text.vocabulary : text.tokenizer));
+    all["--cased and --uncased"] = fmt::format("{} {}", text.cased, text.uncased);
     all["--text-column, --pair-column and --label-column"] =
         fmt::format("{} {} {}", text.text_column, text.pair_column, fmt::join(text.label_columns, ","));
     all["--max-length"] = fmt::to_string(longest_);

@@ -15,11 +15,11 @@ std::vector<std::string_view> views(std::span<const std::string> texts) {
 }
 
 Result<Tokenizer> read_tokenizer(const TextArguments& arguments) {
-  if (!arguments.tokenizer.empty()) return unsupported("--tokenizer");
+  if (!arguments.tokenizer.empty()) return Tokenizer::from_file(arguments.tokenizer);
   if (arguments.vocabulary.empty())
     return invalid_input("texts need a tokenizer: --vocab FILE.txt or --tokenizer FILE.json");
   WordPieceOptions options;
-  if (arguments.casing != "auto") options.lower_case = arguments.casing == "uncased";
+  if (arguments.cased || arguments.uncased) options.lower_case = arguments.uncased;
   return Tokenizer::from_vocab_file(arguments.vocabulary, options);
 }
 
