@@ -68,23 +68,18 @@ def cl100k(texts):
 
 
 def make_tokenizers(data, folder, texts):
-    """Names to (the file for Gannet, the flag that takes it, Hugging Face's tokenizer)."""
+    """Yields name, file for Gannet, the flag that takes it, and Hugging Face's tokenizer."""
     given = data / "tokenizer/reftests/models"
-    result = {}
     for name in ("bert-base-uncased", "bert-base-cased"):
         file = given / name / "vocab.txt"
-        result[name] = (file, "--vocab", BertWordPieceTokenizer(str(file), lowercase="uncased" in name)._tokenizer)
-    result["gpt2"] = (given / "gpt2/tokenizer.json", "--tokenizer", Tokenizer.from_file(str(given / "gpt2/tokenizer.json")))
+        yield name, file, "--vocab", BertWordPieceTokenizer(str(file), lowercase="uncased" in name)._tokenizer
+    yield "gpt2", given / "gpt2/tokenizer.json", "--tokenizer", Tokenizer.from_file(str(given / "gpt2/tokenizer.json"))
     folder.mkdir(parents=True, exist_ok=True)
     for name, train in (("unigram", unigram), ("bpe of whole texts", whole_bpe), ("cl100k", cl100k)):
         file = folder / f"{name.replace(' ', '_')}.json"
         if not file.exists():
-            train(texts["imdb"][:2000] + texts["sst2"]).save(str(file))
-        result[name] = (file, "--tokenizer", Tokenizer.from_file(str(file)))
-    for _, _, tokenizer in result.values():
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-    return result
+            train(texts["imdb"][:1000] + texts["sst2"]).save(str(file))
+        yield name, file, "--tokenizer", Tokenizer.from_file(str(file))
 
 
 def run_gannet(program, flag, file, texts, *more):
@@ -104,8 +99,10 @@ def fastest(function, passes=3):
     return best
 
 
-def compare(name, entry, data_name, texts, program, folder):
-    file, flag, tokenizer = entry
+def compare(entry, data_name, texts, program, folder):
+    name, file, flag, tokenizer = entry
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     path = pathlib.Path(folder) / f"{data_name}.jsonl"
     if not path.exists():
         path.write_text("".join(json.dumps(text) + "\n" for text in texts))
@@ -132,11 +129,11 @@ def main():
     rows = []
     print(f"{'tokenizer':20} {'texts':6} {'count':>6} {'differ':>6} {'Gannet/s':>10} {'HF/s':>10} {'times':>6}")
     with tempfile.TemporaryDirectory() as folder:
-        for name, entry in make_tokenizers(arguments.data, arguments.trained, texts).items():
+        for entry in make_tokenizers(arguments.data, arguments.trained, texts):
             for data_name, some in texts.items():
-                row = compare(name, entry, data_name, some, arguments.gannet, folder)
+                row = compare(entry, data_name, some, arguments.gannet, folder)
                 rows.append(row)
-                print(f"{name:20} {data_name:6} {row['count']:6} {row['different']:6} {row['count'] / row['gannet']:10.0f} "
+                print(f"{entry[0]:20} {data_name:6} {row['count']:6} {row['different']:6} {row['count'] / row['gannet']:10.0f} "
                       f"{row['count'] / row['huggingface']:10.0f} {row['times']:6.1f}", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1))

@@ -1,5 +1,10 @@
 #include <fmt/format.h>
 
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+
 #include "runtime/data/tokenizer/component_json.h"
 
 namespace gannet::tokenization {
@@ -25,6 +30,34 @@ Result<Vocabulary> read_token_ids(const JsonFields& fields) {
   Result<Vocabulary> vocabulary = Vocabulary::create(std::move(tokens));
   if (!vocabulary.ok()) return fields.invalid(vocabulary.error().message);
   return vocabulary;
+}
+
+// A score as serde_json reads its decimal digits: as an integer that is then divided by a power of ten, which
+// rounds twice. Hugging Face's sums of scores are of such numbers, and in some texts two ways to split differ
+// by no more than that.
+double score_of(double value) {
+  std::array<char, 32> text{};
+  auto end =
+      std::to_chars(text.data(), text.data() + text.size(), std::abs(value), std::chars_format::scientific)
+          .ptr;
+  uint64_t digits = 0;
+  int exponent = 0;
+  bool fraction = false;
+  const char* c = text.data();
+  for (; c != end && *c != 'e'; ++c) {
+    if (*c == '.') {
+      fraction = true;
+      continue;
+    }
+    digits = digits * 10 + static_cast<uint64_t>(*c - '0');
+    exponent -= fraction;
+  }
+  if (c == end) return value;  // infinite
+  exponent += std::atoi(c + 1);
+  if (std::abs(exponent) > 308) return value;
+  double power = std::strtod(fmt::format("1e{}", std::abs(exponent)).c_str(), nullptr);
+  double magnitude = exponent < 0 ? static_cast<double>(digits) / power : static_cast<double>(digits) * power;
+  return std::copysign(magnitude, value);
 }
 
 // One of [["token", score], ...], where ids are positions.
@@ -95,7 +128,8 @@ MaybeModel read_bpe(const JsonFields& fields, const Vocabulary& vocabulary) {
 
 MaybeModel read_unigram(const JsonFields& fields, const Vocabulary& vocabulary) {
   UnigramOptions options;
-  for (const nlohmann::json& entry : *fields.find("vocab")) options.scores.push_back(entry[1].get<double>());
+  for (const nlohmann::json& entry : *fields.find("vocab"))
+    options.scores.push_back(score_of(entry[1].get<double>()));
   options.byte_fallback = TRY(fields.flag("byte_fallback", false));
   if (fields.find("unk_id")) {
     int64_t unknown = TRY(fields.integer("unk_id"));
