@@ -149,6 +149,16 @@ TEST_F(TokenizerJson, PartsThatAreNotKnownAreNamed) {
               HasSubstr("post_processor.single[0].SpecialToken: 'x' is not among the special tokens"));
 }
 
+// Both ways to split have the same sum of scores but for rounding.
+TEST_F(TokenizerJson, ScoresAreRoundedAsHuggingFaceRoundsThem) {
+  json vocab = json::parse(R"([["<unk>", 0.0], ["b", -7.11943574762965], ["*", -9.451523685761487],
+                               ["***", -10.892127140640259]])");
+  json file;
+  file["model"] = {{"type", "Unigram"}, {"unk_id", 0}, {"vocab", vocab}};
+  Tokenizer tokenizer = read(file).value();
+  EXPECT_THAT(tokenizer.encode("b****").value().ids, ElementsAre(1, 2, 3));
+}
+
 // Bytes of small files changed at random: each ends in a message or in a tokenizer that encodes.
 TEST_F(TokenizerJson, DamageNeverDoesMoreThanFail) {
   json recorded =
