@@ -47,6 +47,22 @@ TEST_F(BenchCommandLine, FiguresOfAModelAndOfItsCompiledForm) {
   expect_figures(json_in("compiled.json"), 5);
 }
 
+TEST_F(BenchCommandLine, ATrainingStepWithItsOptimizer) {
+  ASSERT_EQ(gannet_line("new resnet8 --image-size 8 --channels 1 --classes 3 -o resnet.onnx").status, 0);
+  auto steps = [&](const std::string& flags) {
+    const CommandResult result = gannet_line("bench resnet.onnx --train --runs 2 --threads 2 --shape input=4x1x8x8 --json train.json " + flags);
+    EXPECT_EQ(result.status, 0) << result.err;
+    expect_figures(json_in("train.json"), 2);
+    return json_in("train.json")["steps"].get<int64_t>();
+  };
+  const int64_t plain = steps("--optimizer sgd");
+  EXPECT_GT(steps("--optimizer sgd --clip-norm 1"), plain);
+  EXPECT_GT(steps("--optimizer sgd --batch-norm train"), plain);
+  const CommandResult alone = gannet_line("bench resnet.onnx --clip-norm 1");
+  EXPECT_NE(alone.status, 0);
+  EXPECT_THAT(alone.err, HasSubstr("--train"));
+}
+
 TEST_F(BenchCommandLine, TheTraceNamesTheNodesOfTheFile) {
   ASSERT_EQ(gannet_line("new cnn --image-size 12 --channels 1 --classes 3 -o cnn.onnx").status, 0);
   ASSERT_EQ(gannet_line("bench cnn.onnx --runs 2 --threads 1 --profile trace.json").status, 0);

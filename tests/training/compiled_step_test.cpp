@@ -23,13 +23,14 @@ struct Step {
 };
 
 // With `memory`, what it asks for is computed twice.
-Step step_of(const Result<OnnxWriter>& writer, const OptimizerOptions& optimizer = {.momentum = 0.9}, MemoryAim* memory = nullptr) {
+Step step_of(const Result<OnnxWriter>& writer, const OptimizerOptions& optimizer = {.momentum = 0.9}, MemoryAim* memory = nullptr,
+             bool batch_statistics = false) {
   Step step;
   Result<std::string> bytes = writer.ok() ? writer->serialize() : Result<std::string>(writer.error());
   EXPECT_TRUE(bytes.ok()) << bytes.error().message;
   Result<ImportedModel> model = import_model_bytes(*std::move(bytes), "model");
   EXPECT_TRUE(model.ok()) << model.error().message;
-  Result<BenchStep> made = bench_training_step(*model->graph, optimizer);
+  Result<BenchStep> made = bench_training_step(*model->graph, optimizer, batch_statistics);
   EXPECT_TRUE(made.ok()) << made.error().message;
   step.graph = std::move(made->graph);
   step.inputs = std::move(made->inputs);
@@ -74,8 +75,9 @@ void expect_close(const Tensor& given, const Tensor& expected, double tolerance,
 }
 
 // Two steps on one and on two threads: same bits; and all weights after each as the reference evaluator gives them.
-void expect_same_as_reference(const Result<OnnxWriter>& writer, double tolerance, float rate = 0.05f, MemoryAim* memory = nullptr) {
-  const Step step = step_of(writer, {.momentum = 0.9}, memory);
+void expect_same_as_reference(const Result<OnnxWriter>& writer, double tolerance, float rate = 0.05f, MemoryAim* memory = nullptr,
+                              bool batch_statistics = false) {
+  const Step step = step_of(writer, {.momentum = 0.9}, memory, batch_statistics);
   const auto one = session_of(step, 1), two = session_of(step, 2);
   std::vector<Tensor> states;
   for (const State& state : step.graph->states) states.push_back(state.initial);
@@ -105,6 +107,13 @@ TEST(CompiledStep, AnEncoderOfText) {
 }
 
 TEST(CompiledStep, AResidualNetOfPictures) { expect_same_as_reference(make_resnet(8, {32, 32, 3, 10}, {}), 1e-3); }
+
+TEST(CompiledStep, AResidualNetOfPicturesWithStatisticsOfTheBatch) {
+  expect_same_as_reference(make_resnet(8, {32, 32, 3, 10}, {}), 1e-3, 0.05f, nullptr, true);
+}
+
+// Its last layers have many weights for few pixels.
+TEST(CompiledStep, ADeepNetOfPictures) { expect_same_as_reference(make_resnet(18, {64, 64, 3, 10}, {}), 1e-3, 0.001f); }
 
 TEST(CompiledStep, APlainNetOfPictures) { expect_same_as_reference(make_cnn({12, 10, 3, 4}, {}), 1e-3); }
 
