@@ -180,7 +180,7 @@ class Planner {
   }
 
   Error refusal() const {
-    constexpr int64_t kMega = int64_t{1} << 20, kBetweenRuns = 12;
+    constexpr int64_t kMega = int64_t{1} << 20, kBetweenRuns = 24;
     const int64_t least = (least_ + least_ / (kSlackPart - 1)) / kMega + kBetweenRuns;
     return invalid_input(fmt::format("--max-memory {}: the least that is feasible is {}M: {} with the model, the data and the "
                                      "program before the first update, the rest weights, gradients and what a step computes",
