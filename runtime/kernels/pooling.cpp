@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <atomic>
 
 #include "runtime/kernels/prepare.h"
 #include "runtime/threads/threads.h"
@@ -30,6 +32,52 @@ Result<std::shared_ptr<const Primitive>> pooling_gradient(const onednn::PoolingS
   return std::shared_ptr<const Primitive>(std::move(sequence));
 }
 
+// The gradient of each image on one thread: where windows overlap, oneDNN 2.6.3 adds what meets in an element in an
+// order that depends on the number of threads.
+class GradientByImage final : public Primitive {
+ public:
+  struct Plan {
+    std::shared_ptr<const Primitive> image;
+    int64_t images = 1;
+    std::array<int64_t, 3> steps = {};  // bytes from image to image: x, dy, dx
+    int threads = 1;
+  };
+
+  explicit GradientByImage(Plan plan) : plan_(std::move(plan)), each_((plan_.image->scratch_bytes() + 63) / 64 * 64) {}
+
+  int64_t scratch_bytes() const override { return each_ * plan_.threads; }
+
+  Status run(void* const* pointers, void* scratch, Threads& threads) const override {
+    std::atomic<bool> failed = false;
+    threads.parallel_for(plan_.images, plan_.threads, [&](int64_t begin, int64_t end, int thread) {
+      for (int64_t i = begin; i < end; ++i) {
+        std::array<void*, 3> own;
+        for (size_t k = 0; k < own.size(); ++k) own[k] = static_cast<char*>(pointers[k]) + i * plan_.steps[k];
+        if (!plan_.image->run(own.data(), static_cast<char*>(scratch) + thread * each_, threads).ok()) failed = true;
+      }
+    });
+    return failed ? unsupported("a gradient of pooling of oneDNN failed") : Status();
+  }
+
+ private:
+  Plan plan_;
+  int64_t each_ = 0;
+};
+
+Result<std::shared_ptr<const Primitive>> gradient_by_image(onednn::PoolingSpec spec, Layout x, Layout y, int threads) {
+  GradientByImage::Plan plan;
+  plan.images = x.extents[0];
+  const int64_t size = element_size(x.dtype), x_step = x.strides[0] * size;
+  plan.steps = {x_step, y.strides[0] * size, x_step};
+  plan.threads = static_cast<int>(std::min<int64_t>(plan.images, threads));
+  x.extents[0] = y.extents[0] = 1;
+  spec.x = TRY(memory_of(x));
+  spec.y = TRY(memory_of(y));
+  const LibraryThreads one(1);
+  plan.image = TRY(pooling_gradient(spec, 1));
+  return std::shared_ptr<const Primitive>(std::make_shared<GradientByImage>(std::move(plan)));
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Primitive>> prepare_pooling(const PoolingRecipe& recipe, const Preparation& p) {
@@ -40,13 +88,16 @@ Result<std::shared_ptr<const Primitive>> prepare_pooling(const PoolingRecipe& re
   onednn::PoolingSpec spec{recipe.kind, TRY(memory_of(x)), TRY(memory_of(y)), recipe.kernel, recipe.strides, recipe.dilations,
                            values_at(recipe.pads_begin, p.sizes), {}};
   double taps = 1;
+  bool overlap = false;
   for (size_t d = 0; d < recipe.kernel.size(); ++d) {
     const int64_t span = (recipe.kernel[d] - 1) * recipe.dilations[d] + 1;
     const int64_t needed = (y.extents[d + 2] - 1) * recipe.strides[d] + span - x.extents[d + 2] - spec.pads_begin[d];
     spec.pads_end.push_back(std::max<int64_t>(needed, 0));
     taps *= static_cast<double>(recipe.kernel[d]);
+    overlap |= span > recipe.strides[d] && y.extents[d + 2] > 1;
   }
   const int threads = p.threads_for(taps * static_cast<double>(y.elements()) * 4, 4.0 * static_cast<double>(x.elements() + y.elements()));
+  if (recipe.gradient && overlap) return gradient_by_image(std::move(spec), x, y, threads);
   const LibraryThreads library_threads(threads);
   if (recipe.gradient) return pooling_gradient(spec, threads);
   const onednn::Made made = TRY(onednn::make_pooling(spec));

@@ -97,5 +97,15 @@ TEST(OnednnGradient, OfPoolings) {
   }
 }
 
+// Windows overlap, and there is work for several threads.
+TEST(OnednnGradient, OfPoolingsOfManyChannels) {
+  const std::string attrs = " {kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]}\n";
+  for (const std::string op : {"MaxPool", "AveragePool"}) {
+    const std::string text = "graph \"g\"(%x: f32[n, 64, 64, 64]) {\n  %y = " + op + "(%x)" + attrs + "  %z = Mul(%y, %y)\n  %dx = " + op +
+                             "Gradient(%x, %z)" + attrs + "  return %dx\n}";
+    expect_onednn(text, {uniform({3, 64, 64, 64}, 1)}, {.tolerance = 1e-5});
+  }
+}
+
 }  // namespace
 }  // namespace gannet::test

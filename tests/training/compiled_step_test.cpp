@@ -1,7 +1,6 @@
 // Training steps of whole models, compiled and run by a Session, against the reference evaluator.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
 
 #include "frontend/import.h"
@@ -109,11 +108,11 @@ TEST(CompiledStep, AnEncoderOfText) {
 TEST(CompiledStep, AResidualNetOfPictures) { expect_same_as_reference(make_resnet(8, {32, 32, 3, 10}, {}), 1e-3); }
 
 TEST(CompiledStep, AResidualNetOfPicturesWithStatisticsOfTheBatch) {
-  expect_same_as_reference(make_resnet(8, {32, 32, 3, 10}, {}), 1e-3, 0.05f, nullptr, true);
+  expect_same_as_reference(make_resnet(8, {32, 32, 3, 10}, {}), 1e-3, 1e-6f, nullptr, true);
 }
 
 // Its last layers have many weights for few pixels.
-TEST(CompiledStep, ADeepNetOfPictures) { expect_same_as_reference(make_resnet(18, {64, 64, 3, 10}, {}), 1e-3, 0.001f); }
+TEST(CompiledStep, ADeepNetOfPictures) { expect_same_as_reference(make_resnet(18, {64, 64, 3, 10}, {}), 1e-3, 1e-6f); }
 
 TEST(CompiledStep, APlainNetOfPictures) { expect_same_as_reference(make_cnn({12, 10, 3, 4}, {}), 1e-3); }
 
@@ -237,25 +236,6 @@ TEST(CompiledStep, ACheckpointStaysAndResumesToTheSameBits) {
     EXPECT_TRUE(resumed->state(i).identical(session->state(i)));
     EXPECT_TRUE(checkpoint[i].identical(bits[i]));
   }
-}
-
-MlpOptions deep(int64_t layers) {
-  constexpr int64_t kUnits = 128;
-  return {kUnits, std::vector<int64_t>(static_cast<size_t>(layers), kUnits), 10, LayerActivation::kRelu, false};
-}
-
-TEST(CompiledStep, ManyLayers) { expect_same_as_reference(make_mlp(deep(443), {}), 2e-2, 1e-4f); }
-
-// Generous: twice the layers may take three times as long, for a machine that does other things as well.
-TEST(CompiledStep, CompileTimeIsLinearInTheLayers) {
-  auto seconds = [](int64_t layers) {
-    const auto start = std::chrono::steady_clock::now();
-    step_of(make_mlp(deep(layers), {}));
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  seconds(100);
-  const double half = seconds(443), whole = seconds(886);
-  EXPECT_LT(whole, 3 * half + 0.5);
 }
 
 }  // namespace
