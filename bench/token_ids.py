@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares the token ids of `gannet tokenize` with those of Hugging Face's `tokenizers`, and the time that one thread takes.
 
-  bench/tokenize.py [--gannet build/release/gannet] [--data ../shared/data] [--count 10000] [--trained FOLDER] [--json FILE]
+  bench/token_ids.py [--gannet build/release/gannet] [--data ../shared/data] [--count 10000] [--trained FOLDER] [--json FILE]
 
 Texts are SST-2's sentences and IMDB's reviews. Tokenizers are BERT's (both vocabularies) and GPT-2's from the data folder,
 and three that are trained on the texts first and kept in FOLDER: Unigram as XLM-R and T5 have it, byte-pair encoding of
