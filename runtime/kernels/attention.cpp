@@ -49,7 +49,7 @@ struct Extents {
   int64_t block() const {
     constexpr int64_t kFew = 128, kBlock = 64, kManyHeads = 2;
     if (rows > kFew) return kBlock;
-    return heads() >= kManyHeads ? rows : std::max<int64_t>(rounded_up((rows + 1) / 2, 16), 1);
+    return heads() >= kManyHeads ? rows : std::max<int64_t>(std::min(rows, rounded_up((rows + 1) / 2, 16)), 1);
   }
 };
 
@@ -65,7 +65,7 @@ class Attention final : public Primitive {
     Matrices q, k, v, y;
     std::vector<Matrices> masks;
     float scale = 1;
-    int64_t library_scratch = 0;
+    int64_t product_scratch = 0;
     BlockCalls whole, last;
   };
   Attention(Parts parts, int threads)
@@ -88,7 +88,7 @@ class Attention final : public Primitive {
 
  private:
   int64_t scores_bytes() const { return rounded_up(p_.extents.block() * p_.extents.pitch() * int64_t{sizeof(float)}, 64); }
-  int64_t thread_scratch() const { return scores_bytes() + rounded_up(p_.library_scratch, 64); }
+  int64_t thread_scratch() const { return scores_bytes() + rounded_up(p_.product_scratch, 64); }
 
   bool block(void* const* pointers, std::byte* scratch, int64_t head, int64_t number) const {
     const Extents& e = p_.extents;
@@ -144,9 +144,9 @@ Result<BlockCalls> calls_of(Attention::Parts& p, int64_t rows) {
   const Layout scores = matrix(rows, e.columns, e.pitch(), 1);
   if (e.depth > 0) {
     const Layout k = matrix(e.depth, e.columns, p.k.row, p.k.column);
-    calls.scores = TRY(product(matrix(rows, e.depth, p.q.row, p.q.column), k, scores, p.library_scratch));
+    calls.scores = TRY(product(matrix(rows, e.depth, p.q.row, p.q.column), k, scores, p.product_scratch));
   }
-  calls.values = TRY(product(scores, matrix(e.columns, e.width, p.v.row, p.v.column), matrix(rows, e.width, p.y.row, 1), p.library_scratch));
+  calls.values = TRY(product(scores, matrix(e.columns, e.width, p.v.row, p.v.column), matrix(rows, e.width, p.y.row, 1), p.product_scratch));
   return calls;
 }
 

@@ -76,12 +76,14 @@ size_t space_end(std::string_view text, size_t position, size_t end) {
   return last > position ? last : end;
 }
 
-class Gpt2Pattern : public Pattern {
+// Matches that lie side by side over the whole text; Rule has match_end(reader, begin).
+template <class Rule>
+class Covering : public Pattern {
  public:
   Status find_all(std::string_view text, std::vector<Match>& matches) const override {
     Reader reader(text, ascii_);
     for (size_t i = 0; i < text.size();) {
-      size_t end = match_end(reader, i);
+      size_t end = static_cast<const Rule*>(this)->match_end(reader, i);
       matches.push_back({i, end});
       i = end;
     }
@@ -89,6 +91,11 @@ class Gpt2Pattern : public Pattern {
   }
 
  private:
+  AsciiKinds ascii_ = ascii_kinds();
+};
+
+class Gpt2Pattern : public Covering<Gpt2Pattern> {
+ public:
   static size_t match_end(const Reader& reader, size_t i) {
     if (size_t length = contraction_length(reader.text(), i, false)) return i + length;
     size_t next = i;
@@ -101,27 +108,14 @@ class Gpt2Pattern : public Pattern {
     size_t end = reader.skip(next, kind);
     return kind == Kind::kSpace ? space_end(reader.text(), i, end) : end;
   }
-
-  AsciiKinds ascii_ = ascii_kinds();
 };
 
 // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}|
 // ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-class Cl100kPattern : public Pattern {
+class Cl100kPattern : public Covering<Cl100kPattern> {
  public:
   explicit Cl100kPattern(int digits) : digits_(digits) {}
 
-  Status find_all(std::string_view text, std::vector<Match>& matches) const override {
-    Reader reader(text, ascii_);
-    for (size_t i = 0; i < text.size();) {
-      size_t end = match_end(reader, i);
-      matches.push_back({i, end});
-      i = end;
-    }
-    return {};
-  }
-
- private:
   size_t match_end(const Reader& reader, size_t i) const {
     if (size_t length = contraction_length(reader.text(), i, true)) return i + length;
     size_t next = i;
@@ -140,6 +134,7 @@ class Cl100kPattern : public Pattern {
     return space_end(reader.text(), i, end);
   }
 
+ private:
   size_t numbers_end(const Reader& reader, size_t position) const {
     for (int digits = 1; digits < digits_; ++digits) {
       size_t next = position;
@@ -155,7 +150,6 @@ class Cl100kPattern : public Pattern {
     return position;
   }
 
-  AsciiKinds ascii_ = ascii_kinds();
   int digits_;
 };
 
