@@ -1,6 +1,7 @@
 #include "tests/tools/command_line_fixture.h"
 
 #include <cstdlib>
+#include <fstream>
 
 #include "tools/deploy/run_command_line.h"
 #include "tools/driver/command_line.h"
@@ -18,6 +19,15 @@ void CommandLine::SetUp() {
 void CommandLine::TearDown() {
   std::filesystem::current_path(previous_);
   std::filesystem::remove_all(folder_);
+}
+
+std::string CommandLine::contents(const std::filesystem::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+void CommandLine::write(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
 }
 
 static std::vector<std::string> words_of(const std::string& line) {

@@ -26,6 +26,8 @@ class CommandLine : public testing::Test {
   CommandResult gannet_line(const std::string& line);
   // Runs `gannet-run` with the arguments of a line split at spaces.
   CommandResult gannet_run_line(const std::string& line);
+  static std::string contents(const std::filesystem::path& path);
+  static void write(const std::filesystem::path& path, const std::string& text);
 
  private:
   std::filesystem::path previous_;

@@ -18,11 +18,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-std::string contents_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 TEST_F(CommandLine, UnknownFlagsNameTheNearest) {
   CommandResult result = gannet({"run", "model.onnx", "--sede", "1"});
   EXPECT_EQ(result.status, 1);
@@ -45,8 +40,8 @@ TEST_F(CommandLine, RunIsDeterministicForASeedAndWritesItsOutputs) {
   EXPECT_THAT(first.out, AllOf(HasSubstr("input input  f32[4, 6]  random, seed 7"), HasSubstr("logits  f32[4, 3]  min ")));
   ASSERT_EQ(gannet_line("run mlp.onnx --shape input=4x6 --seed 7 --output two").status, 0);
   ASSERT_EQ(gannet_line("run mlp.onnx --shape input=4x6 --seed 8 --output three").status, 0);
-  EXPECT_EQ(contents_of("one/logits.npy"), contents_of("two/logits.npy"));
-  EXPECT_NE(contents_of("one/logits.npy"), contents_of("three/logits.npy"));
+  EXPECT_EQ(contents("one/logits.npy"), contents("two/logits.npy"));
+  EXPECT_NE(contents("one/logits.npy"), contents("three/logits.npy"));
 }
 
 TEST_F(CommandLine, RunTakesArraysArchivesAndRawElements) {
@@ -59,9 +54,9 @@ TEST_F(CommandLine, RunTakesArraysArchivesAndRawElements) {
   ASSERT_EQ(gannet_line("run mlp.onnx --input x.npz --output b").status, 0);
   ASSERT_EQ(gannet_line("run mlp.onnx --input x.bin --shape input=3x2 --output c --format pb").status, 0);
   ASSERT_EQ(gannet_line("run mlp.onnx --input x.npz#input --output d").status, 0);
-  EXPECT_EQ(contents_of("a/logits.npy"), contents_of("b/logits.npy"));
-  EXPECT_EQ(contents_of("a/logits.npy"), contents_of("d/logits.npy"));
-  EXPECT_GT(contents_of("c/output_0.pb").size(), 24u);
+  EXPECT_EQ(contents("a/logits.npy"), contents("b/logits.npy"));
+  EXPECT_EQ(contents("a/logits.npy"), contents("d/logits.npy"));
+  EXPECT_GT(contents("c/output_0.pb").size(), 24u);
 }
 
 TEST_F(CommandLine, WrongInputsAreNamedWithBothNumbers) {
@@ -117,7 +112,7 @@ TEST_F(CommandLine, CheckReportsEachCaseAndItsExitStatus) {
   EXPECT_THAT(result.out, HasSubstr("skipped cases/without: no reference data\n"));
   EXPECT_THAT(result.out, HasSubstr("failed cases/wrong: test_data_set_0: output 0 ('logits'): 2 of 2 elements"));
   EXPECT_THAT(result.out, testing::EndsWith("\n1 passed, 2 failed, 1 skipped\n"));
-  EXPECT_THAT(contents_of("result.json"), HasSubstr("\"outcome\": \"skipped\""));
+  EXPECT_THAT(contents("result.json"), HasSubstr("\"outcome\": \"skipped\""));
   result = gannet_line("check cases/good");
   EXPECT_EQ(result.status, 0);
   EXPECT_EQ(result.out, "1 passed, 0 failed, 0 skipped\n");
@@ -128,7 +123,7 @@ TEST_F(CommandLine, TuneChangesWeightsOnly) {
   CommandResult result = gannet_line("tune mlp.onnx --data task.npz --epochs 20 --optimizer sgd --lr 0.1 -o tuned.onnx");
   ASSERT_EQ(result.status, 0) << result.err;
   EXPECT_THAT(result.out, testing::ContainsRegex("accuracy on the training data (0\\.9[5-9]|1\\.0)"));
-  std::string before = contents_of("mlp.onnx"), after = contents_of("tuned.onnx");
+  std::string before = contents("mlp.onnx"), after = contents("tuned.onnx");
   EXPECT_EQ(before.size(), after.size());
   EXPECT_NE(before, after);
   Result<ImportedModel> original = import_model("mlp.onnx"), tuned = import_model("tuned.onnx");
@@ -136,7 +131,7 @@ TEST_F(CommandLine, TuneChangesWeightsOnly) {
   EXPECT_EQ(original->graph->node_count(), tuned->graph->node_count());
   // The same run gives the same file.
   ASSERT_EQ(gannet_line("tune mlp.onnx --data task.npz --epochs 20 --optimizer sgd --lr 0.1 -o again.onnx").status, 0);
-  EXPECT_EQ(after, contents_of("again.onnx"));
+  EXPECT_EQ(after, contents("again.onnx"));
 }
 
 TEST_F(CommandLine, TuneTakesTheUsualFormsOfLabelsAndData) {

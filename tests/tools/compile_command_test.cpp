@@ -15,11 +15,6 @@ using testing::StartsWith;
 
 class CompileCommandLine : public CommandLine {
  protected:
-  static std::string contents_of(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-
   // The same text on the screen and the same files, whether the model is compiled now or was before.
   void expect_same_run(const std::string& model, const std::string& flags) {
     SCOPED_TRACE(model + " " + flags);
@@ -32,7 +27,7 @@ class CompileCommandLine : public CommandLine {
     EXPECT_EQ(given.out, expected.out);
     EXPECT_EQ(gannet_line("run " + model + ".gannet " + flags).status, 0);
     for (const auto& entry : std::filesystem::directory_iterator("expected")) {
-      EXPECT_EQ(contents_of("outputs" / entry.path().filename()), contents_of(entry.path())) << entry.path();
+      EXPECT_EQ(contents("outputs" / entry.path().filename()), contents(entry.path())) << entry.path();
     }
     std::filesystem::remove_all("expected");
   }

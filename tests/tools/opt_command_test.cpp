@@ -33,10 +33,6 @@ class OptCommandLine : public CommandLine {
                                  "Abs(%a)\n  return %b as \"b\"\n}\n";
   }
 
-  static std::string contents_of(const std::string& path) {
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
 };
 
 constexpr std::string_view kClean =
@@ -51,7 +47,7 @@ TEST_F(OptCommandLine, RunsPassesOverText) {
   result = opt({"graph.ir", "--passes=eliminate_dead_nodes,canonicalize", "-o", "out.ir"});
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_EQ(result.out, "");
-  EXPECT_EQ(contents_of("out.ir"), kClean);
+  EXPECT_EQ(contents("out.ir"), kClean);
 }
 
 TEST_F(OptCommandLine, ShowsWhatEachPassDoes) {
@@ -63,10 +59,10 @@ TEST_F(OptCommandLine, ShowsWhatEachPassDoes) {
                                 HasSubstr("# after pass number 2, canonicalize\n"),
                                 HasSubstr("# after pass number 3, canonicalize, which changed nothing\n"),
                                 HasSubstr("runs")));
-  EXPECT_THAT(contents_of("dumps/000-input.ir"), HasSubstr("Abs"));
-  EXPECT_THAT(contents_of("dumps/001-eliminate_dead_nodes.ir"),
+  EXPECT_THAT(contents("dumps/000-input.ir"), HasSubstr("Abs"));
+  EXPECT_THAT(contents("dumps/001-eliminate_dead_nodes.ir"),
               AllOf(HasSubstr("Identity"), Not(HasSubstr("Abs"))));
-  EXPECT_EQ(contents_of("dumps/002-canonicalize.ir"), kClean);
+  EXPECT_EQ(contents("dumps/002-canonicalize.ir"), kClean);
   EXPECT_FALSE(std::filesystem::exists("dumps/003-canonicalize.ir"));
 }
 

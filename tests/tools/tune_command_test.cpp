@@ -26,10 +26,6 @@ class Tune : public CommandLine {
                   .status,
               0);
   }
-  static std::string contents(const std::string& path) {
-    std::ifstream stream(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(stream), {}};
-  }
   std::string out(const std::string& flags) {
     const CommandResult result = gannet_line("tune mlp.onnx --train task.npz -o tuned.onnx " + flags);
     EXPECT_EQ(result.status, 0) << flags << "\n" << result.err;

@@ -6,7 +6,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <random>
 #include <thread>
 
@@ -68,11 +67,6 @@ class TuneResume : public CommandLine {
             "--resume",
             "-o",
             name + ".onnx"};
-  }
-
-  static std::string contents(const std::string& path) {
-    std::ifstream stream(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(stream), {}};
   }
 
   // The record without what depends on the clock.
