@@ -62,7 +62,8 @@ class Scheduler {
  private:
   void choose_small(const Node& node) {
     const bool leaf = node.op().name == "Constant";
-    bool small = !node.outputs().empty() && !node.op().random;
+    // What has no operands may still name an extent that a node before it binds (Dims).
+    bool small = !node.inputs().empty() && !node.outputs().empty() && !node.op().random;
     for (const Value* output : node.outputs()) small = small && (!output || is_small(*output));
     for (const Value* operand : node.inputs()) {
       small = small && (!operand || !operand->producer() || first_.contains(operand->producer()));
