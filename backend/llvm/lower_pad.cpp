@@ -141,9 +141,9 @@ Result<KernelPlan> by_offsets(const Node& node, const Padding& padding, Isa isa)
   std::optional<Element> offset, inside;
   for (const PaddedAxis& a : padding.axes) {
     by_offset[a.axis] = true;
-    // Without elements there is nothing to repeat, and what is cut must exist.
+    // Where there are no elements to repeat, there must be no result; and what is cut must exist.
     if (padding.mode == PadMode::kConstant && !at_least(a.count, 1)) return unsupported("an extent that may be cut to nothing");
-    builder.require_equal(a.count, max(a.count, Dim(1)));
+    builder.require_equal(a.count, max(a.count, min(shape[a.axis], Dim(1))));
     const Element i = builder.positions(shape.size(), a.axis, shape[a.axis]);
     const ScalarExpr source = (source_position(padding.mode) + arg(3)) * arg(4);
     Element part = TRY(map(source, {i, size(a.before), size(a.count), size(a.first), size(strides[a.axis])}));

@@ -83,6 +83,12 @@ TEST(CompiledNode, PadsThatRepeatAtMostOnceAreCopies) {
   }
 }
 
+TEST(CompiledNode, PadsThatCutEverything) {
+  for (std::string_view mode : {"reflect", "edge", "wrap"}) {
+    expect_compiled(pad("f32", "n", mode, "-1, -1", 1), {{numbers(DType::kF32, {2})}, {numbers(DType::kF32, {5})}});
+  }
+}
+
 TEST(CompiledNode, PadsThatGoBeyondOrCut) {
   for (std::string_view mode : {"reflect", "edge", "wrap"}) {
     expect_compiled(pad("f32", "n, m", mode, "3, 9, 8, 30", 2),
