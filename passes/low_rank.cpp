@@ -1,6 +1,7 @@
 #include "passes/low_rank.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <set>
 #include <string_view>
@@ -17,12 +18,23 @@ namespace {
 constexpr std::string_view kUsualTargets[] = {"*query*",  "*value*", "*q_proj*",
                                               "*v_proj*", "*q_lin*", "*v_lin*"};
 
+// A weight on its way to a layer: transposed, or rounded to the numbers of codes.
+bool passes_weight(const Node& node) {
+  constexpr std::array<std::string_view, 4> kOps = {"Transpose", "Cast", "QuantizeLinear", "DequantizeLinear"};
+  return std::ranges::find(kOps, node.op().name) != kOps.end();
+}
+
+const Value* weight_behind(const Value* value) {
+  while (value->producer() && passes_weight(*value->producer())) value = value->producer()->input(0);
+  return value;
+}
+
 // Whether the value is what a linear layer multiplies by, as it is or transposed.
 bool is_linear(const Value& value) {
   if (value.type.rank() != 2 || value.uses().empty()) return false;
   return std::ranges::all_of(value.uses(), [](const Use& use) {
     const std::string_view op = use.node->op().name;
-    if (op == "Transpose") return is_linear(*use.node->output());
+    if (passes_weight(*use.node)) return use.index == 0 && is_linear(*use.node->output());
     return (op == "MatMul" || op == "Gemm") && use.index == 1;
   });
 }
@@ -30,7 +42,7 @@ bool is_linear(const Value& value) {
 bool matches(const State& state, const Value& value, std::string_view pattern) {
   if (matches_pattern(pattern, state.name)) return true;
   return std::ranges::any_of(value.uses(), [&](const Use& use) {
-    if (use.node->op().name == "Transpose") return matches(state, *use.node->output(), pattern);
+    if (passes_weight(*use.node)) return matches(state, *use.node->output(), pattern);
     return matches_pattern(pattern, use.node->name);
   });
 }
@@ -49,8 +61,7 @@ std::set<const Value*> last_layer(const Graph& graph, const std::string& output)
     const Value* next = nullptr;
     for (const Value* operand : at->producer()->inputs()) {
       if (operand == nullptr) continue;
-      const bool transposed = operand->producer() && operand->producer()->op().name == "Transpose";
-      const Value* weight = transposed ? operand->producer()->input(0) : operand;
+      const Value* weight = weight_behind(operand);
       if (states.contains(weight)) {
         found.insert(weight);
         matrix |= weight->type.rank() > 1;
@@ -178,21 +189,24 @@ Result<std::vector<LowRankWeight>> make_low_rank(Graph& graph, const LowRankOpti
 }
 
 Tensor merge_low_rank(const LowRankWeight& weight, const Tensor& down, const Tensor& up) {
-  const int64_t rows = weight.base.extent(0), columns = weight.base.extent(1), rank = down.extent(1);
-  Tensor result = Tensor::zeros(DType::kF64, {rows, columns});
+  const auto converted = [](const Tensor& tensor, DType dtype) {
+    Result<Tensor> result = convert(tensor, dtype);
+    CHECK(result.ok(), "a weight of {}", name_of(tensor.dtype()));
+    return *std::move(result);
+  };
+  const auto rows = static_cast<size_t>(weight.base.extent(0)), columns = static_cast<size_t>(weight.base.extent(1));
+  const auto rank = static_cast<size_t>(down.extent(1));
+  const Tensor wide_down = converted(down, DType::kF64), wide_up = converted(up, DType::kF64);
+  const std::span<const double> left = wide_down.data<double>(), right = wide_up.data<double>();
+  Tensor result = converted(weight.base, DType::kF64);
   const std::span<double> out = result.mutable_data<double>();
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t column = 0; column < columns; ++column) {
-      double sum = 0;
-      for (int64_t k = 0; k < rank; ++k)
-        sum += down.double_at(row * rank + k) * up.double_at(k * columns + column);
-      const int64_t at = row * columns + column;
-      out[static_cast<size_t>(at)] = weight.base.double_at(at) + weight.scale * sum;
+  for (size_t row = 0; row < rows; ++row) {
+    for (size_t k = 0; k < rank; ++k) {
+      const double factor = weight.scale * left[row * rank + k];
+      for (size_t column = 0; column < columns; ++column) out[row * columns + column] += factor * right[k * columns + column];
     }
   }
-  Result<Tensor> converted = convert(result, weight.base.dtype());
-  CHECK(converted.ok(), "a weight of {}", name_of(weight.base.dtype()));
-  return *std::move(converted);
+  return converted(result, weight.base.dtype());
 }
 
 }  // namespace gannet
