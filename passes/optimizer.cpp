@@ -30,6 +30,8 @@ Status check_options(const OptimizerOptions& o) {
   for (const RateRule& rule : o.rates) {
     TRY(check_range(fmt::format("the learning rate multiplier of '{}'", rule.pattern), rule.multiplier, 0,
                     kInfinity));
+    if (rule.after < 0)
+      return invalid_input(fmt::format("'{}' waits for {} updates, which is less than none", rule.pattern, rule.after));
   }
   if (o.momentum != 0 && o.kind != Optimizer::kSgd) {
     return invalid_input(fmt::format("momentum is an option of SGD, {} has none", name_of(o.kind)));

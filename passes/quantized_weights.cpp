@@ -92,18 +92,15 @@ Status open(Graph& graph, Value* codes, const QuantizedWeight& weight, const Ten
   Value* master = graph.add_constant(numbers, codes->name, codes->producer());
   master->origin = codes->origin;
   const std::vector<Use> uses(codes->uses().begin(), codes->uses().end());
-  Value* rounded = nullptr;
   for (const Use& use : uses) {
     if (is_wide_code(weight.code)) {
       graph.replace_uses(use.node->output(), master);
       graph.erase(use.node);
       continue;
     }
-    if (!rounded) {
-      GraphBuilder b(graph, use.node, use.node->name);
-      rounded = b.op("QuantizeLinear", {master, use.node->input(1), use.node->input(2)}, attrs_to_quantize(weight));
-      TRY(Status(b.status()));
-    }
+    GraphBuilder b(graph, use.node, use.node->name);
+    Value* rounded = b.op("QuantizeLinear", {master, use.node->input(1), use.node->input(2)}, attrs_to_quantize(weight));
+    TRY(Status(b.status()));
     graph.set_operand(use.node, 0, rounded);
   }
   graph.erase(codes->producer());

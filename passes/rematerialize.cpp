@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ir/op.h"
+#include "passes/fusion.h"
 #include "passes/live_values.h"
 #include "passes/pass.h"
 #include "passes/recomputation.h"
@@ -52,8 +53,6 @@ bool is_cheap(const ScalarExpr& body, int& budget) {
   }
   return std::ranges::all_of(body->args, [&](const ScalarExpr& arg) { return is_cheap(arg, budget); });
 }
-
-bool is_elementwise(const Node& node) { return node.op().body != nullptr || node.op().name == "Map"; }
 
 bool is_cheap(const Node& node) {
   if (!is_elementwise(node)) return false;
