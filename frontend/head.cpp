@@ -181,7 +181,7 @@ class Replacer {
       onnx::NodeProto& user = layer.bias_add ? *layer.bias_add : *layer.node;
       report.weights.push_back(replace_parameter(proto, user, *layer.bias, bias));
     }
-    for (auto& [name, tensor, user] : reshapes_) replace_parameter(proto, *user, {name, name, {}, {}, tensor.dtype(), false}, tensor);
+    for (auto& [name, tensor, user] : reshapes_) replace_parameter(proto, *user, {name, name, {}, {}, tensor.dtype()}, tensor);
     forget_shapes(graph, behind);
     return {};
   }

@@ -1,6 +1,7 @@
 #include "frontend/inference_form.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "frontend/edit_model.h"
@@ -37,9 +38,10 @@ std::vector<std::string> edit(onnx::GraphProto& graph) {
     if (!trains(node)) continue;
     auto* outputs = node.mutable_output();
     const bool is_read = std::any_of(outputs->begin() + 1, outputs->end(),
-                                     [&](const std::string& name) { return read.contains(name); });
+                                     [&](const std::string& name) { return !name.empty() && read.contains(name); });
     if (is_read) continue;
-    gone.insert(outputs->begin() + 1, outputs->end());
+    std::copy_if(outputs->begin() + 1, outputs->end(), std::inserter(gone, gone.end()),
+                 [](const std::string& name) { return !name.empty(); });
     outputs->DeleteSubrange(1, outputs->size() - 1);
     auto* attributes = node.mutable_attribute();
     const auto flag = std::ranges::find(*attributes, "training_mode", &onnx::AttributeProto::name);

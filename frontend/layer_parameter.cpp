@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
+#include <optional>
 
 #include "frontend/edit_model.h"
 #include "frontend/tensor_data.h"
 #include "ir/base/check.h"
+#include "ir/base/checked.h"
 
 namespace gannet {
 namespace {
@@ -25,14 +26,15 @@ Error no_constant(const onnx::NodeProto& node) {
 
 // What a Reshape to `target` gives.
 Result<std::vector<int64_t>> reshaped(const onnx::NodeProto& node, const std::vector<int64_t>& extents, std::vector<int64_t> target) {
-  const int64_t elements = std::accumulate(extents.begin(), extents.end(), int64_t{1}, std::multiplies<>());
-  int64_t others = 1;
+  std::vector<int64_t> others;
   for (size_t i = 0; i < target.size(); ++i) {
     if (target[i] == 0 && i < extents.size()) target[i] = extents[i];
-    if (target[i] > 0) others *= target[i];
+    if (target[i] > 0) others.push_back(target[i]);
   }
+  const std::optional<int64_t> elements = checked_product(extents), product = checked_product(others);
+  if (!elements || !product || *elements % *product != 0) return no_constant(node);
   for (int64_t& extent : target) {
-    if (extent == -1 && others > 0) extent = elements / others;
+    if (extent == -1) extent = *elements / *product;
   }
   if (std::ranges::any_of(target, [](int64_t extent) { return extent < 1; })) return no_constant(node);
   return target;
@@ -96,7 +98,6 @@ class Follower {
   }
 
   Status pass_codes(const onnx::NodeProto& node, LayerParameter& parameter) const {
-    parameter.quantized = true;
     const onnx::TensorProto* scale = node.input_size() > 1 ? names_.tensor(node.input(1)) : nullptr;
     if (!scale) return no_constant(node);
     const TensorHeader header = TRY(read_tensor_header(*scale, limits_));
@@ -140,8 +141,10 @@ void drop_nodes(onnx::GraphProto& graph, const std::vector<onnx::NodeProto*>& no
 
 void declare_type(onnx::GraphProto& graph, const std::string& name, const Tensor& value) {
   declare_extents(graph, name, value.extents());
-  for (auto& input : *graph.mutable_input()) {
-    if (input.name() == name) input.mutable_type()->mutable_tensor_type()->set_elem_type(static_cast<int>(value.dtype()));
+  for (auto* infos : {graph.mutable_input(), graph.mutable_value_info()}) {
+    for (auto& info : *infos) {
+      if (info.name() == name) info.mutable_type()->mutable_tensor_type()->set_elem_type(static_cast<int>(value.dtype()));
+    }
   }
 }
 

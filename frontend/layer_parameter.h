@@ -18,7 +18,6 @@ struct LayerParameter {
   std::vector<onnx::NodeProto*> between;  // from the layer to the tensor
   std::vector<int64_t> extents;           // of `name`
   DType dtype = DType::kUndefined;        // of `name`
-  bool quantized = false;                 // the nodes in between decode integers
 };
 
 // An error names what `name` is where no tensor of the file leads to it.
