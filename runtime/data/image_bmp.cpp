@@ -114,14 +114,12 @@ uint8_t masked(uint32_t pixel, uint32_t mask) {
   return static_cast<uint8_t>(((pixel & mask) >> shift) * uint64_t{255} / most);
 }
 
+size_t row_bytes_of(const Header& header) { return (static_cast<size_t>(header.width) * header.bits + 31) / 32 * 4; }
+
 // Indices into the palette that plain rows hold, or the pixels themselves.
 Status read_plain(std::span<const uint8_t> bytes, const Header& header, Image& image,
                   std::vector<uint8_t>& indices) {
-  const size_t row_bytes = (static_cast<size_t>(header.width) * header.bits + 31) / 32 * 4;
-  if (header.pixels_at > bytes.size() ||
-      (bytes.size() - header.pixels_at) / row_bytes < static_cast<size_t>(header.height)) {
-    return truncated();
-  }
+  const size_t row_bytes = row_bytes_of(header);
   for (int64_t y = 0; y < header.height; ++y) {
     const int64_t line = header.top_down ? y : header.height - 1 - y;
     const std::span<const uint8_t> row =
@@ -223,11 +221,16 @@ Result<Image> decode_bmp(std::span<const uint8_t> bytes, const ImageDecodeOption
   const bool grey = indexed && std::ranges::all_of(header.palette, [](const auto& color) {
                       return color[0] == color[1] && color[1] == color[2];
                     });
+  const bool runs = header.compression == kRunsOf8 || header.compression == kRunsOf4;
+  if (!runs && (header.pixels_at > bytes.size() || (bytes.size() - header.pixels_at) / row_bytes_of(header) <
+                                                       static_cast<size_t>(header.height))) {
+    return truncated();
+  }
   Image image{header.height, header.width, grey ? 1 : 3, {}};
   const auto area = static_cast<size_t>(image.height * image.width);
   image.pixels.resize(area * static_cast<size_t>(image.channels));
   std::vector<uint8_t> indices(indexed ? area : 0);
-  if (header.compression == kRunsOf8 || header.compression == kRunsOf4)
+  if (runs)
     TRY(RunReader(bytes, header, indices).read());
   else
     TRY(read_plain(bytes, header, image, indices));

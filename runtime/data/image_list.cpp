@@ -28,19 +28,26 @@ std::string system_text(const std::error_code& error) { return error.message(); 
 // Names of the folders in a folder, sorted.
 Result<std::vector<std::string>> folders_in(const std::string& path) {
   std::vector<std::string> names;
-  std::error_code error;
+  std::error_code error, ignored;
   for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
-    if (it->is_directory() && !is_hidden(it->path())) names.push_back(it->path().filename().string());
+    if (it->is_directory(ignored) && !is_hidden(it->path())) names.push_back(it->path().filename().string());
   }
   if (error) return io_error(fmt::format("{}: {}", path, system_text(error)));
   std::ranges::sort(names);
   return names;
 }
 
+// Whether a link leads to a folder that it is in.
+bool leads_back(const fs::path& link) {
+  std::error_code error;
+  const fs::path target = fs::canonical(link, error), here = fs::canonical(link.parent_path(), error);
+  return std::mismatch(target.begin(), target.end(), here.begin(), here.end()).first == target.end();
+}
+
 // Pictures in a folder and below, sorted.
 Result<std::vector<std::string>> pictures_in(const std::string& path) {
   std::vector<std::string> files;
-  std::error_code error;
+  std::error_code error, ignored;
   using Walk = fs::recursive_directory_iterator;
   for (Walk it(path, fs::directory_options::follow_directory_symlink, error), end; !error && it != end;
        it.increment(error)) {
@@ -48,7 +55,8 @@ Result<std::vector<std::string>> pictures_in(const std::string& path) {
       it.disable_recursion_pending();
       continue;
     }
-    if (is_image_name(it->path().string()) && it->is_regular_file()) files.push_back(it->path().string());
+    if (it->is_symlink(ignored) && it->is_directory(ignored) && leads_back(it->path())) it.disable_recursion_pending();
+    if (is_image_name(it->path().string()) && it->is_regular_file(ignored)) files.push_back(it->path().string());
   }
   if (error) return io_error(fmt::format("{}: {}", path, system_text(error)));
   std::ranges::sort(files);
@@ -188,8 +196,9 @@ class TableReader {
       list_.classes.assign(names.begin(), names.end());
     }
     const auto classes = static_cast<int64_t>(list_.classes.size());
-    list_.target = Tensor::zeros(DType::kF32, {table_.rows(), classes});
+    list_.target = TRY(Tensor::allocate(DType::kF32, {table_.rows(), classes}));
     const std::span<float> values = list_.target.mutable_data<float>();
+    std::ranges::fill(values, 0.0F);
     for (int64_t row = 0; row < table_.rows(); ++row) {
       TRY(add_file(row));
       for (const std::string& name : split_labels(cell(labels_, row)))

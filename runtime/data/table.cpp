@@ -15,6 +15,8 @@ namespace gannet {
 
 namespace {
 
+constexpr size_t kMostColumns = 4096;
+
 using Row = std::vector<std::string>;
 
 // Appends rows to a table; all have as many cells as the first.
@@ -195,6 +197,8 @@ Result<Table> parse_json_lines(const std::string& path, std::string_view text) {
     for (const auto& [name, value] : object.items()) {
       const auto [at, added] = places.emplace(name, table.cells.size());
       if (added) {
+        if (table.cells.size() == kMostColumns)
+          return at_line(path, line, fmt::format("the objects have more than {} different members", kMostColumns));
         table.names.push_back(name);
         table.cells.emplace_back();
       }

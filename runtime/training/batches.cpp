@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "ir/base/random.h"
+#include "runtime/training/row_order.h"
 
 namespace gannet {
 
@@ -107,9 +108,7 @@ void Batches::start_in_order() {
 }
 
 void Batches::start_epoch(int64_t epoch) {
-  start_in_order();
-  Random random(seed_, static_cast<uint64_t>(epoch) + 1);
-  random.shuffle(std::span<int64_t>(order_));
+  order_ = shuffled_rows(rows_, seed_, epoch);
 }
 
 BatchColumns Batches::batch(int64_t index) const {

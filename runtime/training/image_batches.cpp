@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <mutex>
 #include <optional>
 
@@ -61,34 +62,37 @@ void ImageBatches::start_epoch(int64_t epoch) {
   for (const int64_t place : places) order_.push_back(rows_[static_cast<size_t>(place)]);
 }
 
-Result<Image> ImageBatches::picture(int64_t row) const {
+Result<Image> ImageBatches::picture(int64_t row, int64_t place) const {
   const auto kept = TRY(source_->store->get(source_->pictures[static_cast<size_t>(row)]));
   const ImageOptions& options = options_.image;
   Image image = *kept;
   if (epoch_ >= 0) {
-    Random random = augment_random(options_.seed, epoch_, row);
+    Random random = augment_random(options_.seed, epoch_, place);
     options_.augmentation.apply(image, {options.height, options.width}, random);
   }
   if (image.height == options.height && image.width == options.width) return image;
   return fit_image(image, options);
 }
 
-Status ImageBatches::make_pictures(std::span<const int64_t> rows, std::vector<Image>& images) const {
+Status ImageBatches::make_pictures(std::span<const int64_t> rows, int64_t first, std::vector<Image>& images) const {
   images.resize(rows.size());
   std::mutex mutex;
   std::optional<Error> error;
+  int64_t failed = std::numeric_limits<int64_t>::max();  // the first one, for any number of threads
   const int64_t per_pixel = source_->store->is_complete() ? kNanosecondsToCopy : kNanosecondsToDecode;
   const auto count = static_cast<int64_t>(rows.size());
   const int64_t cost = count * options_.image.height * options_.image.width * per_pixel;
   threads_.parallel_for(count, threads_.workers_for(cost), [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
-      Result<Image> image = picture(rows[static_cast<size_t>(i)]);
+      Result<Image> image = picture(rows[static_cast<size_t>(i)], first + i);
       if (image.ok()) {
         images[static_cast<size_t>(i)] = *std::move(image);
         continue;
       }
       const std::lock_guard lock(mutex);
-      if (!error) error = image.error();
+      if (i < failed) error = image.error();
+      failed = std::min(failed, i);
+      break;
     }
   });
   return error ? Status(*error) : Status();
@@ -117,7 +121,7 @@ Result<BatchColumns> ImageBatches::read(int64_t index) {
   const int64_t count = index == per_epoch() - 1 ? rows() - first : options_.batch_size;
   const std::span<const int64_t> rows(order_.data() + first, static_cast<size_t>(count));
   std::vector<Image> images;
-  TRY(make_pictures(rows, images));
+  TRY(make_pictures(rows, first, images));
   Tensor target = take_rows({{"", source_->target}}, rows)[0].second;
   if (epoch_ >= 0 && !options_.augmentation.mixing().empty()) {
     Random random = mixing_random(options_.seed, epoch_, index);

@@ -51,8 +51,9 @@ class ImageBatches final : public BatchSource {
         options_(std::move(options)),
         writer_(std::move(writer)),
         threads_(options_.threads) {}
-  Result<Image> picture(int64_t row) const;
-  Status make_pictures(std::span<const int64_t> rows, std::vector<Image>& images) const;
+  // `place` is that of the epoch: a row that comes twice in one looks otherwise each time.
+  Result<Image> picture(int64_t row, int64_t place) const;
+  Status make_pictures(std::span<const int64_t> rows, int64_t first, std::vector<Image>& images) const;
   Result<Tensor> tensor_of(const std::vector<Image>& images) const;
 
   std::shared_ptr<const ImageRows> source_;

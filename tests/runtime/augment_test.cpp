@@ -359,7 +359,7 @@ TEST(RandAugment, OfStrengthZeroLeavesGeometryAlone) {
 }
 
 TEST(Mixing, SharesFollowBeta) {
-  for (const double alpha : {0.2, 1.0, 4.0}) {
+  for (const double alpha : {0.2, 1.0, 4.0, 20.0, 100.0}) {
     Random random(7);
     double sum = 0, squares = 0;
     constexpr int kDraws = 20'000;

@@ -30,6 +30,8 @@ TEST_F(ImageListTest, ClassesAreSortedFolders) {
   for (const char* name : {"t/dog/2.png", "t/dog/1.JPG", "t/cat/deep/x.webp", "t/cat/notes.txt",
                            "t/.git/x.png", "t/dog/.hidden.png", "t/x.png"})
     add(name);
+  std::filesystem::create_directory_symlink("..", folder_.path("t/dog/up"));
+  std::filesystem::create_symlink("loop.png", folder_.path("t/dog/loop.png"));
   const ImageList list = *list_images(folder_.path("t"));
   EXPECT_THAT(list.classes, ElementsAre("cat", "dog"));
   EXPECT_THAT(list.files, ElementsAre(folder_.path("t/cat/deep/x.webp"), folder_.path("t/dog/1.JPG"),

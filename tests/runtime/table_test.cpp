@@ -77,6 +77,10 @@ TEST_F(TableTest, ErrorsNameTheLine) {
   EXPECT_THAT(error("{\"a\": 1}\n{\"a\": \n", TableFormat::kJsonLines),
               HasSubstr("t: line 2: this is not JSON"));
   EXPECT_THAT(error("[1]\n", TableFormat::kJsonLines), HasSubstr("t: line 1: this is no JSON object"));
+  std::string wide;
+  for (int i = 0; i < 5000; ++i) wide += "{\"k" + std::to_string(i) + "\": 1}\n";
+  EXPECT_THAT(error(wide, TableFormat::kJsonLines),
+              HasSubstr("t: line 4097: the objects have more than 4096 different members"));
   EXPECT_THAT(error("{\"a\": {\"b\": 1}}\n", TableFormat::kJsonLines),
               HasSubstr("t: line 1: 'a' is an object"));
   for (const TableFormat format : {TableFormat::kTsv, TableFormat::kCsv, TableFormat::kJsonLines})

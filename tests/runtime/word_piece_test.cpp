@@ -55,6 +55,23 @@ TEST_F(VocabFile, PairsHaveTypes) {
   EXPECT_THAT(pair.special_mask, ElementsAre(1, 0, 1, 0, 1));
 }
 
+// The odd place goes to the longer text, however long both are.
+TEST_F(VocabFile, LongPairsAreCutAsShortOnes) {
+  std::string longer, shorter;
+  for (int i = 0; i < 40; ++i) longer += "hello ";
+  for (int i = 0; i < 25; ++i) shorter += "world ";
+  EncodeOptions options;
+  options.max_length = 16;
+  const Tokenizer tokenizer = read(kVocabulary).value();
+  const auto firsts = [&](const std::string& a, const std::string& b) {
+    const std::vector<int32_t> ids = tokenizer.encode_pair(a, b, options).value().ids;
+    EXPECT_EQ(ids.size(), 16U);
+    return std::ranges::find(ids, 3) - ids.begin() - 1;
+  };
+  EXPECT_EQ(firsts(longer, shorter), 7);
+  EXPECT_EQ(firsts(shorter, longer), 6);
+}
+
 TEST_F(VocabFile, BrokenFilesAreSaidToBe) {
   EXPECT_THAT(error(""), HasSubstr("vocab.txt: holds no tokens"));
   EXPECT_THAT(error("[UNK]\na\nb\na\n"), HasSubstr("lines 2 and 4 are the same token 'a'"));

@@ -320,6 +320,8 @@ Result<Augmentation> Augmentation::parse(std::string_view text) {
     if (step.apply) {
       result.steps_.push_back(std::move(step));
     } else {
+      if (!result.mixing_.empty() && result.mixing_.chance != step.numbers[1])
+        return invalid_input("mixup and cutmix share a chance: give both the same, as in mixup=0.2:0.5,cutmix=1:0.5");
       (step.name == "mixup" ? result.mixing_.mixup : result.mixing_.cutmix) = step.numbers[0];
       result.mixing_.chance = step.numbers[1];
     }
@@ -345,9 +347,9 @@ std::string Augmentation::text() const {
   return parts.empty() ? "none" : fmt::format("{}", fmt::join(parts, ","));
 }
 
-Random augment_random(uint64_t seed, int64_t epoch, int64_t row) {
+Random augment_random(uint64_t seed, int64_t epoch, int64_t place) {
   return Random(seed,
-                kAugmentStreams | static_cast<uint64_t>(epoch) << kRowBits | static_cast<uint64_t>(row));
+                kAugmentStreams | static_cast<uint64_t>(epoch) << kRowBits | static_cast<uint64_t>(place));
 }
 
 Random mixing_random(uint64_t seed, int64_t epoch, int64_t batch) {

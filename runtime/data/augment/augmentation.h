@@ -47,9 +47,9 @@ class Augmentation {
   Mixing mixing_;
 };
 
-// The random numbers of row `row` in `epoch`, and those of batch `batch` for mixing its rows; no two of them
+// The random numbers of place `place` in `epoch`, and those of batch `batch` for mixing its rows; no two of them
 // share any, nor does a shuffle of the same seed.
-Random augment_random(uint64_t seed, int64_t epoch, int64_t row);
+Random augment_random(uint64_t seed, int64_t epoch, int64_t place);
 Random mixing_random(uint64_t seed, int64_t epoch, int64_t batch);
 
 struct AugmentHelp {

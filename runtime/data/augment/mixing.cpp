@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <numeric>
 
 namespace gannet {
@@ -42,6 +43,10 @@ double patch(Image& image, const Image& other, double share, Random& random) {
 }  // namespace
 
 double symmetric_beta(double alpha, Random& random) {
+  if (alpha > 1) {
+    const double radius = std::sqrt(1 - std::pow(random.uniform_double(), 2 / (2 * alpha - 1)));
+    return 0.5 + 0.5 * radius * std::cos(2 * std::numbers::pi * random.uniform_double());
+  }
   while (true) {
     // Logarithms, since the powers underflow for small parameters.
     const double x = std::log(1 - random.uniform_double()) / alpha,

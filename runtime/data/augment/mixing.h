@@ -25,7 +25,8 @@ struct Mixing {
 // the pixels.
 void mix_batch(std::vector<Image>& images, Tensor& targets, const Mixing& mixing, Random& random);
 
-// A number of the Beta distribution with both parameters `alpha` > 0 (Jöhnk 1964).
+// A number of the Beta distribution with both parameters `alpha` > 0 (Jöhnk 1964 up to 1, where few tries are
+// rejected, and Ulrich 1984 beyond).
 double symmetric_beta(double alpha, Random& random);
 
 }  // namespace gannet

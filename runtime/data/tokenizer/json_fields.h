@@ -17,7 +17,6 @@ class JsonFields {
   // An error where `json` is no object.
   static Result<JsonFields> of(const nlohmann::json& json, std::string where);
 
-  const std::string& where() const { return where_; }
   // The field, or null where it is absent or null.
   const nlohmann::json* find(const char* name) const;
   // Whether the field is there, be it null.

@@ -169,7 +169,6 @@ Result<std::shared_ptr<TokenizerParts>> read_parts(std::string_view text) {
   parts->size = parts->vocabulary.size();
   for (const AddedToken& token : parts->added) parts->size = std::max(parts->size, int64_t{token.id} + 1);
   if (parts->size == 0) return model.invalid("'vocab' holds no tokens");
-  parts->description = fmt::format("{}, {} tokens", type, parts->size);
   return parts;
 }
 

@@ -29,9 +29,11 @@ class Lease {
   std::unique_ptr<Scratch> scratch_;
 };
 
-// Tokens beyond `max_length` need not be made, as they are cut off afterwards; -1: all are made.
-int64_t needed_tokens(const EncodeOptions& options) {
-  return options.max_length > 0 && options.truncated_side == TextSide::kRight ? options.max_length : -1;
+// Tokens beyond `max_length` need not be made, as they are cut off afterwards; -1: all are made. Which of two texts is cut
+// first depends on how long they are.
+int64_t needed_tokens(const EncodeOptions& options, bool pair) {
+  const bool compares = pair && options.strategy == TruncationStrategy::kLongestFirst;
+  return options.max_length > 0 && options.truncated_side == TextSide::kRight && !compares ? options.max_length : -1;
 }
 
 Status uncached_ids(const TokenizerParts& parts, std::string_view word, std::vector<int32_t>& ids,
@@ -115,10 +117,10 @@ Status text_ids(const TokenizerParts& parts, std::string_view text, int64_t need
 
 Result<Encoding> encode_with(const TokenizerParts& parts, std::string_view first,
                              const std::string_view* second, const EncodeOptions& options, Scratch& scratch) {
-  TRY(text_ids(parts, first, needed_tokens(options), scratch.first, scratch));
+  TRY(text_ids(parts, first, needed_tokens(options, second != nullptr), scratch.first, scratch));
   scratch.second.clear();
   if (second) {
-    Status status = text_ids(parts, *second, needed_tokens(options), scratch.second, scratch);
+    Status status = text_ids(parts, *second, needed_tokens(options, second != nullptr), scratch.second, scratch);
     if (!status.ok()) return with_prefix("second text: ", status.error());
   }
   const std::vector<TemplatePart>& layout = second ? parts.post_processor.pair : parts.post_processor.single;
@@ -207,10 +209,6 @@ std::string_view Tokenizer::token_of(int64_t id) const {
 std::optional<int32_t> Tokenizer::pad_id() const { return parts_->pad_id; }
 std::optional<int32_t> Tokenizer::mask_id() const { return parts_->mask_id; }
 std::optional<int32_t> Tokenizer::unknown_id() const { return parts_->model->unknown_id(); }
-int64_t Tokenizer::special_count(bool pair) const {
-  return tokenization::special_count(pair ? parts_->post_processor.pair : parts_->post_processor.single);
-}
-const std::string& Tokenizer::description() const { return parts_->description; }
 
 void pad(std::span<Encoding> encodings, const PaddingOptions& options) {
   int64_t length = options.length;

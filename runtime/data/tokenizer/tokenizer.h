@@ -108,10 +108,6 @@ class Tokenizer {
   std::optional<int32_t> pad_id() const;
   std::optional<int32_t> mask_id() const;
   std::optional<int32_t> unknown_id() const;
-  // Tokens that a pair or a single text gets from the tokenizer: 3 and 2 for BERT.
-  int64_t special_count(bool pair) const;
-  // "WordPiece, 30522 tokens, lower case".
-  const std::string& description() const;
 
   // Made by the readers.
   explicit Tokenizer(std::shared_ptr<const TokenizerParts> parts) : parts_(std::move(parts)) {}

@@ -66,7 +66,6 @@ struct TokenizerParts {
   PaddingOptions padding;
   std::optional<int32_t> pad_id, mask_id;
   int64_t size = 0;  // one more than the highest id
-  std::string description;
   mutable tokenization::ScratchPool scratch;
 };
 

@@ -123,7 +123,6 @@ bool is_nonspacing_mark(char32_t c) {
 bool is_mark(char32_t c) { return c >= 0x300 && in_categories(c, U_GC_M_MASK) && known_to_unicode(10, c); }
 bool is_letter(char32_t c) { return in_categories(c, U_GC_L_MASK); }
 bool is_number(char32_t c) { return in_categories(c, U_GC_N_MASK); }
-bool is_upper_case(char32_t c) { return u_isUUppercase(static_cast<UChar32>(c)) != 0; }
 
 bool is_word_character(char32_t c) {
   return u_isUAlphabetic(static_cast<UChar32>(c)) != 0 ||

@@ -52,7 +52,6 @@ bool is_nonspacing_mark(char32_t c);   // Mn
 bool is_mark(char32_t c);              // M*
 bool is_letter(char32_t c);            // L*
 bool is_number(char32_t c);            // N*
-bool is_upper_case(char32_t c);
 bool is_word_character(char32_t c);  // what \w means
 bool is_cjk_ideograph(char32_t c);   // as BERT has it: neither kana nor hangul
 // A number for each script; kana count as han, as SentencePiece has it, and spaces go with any script.

@@ -107,9 +107,6 @@ Status add_parts(TokenizerParts& parts, const WordPieceOptions& options) {
   }
   parts.raw_finder = AddedTokenFinder(parts.added, patterns);
   parts.size = parts.vocabulary.size();
-  parts.description =
-      fmt::format("WordPiece, {} tokens, {}{}", parts.vocabulary.count(), lower_case ? "lower case" : "cased",
-                  strip_accents ? ", without accents" : "");
   return {};
 }
 
