@@ -1,4 +1,5 @@
 #include "runtime/training/metrics.h"
+#include "runtime/training/prediction_report.h"
 
 #include <algorithm>
 #include <cmath>
@@ -143,7 +144,9 @@ class LabelMetrics final : public Metrics {
       counts.hits += said && is;
       counts.errors += said != is;
       ++counts.total;
-      scores_[static_cast<size_t>(i % columns)].emplace_back(static_cast<float>(prediction.double_at(i)), is);
+      Scores& scores = scores_[static_cast<size_t>(i % columns)];
+      scores.predictions.push_back(static_cast<float>(prediction.double_at(i)));
+      scores.targets.push_back(is ? 1 : 0);
     }
   }
 
@@ -168,25 +171,14 @@ class LabelMetrics final : public Metrics {
     double hits = 0, errors = 0, total = 0;
   };
 
-  using Scores = std::vector<std::pair<float, bool>>;
-
-  // NaN without a positive label.
-  static double average_precision(Scores scores) {
-    std::ranges::sort(scores, std::greater<>(), &std::pair<float, bool>::first);
-    double hits = 0, sum = 0, hits_before = 0;
-    for (size_t i = 0; i < scores.size(); ++i) {
-      hits += scores[i].second;
-      if (i + 1 < scores.size() && scores[i + 1].first == scores[i].first) continue;
-      sum += (hits - hits_before) * hits / static_cast<double>(i + 1);
-      hits_before = hits;
-    }
-    return ratio(sum, hits);
-  }
+  struct Scores {
+    std::vector<float> predictions, targets;
+  };
 
   double mean_average_precision() const {
     double sum = 0, defined = 0;
     for (const Scores& scores : scores_) {
-      const double own = average_precision(scores);
+      const double own = average_precision(scores.targets, scores.predictions);
       if (!std::isnan(own)) sum += own, ++defined;
     }
     return ratio(sum, defined);
@@ -194,7 +186,7 @@ class LabelMetrics final : public Metrics {
 
   double threshold_;
   std::vector<Counts> counts_;  // of each element of a row
-  std::vector<Scores> scores_;  // of each element of a row, with its label
+  std::vector<Scores> scores_;  // of each element of a row
 };
 
 class NumberMetrics final : public Metrics {

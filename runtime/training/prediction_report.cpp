@@ -34,8 +34,16 @@ ClassScores mean(const std::vector<ClassScores>& all, double count) {
   return result;
 }
 
+// What has an order: NaN comes first.
+std::vector<float> comparable(std::span<const float> values) {
+  std::vector<float> result(values.begin(), values.end());
+  for (float& value : result) value = std::isnan(value) ? -std::numeric_limits<float>::infinity() : value;
+  return result;
+}
+
 // The places of the values in their order, from 1; equal ones have the mean of theirs.
-std::vector<double> ranks(std::span<const float> values) {
+std::vector<double> ranks(std::span<const float> given) {
+  const std::vector<float> values = comparable(given);
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::sort(order, {}, [&](size_t i) { return values[i]; });
@@ -94,7 +102,8 @@ ClassReport class_report(std::span<const int64_t> labels, std::span<const int64_
   return report;
 }
 
-double average_precision(std::span<const float> targets, std::span<const float> predictions) {
+double average_precision(std::span<const float> targets, std::span<const float> given) {
+  const std::vector<float> predictions = comparable(given);
   std::vector<size_t> order(targets.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::sort(order, std::greater(), [&](size_t i) { return predictions[i]; });
@@ -119,7 +128,7 @@ LabelReport label_report(std::span<const float> targets, std::span<const float> 
   LabelReport report;
   const auto width = static_cast<size_t>(labels);
   report.rows = static_cast<int64_t>(targets.size() / std::max<size_t>(width, 1));
-  double all_hits = 0, all_given = 0, all_said = 0, occurring = 0, precisions = 0;
+  double all_hits = 0, all_given = 0, all_said = 0, occurring = 0, defined = 0, precisions = 0;
   std::vector<char> right(static_cast<size_t>(report.rows), 1);
   for (size_t label = 0; label < width; ++label) {
     std::vector<float> target, prediction;
@@ -139,11 +148,12 @@ LabelReport label_report(std::span<const float> targets, std::span<const float> 
     all_given += given;
     all_said += said;
     occurring += given > 0;
+    defined += given + said > 0;
     if (given > 0) precisions += report.average_precisions.back();
   }
   report.exact = ratio(static_cast<double>(std::ranges::count(right, 1)), static_cast<double>(report.rows));
   report.micro = scores(all_hits, all_given, all_said);
-  report.macro = mean(report.labels, static_cast<double>(width));
+  report.macro = mean(report.labels, defined);
   report.mean_average_precision = ratio(precisions, occurring);
   return report;
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 namespace gannet {
 namespace {
@@ -39,6 +40,13 @@ TEST(PredictionReport, AveragePrecisionTakesEqualOnesTogether) {
               5.0 / 6, 1e-12);
   EXPECT_NEAR(average_precision(std::vector<float>{1, 0, 0, 1}, std::vector<float>{1, 1, 1, 1}), 0.5, 1e-12);
   EXPECT_TRUE(std::isnan(average_precision(std::vector<float>{0, 0}, std::vector<float>{1, 2})));
+}
+
+TEST(PredictionReport, WhatIsNoNumberIsLeast) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> targets = {1, 0, 1, 0}, predictions = {0.9F, nan, 0.8F, nan};
+  EXPECT_EQ(average_precision(targets, predictions), 1);
+  EXPECT_TRUE(std::isfinite(number_report(targets, predictions).spearman));
 }
 
 TEST(PredictionReport, SeveralLabels) {
