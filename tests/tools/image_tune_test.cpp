@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 
 #include "runtime/data/image.h"
 #include "runtime/data/npy.h"
@@ -22,13 +21,6 @@ class ImageTune : public CommandLine {
   void SetUp() override {
     CommandLine::SetUp();
     run("new cnn --image-size 12 --channels 3 --classes 3 --sample-data train --samples 96 -o cnn.onnx");
-  }
-  static std::string contents(const std::string& path) {
-    std::ifstream stream(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(stream), {}};
-  }
-  static void write(const std::string& path, const std::string& text) {
-    std::ofstream(path, std::ios::binary) << text;
   }
   std::string run(const std::string& line) {
     const CommandResult result = gannet_line(line);
@@ -146,7 +138,7 @@ TEST_F(ImageTune, TakesArrays) {
     ASSERT_TRUE(write_npz("pixels.npz", {{"images", pixels}, {"labels", labels}}).ok());
     const std::string text =
         run("tune cnn.onnx --task image-classification --train pixels.npz --eval-fraction 0.2 --augment "
-            "flip,crop=1 --epochs 5 --lr 0.02 -o tuned.onnx");
+            "flip,crop=1 --epochs 20 --lr 0.005 -o tuned.onnx");
     EXPECT_THAT(text, HasSubstr("24 rows, 6 held out"));
     EXPECT_THAT(text, HasSubstr("best accuracy 1 after"));
   }
@@ -162,6 +154,14 @@ TEST_F(ImageTune, SaysWhatDoesNotFit) {
               HasSubstr("no augmentation 'flop'"));
   EXPECT_THAT(error("tune cnn.onnx --task image-classification --train nowhere -o x.onnx"),
               HasSubstr("nowhere"));
+  EXPECT_THAT(error("tune cnn.onnx --train train --report r.html -o x.onnx"),
+              HasSubstr("--report needs --eval or --eval-fraction"));
+  EXPECT_THAT(error("tune cnn.onnx --train train --label-column breed -o x.onnx"),
+              HasSubstr("--label-column is for texts, and train is read as pictures"));
+  EXPECT_THAT(error("tune cnn.onnx --train train --new-head 5 -o x.onnx"),
+              HasSubstr("train: 3 classes, the head of the flags has 5"));
+  EXPECT_THAT(error("tune cnn.onnx --train train --augment mixup=0.2:0.5,cutmix=1 -o x.onnx"),
+              HasSubstr("mixup and cutmix share a chance"));
 }
 
 TEST_F(ImageTune, PreviewShowsEachPictureInARow) {
@@ -174,6 +174,12 @@ TEST_F(ImageTune, PreviewShowsEachPictureInARow) {
   EXPECT_THAT(run("augment --list"), AllOf(HasSubstr("randaugment"), HasSubstr("crop=PIXELS[:REFLECT]")));
   EXPECT_THAT(error("augment train --preview g.png --augment nothing"),
               HasSubstr("no augmentation 'nothing'"));
+}
+
+TEST_F(ImageTune, AReportThatCannotBeWrittenLosesNoWeights) {
+  EXPECT_THAT(error("tune cnn.onnx --train train --eval-fraction 0.2 --epochs 1 --report /dev/full -o tuned.onnx"),
+              HasSubstr("/dev/full"));
+  run("inspect tuned.onnx");
 }
 
 class LabelCommand : public ImageTune {};
@@ -204,6 +210,9 @@ TEST_F(LabelCommand, MakesLabelsThatTrain) {
   run("label votes.csv --keep path,truth --method majority -o labels.npz");
   EXPECT_EQ(read_npz("labels.npz")->at(0).second.extents(), (std::vector<int64_t>{96, 3}));
   EXPECT_THAT(error("label votes.csv --keep nothing -o x.csv"), HasSubstr("--keep nothing"));
+  write("odd.csv", "truth,one\nbird,cat\ncat,dog\n");
+  EXPECT_THAT(error("label odd.csv --truth truth -o x.csv"),
+              HasSubstr("odd.csv: line 2: 'truth' is 'bird', which no function votes for"));
   EXPECT_THAT(error("label votes.csv --keep path,truth --prior 0.5,0.5 -o x.csv"),
               HasSubstr("each of the 3 classes"));
 }

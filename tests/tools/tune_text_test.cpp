@@ -32,13 +32,6 @@ class TuneText : public CommandLine {
             .status,
         0);
   }
-  static void write(const std::string& path, const std::string& text) {
-    std::ofstream(path, std::ios::binary) << text;
-  }
-  static std::string contents(const std::string& path) {
-    std::ifstream stream(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(stream), {}};
-  }
   std::string out(const std::string& line) {
     const CommandResult result = gannet_line(line);
     EXPECT_EQ(result.status, 0) << line << "\n" << result.err;
@@ -277,8 +270,17 @@ TEST_F(TuneText, ASearchKeepsTheBest) {
   const std::string tune = "tune bert.onnx --train train.tsv --vocab vocab.txt -o x.onnx ";
   EXPECT_THAT(err(tune + "--search lr=1"), HasSubstr("--search needs --eval or --eval-fraction"));
   EXPECT_THAT(err(tune + "--eval dev.tsv --search lr=x"),
-              HasSubstr("--search lr: 'x' is not a number of at least 0"));
+              HasSubstr("--search lr: 'x' is not a number above 0"));
+  EXPECT_THAT(err(tune + "--eval dev.tsv --search lr=0"), HasSubstr("--search lr: '0' is not a number above 0"));
+  EXPECT_THAT(err(tune + "--eval dev.tsv --search warmup=0,soon"), HasSubstr("--warmup"));
   EXPECT_THAT(err(tune + "--eval dev.tsv --search colour=1"), HasSubstr("--search: 'colour' is none of lr,"));
+}
+
+TEST_F(TuneText, ARunThatFailsDoesNotLoseTheOneBefore) {
+  EXPECT_THAT(err("tune bert.onnx --train train.tsv --eval dev.tsv --vocab vocab.txt -o tuned.onnx --epochs 1 --search "
+                  "warmup=0,1000"),
+              HasSubstr("run 2: --warmup 1000: the run has 13 updates in all"));
+  out("evaluate tuned.onnx --data dev.tsv --vocab vocab.txt");
 }
 
 TEST_F(TuneText, MistakesAreNamed) {
@@ -312,7 +314,10 @@ TEST_F(TuneText, MistakesAreNamed) {
               ContainsRegex("vocab.txt: it has 1[0-9][0-9] tokens, the model's table of tokens has 20 rows"));
   EXPECT_THAT(err(tune + "train.tsv --max-length 41"),
               HasSubstr("--max-length 41: the model takes at most 40 tokens"));
-  EXPECT_THAT(err(tune + "train.tsv --freeze *"), HasSubstr("bert.onnx: "));
+  EXPECT_THAT(err(tune + "train.tsv --freeze *"), HasSubstr("bert.onnx: all 25 weights are frozen, none is left to train"));
+  EXPECT_THAT(err(tune + "train.tsv --lora r=2 --lr-for *intermediate*=2"), HasSubstr("--lr-for '*intermediate*' matches no weight"));
+  EXPECT_THAT(err(tune + "train.tsv --augment flip"),
+              HasSubstr("--augment is for pictures, and train.tsv is read as texts; --task says what to read"));
   EXPECT_THAT(err(tune + "train.tsv --ids words"), HasSubstr("--ids: the model has no input 'words'"));
   EXPECT_FALSE(std::filesystem::exists("x.onnx"));
 }

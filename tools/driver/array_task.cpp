@@ -34,6 +34,7 @@ class ArrayRows final : public LabelledRows {
 
 class ArrayTask final : public TuneTask {
  public:
+  RowKind rows_are() const override { return RowKind::kArrays; }
   Status settle(const ImportedModel&, TuneArguments& arguments) override {
     fill_in(arguments, TuneDefaults{});
     return {};

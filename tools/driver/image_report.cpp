@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "ir/base/file.h"
+#include "ir/graph.h"
 
 namespace gannet {
 
@@ -220,12 +221,15 @@ double best_threshold(std::vector<std::pair<double, bool>> scores, double& f1) {
   return threshold;
 }
 
-Examination examine_pictures(const HeldOut& held_out, const PictureRows& rows,
+Result<Examination> examine_pictures(const HeldOut& held_out, const PictureRows& rows,
                              const std::vector<std::string>& classes, bool several) {
   Examination result;
   const Tensor& predictions = held_out.predictions;
   const size_t count = classes.size();
-  if (predictions.elements() != static_cast<int64_t>(held_out.numbers.size() * count)) return result;
+  if (predictions.elements() != static_cast<int64_t>(held_out.numbers.size() * count)) {
+    return invalid_input(fmt::format("the model gives {} for {} pictures of {} classes", type_string(predictions),
+                                     held_out.numbers.size(), count));
+  }
   (several ? examine_several : examine_one)(held_out, rows.target.values, count, result);
   std::ranges::stable_sort(result.mistakes, std::greater<>(), &Mistake::confidence);
   return result;

@@ -26,7 +26,7 @@ struct Examination {
   double micro_f1 = 0, macro_f1 = 0;
 };
 
-Examination examine_pictures(const HeldOut& held_out, const PictureRows& rows,
+Result<Examination> examine_pictures(const HeldOut& held_out, const PictureRows& rows,
                              const std::vector<std::string>& classes, bool several);
 
 // The least score that counts as yes for the best F1 against labels 0 or 1, halfway to the next lower one;

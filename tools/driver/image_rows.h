@@ -18,7 +18,6 @@ struct ImageReading {
   bool strict = false;      // a picture that cannot be read is an error
   int64_t cache_bytes = 0;  // for pictures that are kept
   int threads = 0;
-  int64_t max_bytes = 0;  // of an array
 };
 
 class PictureRows final : public LabelledRows {

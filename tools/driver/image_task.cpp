@@ -48,6 +48,7 @@ bool is_archive(const std::string& path) { return path.ends_with(".npz"); }
 
 class ImageTask final : public TuneTask {
  public:
+  RowKind rows_are() const override { return RowKind::kPictures; }
   Status settle(const ImportedModel& model, TuneArguments& arguments) override {
     TRY(settle_input(*model.graph, arguments));
     reading_.augmentation = TRY(Augmentation::parse(arguments.pictures.augment));
@@ -55,6 +56,8 @@ class ImageTask final : public TuneTask {
     reading_.strict = arguments.pictures.strict;
     reading_.threads = arguments.threads;
     reading_.cache_bytes = TRY(parse_bytes(arguments.pictures.cache, "--image-cache"));
+    if (!arguments.max_memory.empty() && !arguments.given.contains("--image-cache"))
+      reading_.cache_bytes = std::min(reading_.cache_bytes, TRY(parse_bytes(arguments.max_memory, "--max-memory")) / 4);
     known_ = label_names_of(model.info.metadata);
     TRY(is_archive(arguments.train) ? read_arrays(*model.graph, arguments)
                                     : read_lists(*model.graph, arguments));
@@ -128,7 +131,7 @@ class ImageTask final : public TuneTask {
   Status settle_input(const Graph& model, const TuneArguments& arguments);
   Status read_lists(const Graph& model, const TuneArguments& arguments);
   Status read_arrays(const Graph& model, const TuneArguments& arguments);
-  Status settle_head(const Graph& model, TuneArguments& arguments) const;
+  Status settle_head(const Graph& model, TuneArguments& arguments);
 
   Result<std::unique_ptr<PictureRows>> open(const ImageList& list, const PictureArrays& arrays) const {
     if (arrays.pixels.defined())
@@ -250,14 +253,17 @@ Status ImageTask::read_arrays(const Graph& model, const TuneArguments& arguments
   return {};
 }
 
-Status ImageTask::settle_head(const Graph& model, TuneArguments& arguments) const {
+Status ImageTask::settle_head(const Graph& model, TuneArguments& arguments) {
   const auto output = find_output(model, arguments.trained_output);
   if (!output)
     return invalid_input(
         fmt::format("{}: has no floating point output '{}'", arguments.model.path, arguments.trained_output));
-  const auto classes = static_cast<int64_t>(classes_.size());
   const int64_t given = std::max(arguments.new_head, arguments.added_head);
-  if (given > 0 && given < classes)
+  // Arrays need not hold a picture of every class.
+  while (is_archive(arguments.train) && static_cast<int64_t>(classes_.size()) < given)
+    classes_.push_back(fmt::to_string(classes_.size()));
+  const auto classes = static_cast<int64_t>(classes_.size());
+  if (given > 0 && given != classes)
     return invalid_input(
         fmt::format("{}: {} classes, the head of the flags has {}", arguments.train, classes, given));
   if (given == 0 && output->classes && *output->classes != classes) arguments.new_head = classes;
@@ -267,7 +273,7 @@ Status ImageTask::settle_head(const Graph& model, TuneArguments& arguments) cons
 Result<Metadata> ImageTask::examine(const HeldOut& held_out, const TuneArguments& arguments) {
   const auto& rows = dynamic_cast<const PictureRows&>(held_out.rows);
   const Examination examination =
-      examine_pictures(held_out, rows, classes_, labels_ == ImageLabels::kSeveral);
+      TRY(examine_pictures(held_out, rows, classes_, labels_ == ImageLabels::kSeveral));
   Metadata entries;
   if (labels_ == ImageLabels::kSeveral) {
     fmt::print("thresholds for the best F1 of each class: micro F1 {:.4f}, macro F1 {:.4f}\n",

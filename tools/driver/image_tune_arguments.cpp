@@ -12,7 +12,7 @@ void add_image_tune_arguments(CLI::App& command, ImageTuneArguments& a) {
       ->capture_default_str()
       ->type_name("LINE")
       ->group(group);
-  command.add_option("--image-cache", a.cache, "memory for decoded pictures")
+  command.add_option("--image-cache", a.cache, "memory for decoded pictures, at most a quarter of --max-memory unless it is given")
       ->capture_default_str()
       ->type_name("SIZE")
       ->group(more);

@@ -88,8 +88,13 @@ Result<Votes> read_votes(const LabelArguments& arguments) {
   for (const size_t i : columns) votes.functions.functions.push_back(votes.table.names[i]);
   TRY(read_classes(votes, columns, arguments));
   if (truth) {
-    for (const std::string& cell : votes.table.cells[*truth])
+    for (int64_t row = 0; row < votes.table.rows(); ++row) {
+      const std::string& cell = votes.table.cells[*truth][static_cast<size_t>(row)];
       votes.truth.push_back(number_of(votes.functions.classes, cell));
+      if (!cell.empty() && votes.truth.back() == kAbstains)
+        return invalid_input(fmt::format("{}'{}' is '{}', which no function votes for; name all classes with --classes",
+                                         votes.table.place(row), arguments.truth, cell));
+    }
   }
   return votes;
 }

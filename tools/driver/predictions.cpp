@@ -57,7 +57,12 @@ Status predict(const RunnableModel& model, BatchColumns inputs, const std::strin
         fmt::format("{}: output '{}' is {} for {} rows; an evaluation takes a number or a vector for each",
                     model.path, predictions.output, type_string(output), all));
   }
-  predictions.width = output.elements() / all;
+  const int64_t width = output.elements() / all;
+  if (predictions.rows > 0 && width != predictions.width) {
+    return invalid_input(fmt::format("{}: output '{}' has {} values for a row in one batch and {} in another", model.path,
+                                     predictions.output, predictions.width, width));
+  }
+  predictions.width = width;
   const auto count = static_cast<std::ptrdiff_t>(rows * predictions.width);
   predictions.values.insert(predictions.values.end(), output.data<float>().begin(),
                             output.data<float>().begin() + count);

@@ -61,6 +61,8 @@ class TextTask final : public TuneTask {
  public:
   explicit TextTask(const NamedTextTask& task) : task_(task) {}
 
+  RowKind rows_are() const override { return RowKind::kTexts; }
+
   Status settle(const ImportedModel& model, TuneArguments& arguments) override {
     const Limits limits = TRY(limits_of(arguments.model));
     TRY(settle_inputs(model, arguments));
@@ -108,6 +110,9 @@ class TextTask final : public TuneTask {
     all["--cased and --uncased"] = fmt::format("{} {}", text.cased, text.uncased);
     all["--text-column, --pair-column and --label-column"] =
         fmt::format("{} {} {}", text.text_column, text.pair_column, fmt::join(text.label_columns, ","));
+    all["--label-separator"] = text.label_separator;
+    all["--ids, --mask, --type and --positions"] =
+        fmt::format("{} {} {} {}", text.ids, text.mask, text.types, text.positions);
     all["--max-length"] = fmt::to_string(longest_);
     all["--padding and --pad-multiple"] = fmt::format("{} {}", arguments.padding, arguments.pad_multiple);
     return all;

@@ -18,9 +18,12 @@
 
 namespace gannet {
 
+enum class RowKind { kArrays, kTexts, kPictures };
+
 struct TuneArguments {
   std::set<std::string>
       given;  // flags of the command line ("--lr"); the others have defaults that a task may change
+  std::set<std::string> for_texts, for_pictures;  // flags that mean nothing for other rows
   ModelArguments model;
   std::string task;  // empty: by the data
   std::string train, eval, output;
@@ -75,6 +78,8 @@ struct TuneArguments {
 
 // Adds all flags to the command.
 void add_tune_arguments(CLI::App& command, TuneArguments& arguments);
+// An error names a given flag that is for rows of another kind.
+Status check_flags(const TuneArguments& arguments, RowKind rows);
 
 // What a task would have where flags do not say otherwise.
 struct TuneDefaults {

@@ -67,6 +67,7 @@ struct Tuning {
   int64_t share = 0;  // MemoryChoice::share
   TrainerOptions trainer;
   Metadata found;  // after the training
+  Status afterwards;  // of reports and logs: the weights are written whatever became of them
 };
 
 // The step for these rows, and the loss that they ask for.
@@ -182,6 +183,8 @@ Status set_up_trainer(Tuning& tuning, const TuneArguments& arguments) {
   if (arguments.patience > 0 && !held_out) return invalid_input("--patience needs --eval or --eval-fraction");
   if (arguments.evaluate_every > 0 && !held_out)
     return invalid_input("--eval-every needs --eval or --eval-fraction");
+  if (!arguments.pictures.report.empty() && !held_out)
+    return invalid_input("--report needs --eval or --eval-fraction");
   TRY(check_measure(*tuning.metrics, options.choose_by));
   return {};
 }
@@ -251,10 +254,21 @@ Result<BatchColumns> widest_batch(BatchSource& batches) {
 
 // Chooses how a batch is computed so that --max-memory is kept, as before where a run is resumed.
 Status set_up_memory(Tuning& tuning, const TuneArguments& arguments, const Checkpoint* checkpoint) {
+  if (arguments.backend == "reference") return invalid_input("--max-memory needs --backend compiled: the reference has no plan");
   MemoryTask task;
   task.limit = TRY(parse_bytes(arguments.max_memory, "--max-memory"));
   task.batch = TRY(widest_batch(*tuning.batches.train));
   task.rows = task.batch.at(0).extent(0);
+  if (tuning.batches.held_out) {
+    // Only the graph's inputs: what a target is made of may differ.
+    const BatchColumns held_out = TRY(widest_batch(*tuning.batches.held_out));
+    for (size_t i = 0; i + 1 < task.batch.size(); ++i) {
+      std::vector<int64_t> extents = task.batch[i].extents();
+      for (size_t d = 1; d < extents.size(); ++d)
+        extents[d] = std::max(extents[d], held_out[i].extent(static_cast<int64_t>(d)));
+      if (extents != task.batch[i].extents()) task.batch[i] = Tensor::zeros(task.batch[i].dtype(), std::move(extents));
+    }
+  }
   task.accumulate = arguments.accumulate;
   task.batch_statistics = tuning.normalizes_by_batch;
   for (const State& state : tuning.model.graph().states) task.weight_bytes += state.initial.bytes();
@@ -311,7 +325,7 @@ Status write_result(const Tuning& tuning, const TrainingOutcome& outcome, const 
     return invalid_input(interruption_text(outcome, arguments.output, arguments.checkpoint));
   }
   fmt::print("wrote {}\n", arguments.output);
-  return {};
+  return tuning.afterwards;
 }
 
 // Lets the task see what the chosen weights give for the held-out rows. Gives what is to be added to the metadata.
@@ -321,6 +335,19 @@ Result<Metadata> examine(Tuning& tuning, TuneTask& task, Trainer& trainer, const
   if (!batches.held_out || outcome.weights.empty() || !task.examines(arguments)) return Metadata();
   const LabelledRows& rows = batches.held_out_rows ? *batches.held_out_rows : *batches.rows;
   return task.examine({rows, batches.held_out_numbers, TRY(trainer.predict(*batches.held_out, outcome.weights))}, arguments);
+}
+
+Status report(Tuning& tuning, TuneTask& task, Trainer& trainer, Progress& progress, TrainingLog* log,
+              const TrainingOutcome& outcome, const TuneArguments& arguments) {
+  TRY(progress.note(outcome_text(outcome, tuning.trainer)));
+  if (!tuning.batches.held_out && outcome.end != TrainingEnd::kDiverged) {
+    const std::vector<Measure> measures = TRY(trainer.evaluate(*tuning.batches.train, *tuning.metrics));
+    TRY(progress.note(training_measures_text(measures)));
+  }
+  tuning.found = TRY(examine(tuning, task, trainer, outcome, arguments));
+  if (!log) return {};
+  TRY(log->finish(arguments.model.path, facts_of(tuning.summary, tuning.trainer, outcome)));
+  return progress.note("curves in " + log->curves_path());
 }
 
 Result<TrainingOutcome> run_training(Tuning& tuning, TuneTask& task, CheckpointStore* store,
@@ -346,16 +373,7 @@ Result<TrainingOutcome> run_training(Tuning& tuning, TuneTask& task, CheckpointS
   if (!arguments.log.empty()) log = TRY(TrainingLog::open(arguments.log));
   if (log) trainer.add_observer(*log);
   TrainingOutcome outcome = TRY(trainer.run());
-  TRY(progress.note(outcome_text(outcome, tuning.trainer)));
-  if (!tuning.batches.held_out && outcome.end != TrainingEnd::kDiverged) {
-    const std::vector<Measure> measures = TRY(trainer.evaluate(*tuning.batches.train, *tuning.metrics));
-    TRY(progress.note(training_measures_text(measures)));
-  }
-  tuning.found = TRY(examine(tuning, task, trainer, outcome, arguments));
-  if (log) {
-    TRY(log->finish(arguments.model.path, facts_of(tuning.summary, tuning.trainer, outcome)));
-    TRY(progress.note("curves in " + log->curves_path()));
-  }
+  tuning.afterwards = report(tuning, task, trainer, progress, log.get(), outcome, arguments);
   return outcome;
 }
 
@@ -366,6 +384,7 @@ struct FinishedRun {
 
 Result<FinishedRun> run_once(TuneArguments& arguments, const Limits& limits) {
   const std::unique_ptr<TuneTask> task = TRY(make_tune_task(arguments));
+  TRY(check_flags(arguments, task->rows_are()));
   FinishedRun run;
   run.tuning = TRY(prepare(*task, arguments));
   print_summary(run.tuning.summary);
@@ -382,11 +401,11 @@ Result<FinishedRun> run_once(TuneArguments& arguments, const Limits& limits) {
   run.outcome =
       TRY(run_training(run.tuning, *task, store ? &*store : nullptr, std::move(checkpoint), arguments));
   run.tuning.engine.reset();
+  run.tuning.batches = {};
   return run;
 }
 
-// One run after the other; the one whose best measure is best is written. A run that diverges is out of the
-// race.
+// One run after the other; the one whose best measure is best is written, also where a later one is interrupted or fails.
 Status search(const TuneArguments& arguments, const Limits& limits) {
   TRY(check_search(arguments));
   const std::vector<SearchPoint> points = TRY(search_points(arguments.search));
@@ -394,25 +413,36 @@ Status search(const TuneArguments& arguments, const Limits& limits) {
   std::optional<FinishedRun> best;
   size_t best_at = 0;
   std::string measure;
+  Status ended;
+  bool interrupted = false;
   for (const SearchPoint& point : points) {
     TuneArguments own = arguments;
     TRY(apply_point(point, own));
     fmt::print("{}run {} of {}: {}\n", measures.empty() ? "" : "\n", measures.size() + 1, points.size(),
                text_of(point));
-    FinishedRun run = TRY(run_once(own, limits));
-    if (run.outcome.end == TrainingEnd::kInterrupted)
-      return write_result(run.tuning, run.outcome, own, limits);
-    measure = run.tuning.trainer.choose_by;
-    measures.push_back(run.outcome.best);
+    Result<FinishedRun> run = run_once(own, limits);
+    if (!run.ok()) {
+      ended = with_prefix(fmt::format("run {}: ", measures.size() + 1), run.error());
+      break;
+    }
+    interrupted = run->outcome.end == TrainingEnd::kInterrupted;
+    if (interrupted && !best) return write_result(run->tuning, run->outcome, own, limits);
+    measure = run->tuning.trainer.choose_by;
+    measures.push_back(run->outcome.best);
     const double sign = higher_is_better(measure) ? 1 : -1;
-    if (!run.outcome.best || (best && sign * *run.outcome.best <= sign * *best->outcome.best)) continue;
-    best_at = measures.size() - 1;
-    best.emplace(std::move(run));
+    const bool better = run->outcome.best && (!best || sign * *run->outcome.best > sign * *best->outcome.best);
+    if (better) {
+      best_at = measures.size() - 1;
+      best.emplace(*std::move(run));
+    }
+    if (interrupted) break;
   }
+  if (!best && !ended.ok()) return ended;
   if (!best) return invalid_input("every run of --search diverged: try smaller rates or --clip-norm 1");
   fmt::print("\n{}", search_table(points, measures, measure, best_at));
-  best->outcome.end = TrainingEnd::kComplete;
-  return write_result(best->tuning, best->outcome, arguments, limits);
+  best->outcome.end = interrupted ? TrainingEnd::kInterrupted : TrainingEnd::kComplete;
+  TRY(write_result(best->tuning, best->outcome, arguments, limits));
+  return ended;
 }
 
 Status tune(TuneArguments arguments) {
@@ -420,6 +450,7 @@ Status tune(TuneArguments arguments) {
   constexpr int kMappedFrom = 1 << 20;
   if (!arguments.max_memory.empty()) ::mallopt(M_MMAP_THRESHOLD, kMappedFrom);
   TRY(check_output_path(arguments.output));
+  if (!arguments.pictures.report.empty()) TRY(check_output_path(arguments.pictures.report));
   const Limits limits = TRY(limits_of(arguments.model));
   InterruptRequest interrupt;
   if (!arguments.search.empty()) return search(arguments, limits);

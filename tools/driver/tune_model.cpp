@@ -70,11 +70,19 @@ Status check_pattern(const std::vector<std::string>& names, const std::string& p
       fmt::format("{}: {} '{}' matches no weight; there are {}", path, flag, pattern, shown));
 }
 
-Status check_patterns(const WeightReport& report, const TuneArguments& arguments) {
+Status check_frozen(const WeightReport& report, const TuneArguments& arguments) {
   std::vector<std::string> names = report.trained;
   names.insert(names.end(), report.frozen.begin(), report.frozen.end());
+  for (const std::string& pattern : arguments.freeze)
+    TRY(check_pattern(names, pattern, "--freeze", arguments.model.path));
+  return {};
+}
+
+// With --lora these are the thin matrices and the last layer.
+Status check_trained(const WeightReport& report, const TuneArguments& arguments) {
+  std::vector<std::string> names = report.trained;
+  if (arguments.lora.empty()) names.insert(names.end(), report.frozen.begin(), report.frozen.end());
   const std::string& path = arguments.model.path;
-  for (const std::string& pattern : arguments.freeze) TRY(check_pattern(names, pattern, "--freeze", path));
   for (const std::string& pattern : arguments.update.no_decay)
     TRY(check_pattern(names, pattern, "--no-decay", path));
   for (const std::string& text : arguments.rates_by_name) {
@@ -150,8 +158,9 @@ Result<TuneModel> make_tune_model(ImportedModel original, const Metadata& metada
   Result<WeightReport> weights = weights_to_state(*model.imported.graph, selection);
   if (!weights.ok()) return with_prefix(arguments.model.path + ": ", weights.error());
   model.weights = *std::move(weights);
-  TRY(check_patterns(model.weights, arguments));
+  TRY(check_frozen(model.weights, arguments));
   if (!arguments.lora.empty()) TRY(use_low_rank(model, arguments));
+  TRY(check_trained(model.weights, arguments));
   if (arguments.backend == "reference") return model;
   PassContext context(arguments.compile.target);
   TRY(run_passes(*model.imported.graph, find_pipeline("before_gradient"), context));

@@ -4,25 +4,29 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace gannet {
 
 namespace {
 
 constexpr size_t kMostRuns = 64;
+constexpr int64_t kLongRun = int64_t{1} << 50;  // updates
 
 Result<double> number(const std::string& flag, const std::string& value, double least) {
   double result = 0;
   if (CLI::detail::lexical_cast(value, result) && std::isfinite(result) && result >= least) return result;
   return invalid_input(
-      fmt::format("--search {}: '{}' is not a number of at least {:g}", flag.substr(2), value, least));
+      fmt::format("--search {}: '{}' is not a number {}", flag.substr(2), value,
+                  least > 0 && least < 1 ? "above 0" : fmt::format("of at least {:g}", least)));
 }
 
 Result<int64_t> count(const std::string& flag, const std::string& value, double least = 1) {
-  constexpr double kMost = 1'000'000;
+  constexpr double kMost = 1e9;
   const double result = TRY(number(flag, value, least));
   if (result == std::floor(result) && result <= kMost) return static_cast<int64_t>(result);
-  return invalid_input(fmt::format("--search {}: '{}' is not a whole number", flag.substr(2), value));
+  return invalid_input(fmt::format("--search {}: '{}' is not a whole number of {:.0f} to {:.0f}", flag.substr(2), value,
+                                   least, kMost));
 }
 
 }  // namespace
@@ -32,6 +36,8 @@ Status check_search(const TuneArguments& arguments) {
   if (!held_out) return invalid_input("--search needs --eval or --eval-fraction");
   if (!arguments.checkpoint.empty())
     return invalid_input("--search keeps no checkpoints: leave out --checkpoint");
+  if (!arguments.pictures.report.empty())
+    return invalid_input("--report shows one run: leave it out with --search");
   return {};
 }
 
@@ -46,6 +52,7 @@ Result<std::vector<SearchPoint>> search_points(const std::vector<std::string>& f
         longer.back().emplace_back("--" + name, value);
         TuneArguments ignored;
         TRY(apply_point(longer.back(), ignored));
+        TRY(schedule_of(ignored, kLongRun));
       }
     }
     points = std::move(longer);
@@ -58,7 +65,7 @@ Result<std::vector<SearchPoint>> search_points(const std::vector<std::string>& f
 Status apply_point(const SearchPoint& point, TuneArguments& arguments) {
   for (const auto& [flag, value] : point) {
     if (flag == "--lr")
-      arguments.rate = TRY(number(flag, value, 0));
+      arguments.rate = TRY(number(flag, value, std::numeric_limits<double>::min()));
     else if (flag == "--weight-decay")
       arguments.update.weight_decay = TRY(number(flag, value, 0));
     else if (flag == "--epochs")
@@ -100,7 +107,7 @@ std::string search_table(const std::vector<SearchPoint>& points,
     text += fmt::format("{:<{}}  ", points[0][i].first.substr(2), widths[i]);
   }
   text += "best " + measure + "\n";
-  for (size_t at = 0; at < points.size(); ++at) {
+  for (size_t at = 0; at < measures.size(); ++at) {
     for (size_t i = 0; i < widths.size(); ++i)
       text += fmt::format("{:<{}}  ", points[at][i].second, widths[i]);
     text += measures[at] ? fmt::format("{:.4f}", *measures[at]) : std::string("diverged");

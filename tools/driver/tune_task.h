@@ -55,6 +55,7 @@ class TuneTask {
  public:
   virtual ~TuneTask() = default;
 
+  virtual RowKind rows_are() const = 0;
   // Called first, with the model as the user's file has it. Fills in what the flags leave open (fill_in of
   // tune_arguments.h): length of the run, rates, and, where the data say so, head and loss. What needs a look
   // at the data reads them here.
