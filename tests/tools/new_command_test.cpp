@@ -1,5 +1,6 @@
 #include "tools/driver/new_command.h"
 
+#include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
 
 #include <algorithm>

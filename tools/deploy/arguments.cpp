@@ -1,5 +1,6 @@
 #include "tools/deploy/arguments.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
 

@@ -1,7 +1,6 @@
 // What the programs of tools/ have in common: how they report errors, and the flags and texts that they share.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <map>
 #include <string>
@@ -11,6 +10,12 @@
 #include "ir/base/dim.h"
 #include "ir/base/error.h"
 #include "ir/base/limits.h"
+
+namespace CLI {
+class App;
+class Option;
+class Validator;
+}  // namespace CLI
 
 namespace gannet {
 

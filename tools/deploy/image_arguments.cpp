@@ -1,5 +1,6 @@
 #include "tools/deploy/image_arguments.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "tools/deploy/arguments.h"

@@ -1,11 +1,14 @@
 // The flags that say how a picture becomes the input of a model.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
 #include "ir/base/error.h"
 #include "runtime/data/image.h"
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

@@ -1,5 +1,6 @@
 #include "tools/deploy/program.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>

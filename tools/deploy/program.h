@@ -1,8 +1,11 @@
 // How a program of tools/ parses its command line and answers what it does not understand.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

@@ -1,5 +1,6 @@
 #include "tools/deploy/run_model.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>

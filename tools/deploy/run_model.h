@@ -2,7 +2,6 @@
 // model is the caller's.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <span>
 #include <string>
@@ -10,6 +9,10 @@
 
 #include "tools/deploy/image_arguments.h"
 #include "tools/deploy/model_inputs.h"
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

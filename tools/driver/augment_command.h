@@ -1,8 +1,11 @@
 // `gannet augment PICTURES --augment LINE --preview grid.png`: shows what an augmentation does.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

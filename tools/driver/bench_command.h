@@ -1,8 +1,11 @@
 // `gannet bench MODEL`: how fast a model runs and what it takes.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

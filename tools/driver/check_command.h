@@ -1,8 +1,11 @@
 // `gannet check PATH...`: compares models with their reference results.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

@@ -1,5 +1,7 @@
 #include "tools/driver/command.h"
 
+#include <CLI/CLI.hpp>
+
 namespace gannet {
 
 void add_model_arguments(CLI::App& command, ModelArguments& arguments) {

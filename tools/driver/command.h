@@ -1,12 +1,15 @@
 // What every subcommand of `gannet` has in common: the flags that say which model and how to read it.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
 #include "frontend/import.h"
 #include "tools/deploy/arguments.h"
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

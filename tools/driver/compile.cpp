@@ -1,5 +1,7 @@
 #include "tools/driver/compile.h"
 
+#include <CLI/CLI.hpp>
+
 #include "tools/driver/model_inputs.h"
 
 namespace gannet {

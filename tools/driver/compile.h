@@ -1,7 +1,6 @@
 // From an imported model to a program that runs: the passes, then the backends.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +10,10 @@
 #include "passes/pass.h"
 #include "runtime/core/session.h"
 #include "tools/deploy/run_artifact.h"
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

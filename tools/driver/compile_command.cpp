@@ -1,5 +1,6 @@
 #include "tools/driver/compile_command.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <chrono>

@@ -1,8 +1,11 @@
 // `gannet compile MODEL -o FILE`: a model as one file that needs no compiler.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

@@ -1,8 +1,11 @@
 // `gannet evaluate`: how good a model is on labelled data.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

@@ -1,8 +1,11 @@
 // gannet explain: where every node of a model went, and why.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

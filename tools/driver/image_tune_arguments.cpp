@@ -1,5 +1,7 @@
 #include "tools/driver/image_tune_arguments.h"
 
+#include <CLI/CLI.hpp>
+
 #include "tools/deploy/arguments.h"
 
 namespace gannet {

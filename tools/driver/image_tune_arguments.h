@@ -1,10 +1,13 @@
 // The flags of `gannet tune --task image-classification` beside those of every task.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
 #include "tools/deploy/image_arguments.h"
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

@@ -1,8 +1,11 @@
 // `gannet inspect MODEL`: what a model is made of.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

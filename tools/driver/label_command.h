@@ -1,8 +1,11 @@
 // `gannet label votes.csv -o labels.csv`: labels from the votes of labelling functions.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

@@ -2,8 +2,11 @@
 // synthetic samples that they can learn.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

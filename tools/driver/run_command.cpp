@@ -1,5 +1,6 @@
 #include "tools/driver/run_command.h"
 
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "frontend/pb_file.h"

@@ -1,8 +1,11 @@
 // `gannet run MODEL`: one inference, with its results on the screen and in files.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

@@ -1,5 +1,6 @@
 #include "tools/driver/run_texts.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -8,6 +8,10 @@
 #include "tools/driver/runnable_model.h"
 #include "tools/driver/text_arguments.h"
 
+namespace CLI {
+class App;
+}
+
 namespace gannet {
 
 struct RunTextArguments {

@@ -1,5 +1,7 @@
 #include "tools/driver/text_arguments.h"
 
+#include <CLI/CLI.hpp>
+
 namespace gannet {
 
 const NamedTextTask* find_text_task(std::string_view name) {

@@ -1,11 +1,14 @@
 // Flags of the tasks on texts, the same for training, evaluation and single runs.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

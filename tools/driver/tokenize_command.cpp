@@ -1,5 +1,6 @@
 #include "tools/driver/tokenize_command.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,8 +1,11 @@
 // `gannet tokenize`: the token ids of texts.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

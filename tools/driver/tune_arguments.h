@@ -1,7 +1,6 @@
 // The flags of `gannet tune`.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <map>
 #include <optional>
 #include <set>
@@ -15,6 +14,10 @@
 #include "tools/driver/command.h"
 #include "tools/driver/image_tune_arguments.h"
 #include "tools/driver/text_arguments.h"
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

@@ -1,5 +1,6 @@
 #include "tools/driver/tune_command.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <malloc.h>
 

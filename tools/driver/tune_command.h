@@ -2,8 +2,11 @@
 // own file with the new weights.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+namespace CLI {
+class App;
+}
 
 namespace gannet {
 

@@ -1,5 +1,6 @@
 #include "tools/driver/tune_search.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
