@@ -1,76 +1,49 @@
-#include "tools/driver/new_command.h"
-
-#include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "ir/base/file.h"
 #include "runtime/data/npy.h"
+#include "tests/tools/command_line_fixture.h"
 
 namespace gannet {
 namespace {
 
-struct Outcome {
-  int status;
-  std::string output;
-  std::string errors;
-};
+using test::CommandResult;
 
-// What `gannet new <words>` does.
-Outcome run_new(std::vector<std::string> words) {
-  CLI::App app("gannet");
-  std::function<int()> run;
-  add_new_command(app, run);
-  words.insert(words.begin(), "new");
-  std::reverse(words.begin(), words.end());  // the order that CLI11 takes a vector in
-  try {
-    app.parse(words);
-  } catch (const CLI::ParseError& error) {
-    return {error.get_exit_code(), "", error.what()};
-  }
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  int status = run();
-  return {status, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
-}
-
-class NewCommand : public testing::Test {
+class NewCommand : public test::CommandLine {
  protected:
-  NewCommand() { std::filesystem::create_directories(folder_); }
-  ~NewCommand() override { std::filesystem::remove_all(folder_); }
-  std::string file(const std::string& name) const { return (folder_ / name).string(); }
-
- private:
-  std::filesystem::path folder_ = std::filesystem::path(testing::TempDir()) /
-                                  testing::UnitTest::GetInstance()->current_test_info()->name();
+  // What `gannet new <words>` does.
+  CommandResult run_new(std::vector<std::string> words) {
+    words.insert(words.begin(), "new");
+    return gannet(words);
+  }
 };
 
 TEST_F(NewCommand, WritesTheModelAndSaysWhatItIs) {
-  Outcome outcome = run_new({"mlp", "--layers", "8x3,4", "--inputs", "5", "-o", file("m.onnx")});
-  EXPECT_EQ(outcome.status, 0) << outcome.errors;
-  EXPECT_EQ(outcome.output.find(file("m.onnx") + ": mlp, 9 nodes, 278 parameters, "), 0u) << outcome.output;
-  EXPECT_TRUE(std::filesystem::file_size(file("m.onnx")) > 278 * 4);
+  CommandResult outcome = run_new({"mlp", "--layers", "8x3,4", "--inputs", "5", "-o", "m.onnx"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.out.find("m.onnx: mlp, 9 nodes, 278 parameters, "), 0u) << outcome.out;
+  EXPECT_TRUE(std::filesystem::file_size("m.onnx") > 278 * 4);
 }
 
 TEST_F(NewCommand, TheSeedDecidesTheFile) {
   for (const char* name : {"a", "b"})
-    ASSERT_EQ(run_new({"resnet8", "--seed", "3", "-o", file(name)}).status, 0);
-  ASSERT_EQ(run_new({"resnet8", "--seed", "4", "-o", file("c")}).status, 0);
-  std::string a = read_file(file("a"), 1 << 24).value();
-  EXPECT_EQ(a, read_file(file("b"), 1 << 24).value());
-  EXPECT_NE(a, read_file(file("c"), 1 << 24).value());
+    ASSERT_EQ(run_new({"resnet8", "--seed", "3", "-o", name}).status, 0);
+  ASSERT_EQ(run_new({"resnet8", "--seed", "4", "-o", "c"}).status, 0);
+  std::string a = read_file("a", 1 << 24).value();
+  EXPECT_EQ(a, read_file("b", 1 << 24).value());
+  EXPECT_NE(a, read_file("c", 1 << 24).value());
 }
 
 TEST_F(NewCommand, SamplesFitTheModel) {
-  Outcome outcome = run_new({"cnn", "--image-size", "8x12", "--channels", "1", "--classes", "5", "-o",
-                             file("m.onnx"), "--sample-data", file("s.npz"), "--samples", "20"});
-  ASSERT_EQ(outcome.status, 0) << outcome.errors;
-  NamedTensors samples = read_npz(file("s.npz")).value();
+  CommandResult outcome = run_new({"cnn", "--image-size", "8x12", "--channels", "1", "--classes", "5",
+                                   "-o", "m.onnx", "--sample-data", "s.npz", "--samples", "20"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  NamedTensors samples = read_npz("s.npz").value();
   ASSERT_EQ(samples.size(), 2u);
   EXPECT_EQ(samples[0].first, "input");
   EXPECT_EQ(type_string(samples[0].second), "f32[20, 1, 8, 12]");
@@ -90,31 +63,28 @@ TEST_F(NewCommand, EveryArchitectureHasSamples) {
       {"mlp"},
       {"mlp", "--outputs", "1"}};
   for (std::vector<std::string>& words : commands) {
-    for (const std::string& word : {std::string("-o"), file("m.onnx"), std::string("--sample-data"),
-                                    file("s.npz"), std::string("--samples"), std::string("4")}) {
-      words.push_back(word);
-    }
-    Outcome outcome = run_new(words);
-    ASSERT_EQ(outcome.status, 0) << words[0] << outcome.errors;
-    NamedTensors samples = read_npz(file("s.npz")).value();
+    words.insert(words.end(), {"-o", "m.onnx", "--sample-data", "s.npz", "--samples", "4"});
+    CommandResult outcome = run_new(words);
+    ASSERT_EQ(outcome.status, 0) << words[0] << outcome.err;
+    NamedTensors samples = read_npz("s.npz").value();
     for (const auto& [name, tensor] : samples) EXPECT_EQ(tensor.extent(0), 4) << name;
   }
 }
 
 TEST_F(NewCommand, UsageErrors) {
-  Outcome nothing = run_new({});
+  CommandResult nothing = run_new({});
   EXPECT_EQ(nothing.status, 1);
-  EXPECT_NE(nothing.errors.find("bert-classifier"), std::string::npos);
-  Outcome no_output = run_new({"mlp"});
+  EXPECT_NE(nothing.err.find("bert-classifier"), std::string::npos);
+  CommandResult no_output = run_new({"mlp"});
   EXPECT_EQ(no_output.status, 1);
-  EXPECT_EQ(std::count(no_output.errors.begin(), no_output.errors.end(), '\n'), 1) << no_output.errors;
-  EXPECT_NE(no_output.errors.find("-o FILE is missing"), std::string::npos);
-  Outcome unknown = run_new({"resnet19", "-o", file("m.onnx")});
+  EXPECT_EQ(std::count(no_output.err.begin(), no_output.err.end(), '\n'), 1) << no_output.err;
+  EXPECT_NE(no_output.err.find("-o FILE is missing"), std::string::npos);
+  CommandResult unknown = run_new({"resnet19", "-o", "m.onnx"});
   EXPECT_EQ(unknown.status, 1);
-  EXPECT_EQ(run_new({"mlp", "--depth", "-1", "-o", file("m.onnx")}).status, 1);
-  EXPECT_NE(unknown.errors.find("no architecture 'resnet19', did you mean 'resnet18'?"), std::string::npos)
-      << unknown.errors;
-  EXPECT_NE(run_new({"mlp", "--bogus", "-o", file("m.onnx")}).status, 0);
+  EXPECT_EQ(run_new({"mlp", "--depth", "-1", "-o", "m.onnx"}).status, 1);
+  EXPECT_NE(unknown.err.find("no architecture 'resnet19', did you mean 'resnet18'?"), std::string::npos)
+      << unknown.err;
+  EXPECT_NE(run_new({"mlp", "--bogus", "-o", "m.onnx"}).status, 0);
 }
 
 TEST_F(NewCommand, WrongNumbersLeaveNoFile) {
@@ -129,19 +99,19 @@ TEST_F(NewCommand, WrongNumbersLeaveNoFile) {
       {{"mlp", "--samples", "0"}, "samples is 0, it must be 1 to 10000000"},
       {{"dcgan-generator", "--image-size", "129"}, "image size is 129, it must be 28 to 128"}};
   for (auto& [words, message] : commands) {
-    words.insert(words.end(), {"-o", file("m.onnx")});
-    Outcome outcome = run_new(words);
+    words.insert(words.end(), {"-o", "m.onnx"});
+    CommandResult outcome = run_new(words);
     EXPECT_EQ(outcome.status, 1);
-    EXPECT_NE(outcome.errors.find(message), std::string::npos) << outcome.errors;
-    EXPECT_FALSE(std::filesystem::exists(file("m.onnx")));
+    EXPECT_NE(outcome.err.find(message), std::string::npos) << outcome.err;
+    EXPECT_FALSE(std::filesystem::exists("m.onnx"));
   }
 }
 
 TEST_F(NewCommand, DepthRepeatsTheLastWidth) {
-  Outcome outcome = run_new(
-      {"mlp", "--inputs", "2", "--units", "3,4", "--depth", "4", "--outputs", "1", "-o", file("m.onnx")});
+  CommandResult outcome = run_new(
+      {"mlp", "--inputs", "2", "--units", "3,4", "--depth", "4", "--outputs", "1", "-o", "m.onnx"});
   // 2-3-4-4-4-1 with biases.
-  EXPECT_NE(outcome.output.find(" 70 parameters"), std::string::npos) << outcome.output;
+  EXPECT_NE(outcome.out.find(" 70 parameters"), std::string::npos) << outcome.out;
 }
 
 }  // namespace
