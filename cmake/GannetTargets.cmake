@@ -34,7 +34,6 @@ function(gannet_tests folder)
   set(name gannet_tests_${folder})
   add_executable(${name} ${sources})
   target_link_libraries(${name} PRIVATE gannet_test_support ${arg_LINK} GTest::gmock GTest::gtest GTest::gtest_main)
-  target_compile_definitions(${name} PRIVATE GANNET_TESTS_DIR="${PROJECT_SOURCE_DIR}/tests")
   gtest_discover_tests(${name} TEST_FILTER "-Nightly*" DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} PROPERTIES LABELS default TIMEOUT 300)
   gtest_discover_tests(${name} TEST_FILTER "Nightly*" DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60

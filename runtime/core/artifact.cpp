@@ -201,22 +201,6 @@ Result<std::array<std::span<const uint8_t>, kSectionNames.size()>> read_sections
   return sections;
 }
 
-Result<std::shared_ptr<const Program>> read_program(const MappedFile& file) {
-  const Header header = TRY(read_header(file.bytes()));
-  const auto sections = TRY(read_sections(file.bytes(), header));
-  ArchiveData data;
-  data.weights.mapped = sections[1];
-  data.code.mapped = sections[2];
-  data.owner = file.owner();
-  ArchiveReader reader(sections[0], data);
-  std::shared_ptr<const Program> program;
-  reader(program);
-  if (!reader.failed() && reader.left() > 0) reader.fail(fmt::format("{} bytes are left over", reader.left()));
-  if (reader.failed()) return invalid_input("its description cannot be used: " + reader.problem);
-  if (Status status = check_program(*program); !status.ok()) return with_prefix("its description contradicts itself: ", status.error());
-  return program;
-}
-
 }  // namespace
 
 Status write_artifact(const std::string& path, const Program& program) {
@@ -230,9 +214,25 @@ Status write_artifact(const std::string& path, const Program& program) {
   return write_file_atomically(path, [&](AtomicFile& file) { return image.write(file); });
 }
 
+Result<std::shared_ptr<const Program>> read_artifact(std::span<const uint8_t> bytes, std::shared_ptr<const void> owner) {
+  const Header header = TRY(read_header(bytes));
+  const auto sections = TRY(read_sections(bytes, header));
+  ArchiveData data;
+  data.weights.mapped = sections[1];
+  data.code.mapped = sections[2];
+  data.owner = std::move(owner);
+  ArchiveReader reader(sections[0], data);
+  std::shared_ptr<const Program> program;
+  reader(program);
+  if (!reader.failed() && reader.left() > 0) reader.fail(fmt::format("{} bytes are left over", reader.left()));
+  if (reader.failed()) return invalid_input("its description cannot be used: " + reader.problem);
+  if (Status status = check_program(*program); !status.ok()) return with_prefix("its description contradicts itself: ", status.error());
+  return program;
+}
+
 Result<std::shared_ptr<const Program>> read_artifact(const std::string& path) {
   const MappedFile file = TRY(MappedFile::open(path, Limits().file_bytes));
-  Result<std::shared_ptr<const Program>> program = read_program(file);
+  Result<std::shared_ptr<const Program>> program = read_artifact(file.bytes(), file.owner());
   if (!program.ok()) return with_prefix(path + ": ", program.error());
   return program;
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "ir/base/error.h"
@@ -24,6 +25,8 @@ Status write_artifact(const std::string& path, const Program& program);
 // Errors name the file and why it is refused: not an artifact, of another format, cut off, damaged, code for a machine
 // with more instructions. What it gives is consistent: every index in it is within what it indexes.
 Result<std::shared_ptr<const Program>> read_artifact(const std::string& path);
+// The same for an artifact in memory, at a multiple of 64 bytes, which `owner` keeps there; it is used where it stands.
+Result<std::shared_ptr<const Program>> read_artifact(std::span<const uint8_t> bytes, std::shared_ptr<const void> owner);
 // Whether the file begins as an artifact does.
 bool is_artifact(const std::string& path);
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "runtime/data/text_lists.h"
+#include "tests/support/tests_folder.h"
 #include "tools/driver/conformance.h"
 
 namespace gannet {
@@ -18,7 +19,7 @@ namespace fs = std::filesystem;
 // "node/test_x: reason" by case.
 std::map<std::string, std::string> read_expected_failures(const std::string& file) {
   std::map<std::string, std::string> expected;
-  Result<std::vector<std::string>> lines = read_lines(std::string(GANNET_TESTS_DIR) + "/conformance/" + file);
+  Result<std::vector<std::string>> lines = read_lines(test::tests_folder() + "/conformance/" + file);
   EXPECT_TRUE(lines.ok()) << lines.error().message;
   for (const std::string& line : *lines) {
     if (line.empty() || line[0] == '#') continue;
@@ -66,7 +67,7 @@ TEST(Conformance, OnnxBackendCasesOfRelease117) {
 }
 
 TEST(Conformance, RealModels) {
-  fs::path root = folder_from("GANNET_MODELS", fs::path(GANNET_TESTS_DIR) / "../../shared/models");
+  fs::path root = folder_from("GANNET_MODELS", fs::path(test::tests_folder()) / "../../shared/models");
   if (!fs::is_directory(root)) GTEST_SKIP() << root << " is absent: set GANNET_MODELS to a folder of models with reference results";
   CheckOptions options;
   options.tolerance.atol_relative = 1e-4;

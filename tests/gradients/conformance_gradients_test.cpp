@@ -9,6 +9,7 @@
 #include "passes/weights_to_state.h"
 #include "runtime/data/text_lists.h"
 #include "tests/gradients/case_gradients.h"
+#include "tests/support/tests_folder.h"
 #include "tools/driver/conformance.h"
 
 namespace gannet::test {
@@ -20,7 +21,7 @@ namespace fs = std::filesystem;
 class Exceptions {
  public:
   explicit Exceptions(const std::string& file) : file_(file) {
-    Result<std::vector<std::string>> lines = read_lines(std::string(GANNET_TESTS_DIR) + "/gradients/" + file);
+    Result<std::vector<std::string>> lines = read_lines(test::tests_folder() + "/gradients/" + file);
     EXPECT_TRUE(lines.ok()) << lines.error().message;
     for (const std::string& line : *lines) {
       if (line.empty() || line[0] == '#') continue;

@@ -17,6 +17,7 @@
 #include "ir/print.h"
 #include "ir/verify.h"
 #include "passes/pass.h"
+#include "tests/support/tests_folder.h"
 
 namespace gannet {
 namespace {
@@ -30,7 +31,7 @@ struct Case {
 };
 
 std::string golden_path(std::string_view pass) {
-  return fmt::format("{}/passes/{}.ir", GANNET_TESTS_DIR, pass);
+  return fmt::format("{}/passes/{}.ir", test::tests_folder(), pass);
 }
 
 std::vector<Case> read_cases(std::string_view text) {
@@ -224,7 +225,7 @@ INSTANTIATE_TEST_SUITE_P(Passes, GoldenTest, testing::ValuesIn(passes()),
                          [](const auto& row) { return std::string(row.param.name); });
 
 TEST(GoldenFiles, EachBelongsToAPass) {
-  for (const auto& entry : std::filesystem::directory_iterator(fmt::format("{}/passes", GANNET_TESTS_DIR))) {
+  for (const auto& entry : std::filesystem::directory_iterator(fmt::format("{}/passes", test::tests_folder()))) {
     if (entry.path().extension() != ".ir") continue;
     EXPECT_NE(find_pass(entry.path().stem().string()), nullptr) << entry.path();
   }

@@ -8,6 +8,7 @@
 #include "ir/base/file.h"
 #include "runtime/data/tokenizer/tokenizer.h"
 #include "tests/runtime/temporary_folder.h"
+#include "tests/support/tests_folder.h"
 
 namespace gannet {
 namespace {
@@ -17,7 +18,7 @@ using nlohmann::json;
 
 fs::path data_folder() {
   const char* given = std::getenv("GANNET_DATA");
-  return (given ? fs::path(given) : fs::path(GANNET_TESTS_DIR) / "../../shared/data") / "tokenizer";
+  return (given ? fs::path(given) : fs::path(test::tests_folder()) / "../../shared/data") / "tokenizer";
 }
 
 json read_json(const fs::path& path) { return json::parse(read_file(path, int64_t{1} << 30).value()); }

@@ -7,6 +7,7 @@
 #include "ir/base/file.h"
 #include "runtime/data/tokenizer/tokenizer.h"
 #include "tests/runtime/temporary_folder.h"
+#include "tests/support/tests_folder.h"
 
 namespace gannet {
 namespace {
@@ -39,7 +40,7 @@ Encoding encode(const Tokenizer& tokenizer, const json& text) {
 
 TEST_F(TokenizerJson, IdsAreThoseThatHuggingFaceGives) {
   json recorded =
-      json::parse(read_file(std::string(GANNET_TESTS_DIR) + "/runtime/tokenizers.json", 1 << 24).value());
+      json::parse(read_file(test::tests_folder() + "/runtime/tokenizers.json", 1 << 24).value());
   ASSERT_GE(recorded["cases"].size(), 90u);
   for (const json& recorded_case : recorded["cases"]) {
     json file = recorded_case["parts"];
@@ -162,7 +163,7 @@ TEST_F(TokenizerJson, ScoresAreRoundedAsHuggingFaceRoundsThem) {
 // Bytes of small files changed at random: each ends in a message or in a tokenizer that encodes.
 TEST_F(TokenizerJson, DamageNeverDoesMoreThanFail) {
   json recorded =
-      json::parse(read_file(std::string(GANNET_TESTS_DIR) + "/runtime/tokenizers.json", 1 << 24).value());
+      json::parse(read_file(test::tests_folder() + "/runtime/tokenizers.json", 1 << 24).value());
   std::mt19937 random(11);
   int accepted = 0;
   for (const json& recorded_case : recorded["cases"]) {

@@ -6,12 +6,13 @@
 #include <fstream>
 
 #include "runtime/data/text_lists.h"
+#include "tests/support/tests_folder.h"
 #include "tests/tools/command_line_fixture.h"
 
 namespace gannet::test {
 namespace {
 
-const std::string kRoot = std::string(GANNET_TESTS_DIR) + "/../";
+const std::string kRoot = test::tests_folder() + "/../";
 
 constexpr std::string_view kDeployed = "gannet-run ";
 

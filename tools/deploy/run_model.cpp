@@ -99,7 +99,7 @@ void add_run_arguments(CLI::App& command, RunArguments& arguments) {
   const std::string formats = arguments.inputs.read_pb ? ".npy, .npz, .npz#array, .pb, .png, .jpg, raw elements" : ".npy, .npz, .npz#array, .png, .jpg, raw elements";
   command.add_option("--input", arguments.inputs.files, fmt::format("NAME=FILE ({}); random where none is given", formats))
       ->type_name("NAME=FILE")->take_all()->expected(1)->allow_extra_args(false);
-  command.add_option("--output", arguments.output_folder, "folder for the outputs")->type_name("DIR");
+  command.add_option("-o,--output", arguments.output_folder, "folder for the outputs")->type_name("DIR");
   if (arguments.write_pb) {
     command.add_option("--format", arguments.format, "of the files in --output")->check(CLI::IsMember({"npy", "pb"}))->capture_default_str();
   }
