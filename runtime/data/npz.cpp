@@ -88,7 +88,7 @@ Status write_npz(const std::string& path, const NamedTensors& tensors) {
   for (const auto& [name, tensor] : tensors) {
     if (!names.insert(name).second)
       return invalid_input(fmt::format("{}: two arrays are named '{}'", path, name));
-    if (!decode_utf8(name))
+    if (find_invalid_utf8(name))
       return invalid_input(fmt::format("{}: the name of an array is not valid UTF-8", path));
   }
   return write_file_atomically(path, [&tensors](AtomicFile& file) -> Status {

@@ -1,45 +1,80 @@
 #include "runtime/data/utf8.h"
 
 #include <array>
+#include <cstring>
 
 namespace gannet {
 namespace {
 
-bool is_code_point(uint32_t value) { return value < 0x110000 && (value < 0xd800 || value > 0xdfff); }
+bool is_code_point(char32_t value) { return value < 0x110000 && (value < 0xd800 || value > 0xdfff); }
 
 }  // namespace
 
-std::optional<std::u32string> decode_utf8(std::string_view text) {
-  constexpr std::array<uint32_t, 4> kLeast = {0, 0x80, 0x800, 0x10000};
-  std::u32string result;
+std::optional<size_t> find_invalid_utf8(std::string_view text) {
+  constexpr std::array<char32_t, 5> kLeast = {0, 0, 0x80, 0x800, 0x10000};
   for (size_t i = 0; i < text.size();) {
-    uint8_t lead = static_cast<uint8_t>(text[i]);
-    size_t more = lead < 0x80 ? 0 : (lead >> 5) == 6 ? 1 : (lead >> 4) == 14 ? 2 : (lead >> 3) == 30 ? 3 : 4;
-    if (more == 4 || text.size() - i <= more) return std::nullopt;
-    uint32_t value = more == 0 ? lead : lead & (0x3fu >> more);
-    for (size_t k = 1; k <= more; ++k) {
-      uint8_t next = static_cast<uint8_t>(text[i + k]);
-      if ((next & 0xc0) != 0x80) return std::nullopt;
-      value = value << 6 | (next & 0x3fu);
+    if (text.size() - i >= 8) {
+      uint64_t word = 0;
+      std::memcpy(&word, text.data() + i, 8);
+      if ((word & 0x8080808080808080u) == 0) {
+        i += 8;
+        continue;
+      }
     }
-    if (value < kLeast[more] || !is_code_point(value)) return std::nullopt;
-    result.push_back(value);
-    i += more + 1;
+    uint8_t lead = static_cast<uint8_t>(text[i]);
+    if (lead < 0x80) {
+      ++i;
+      continue;
+    }
+    size_t length = utf8_length(text[i]);
+    if (lead < 0xc0 || lead > 0xf7 || text.size() - i < length) return i;
+    for (size_t k = 1; k < length; ++k) {
+      if ((static_cast<uint8_t>(text[i + k]) & 0xc0) != 0x80) return i;
+    }
+    size_t next = i;
+    char32_t value = next_character(text, next);
+    if (value < kLeast[length] || !is_code_point(value)) return i;
+    i = next;
   }
+  return std::nullopt;
+}
+
+std::optional<std::u32string> decode_utf8(std::string_view text) {
+  if (find_invalid_utf8(text)) return std::nullopt;
+  std::u32string result;
+  for (size_t i = 0; i < text.size();) result.push_back(next_character(text, i));
   return result;
 }
 
 std::optional<std::string> encode_utf8(std::u32string_view code_points) {
   std::string result;
-  for (uint32_t value : code_points) {
+  for (const char32_t value : code_points) {
     if (!is_code_point(value)) return std::nullopt;
-    int more = value < 0x80 ? 0 : value < 0x800 ? 1 : value < 0x10000 ? 2 : 3;
-    constexpr std::array<uint32_t, 4> kLead = {0, 0xc0, 0xe0, 0xf0};
-    result.push_back(static_cast<char>(kLead[static_cast<size_t>(more)] | value >> (6 * more)));
-    for (int k = more - 1; k >= 0; --k)
-      result.push_back(static_cast<char>(0x80 | ((value >> (6 * k)) & 0x3f)));
+    append_utf8(result, value);
   }
   return result;
+}
+
+void append_utf8(std::string& text, char32_t c) {
+  auto tail = [&](int shift) { text.push_back(static_cast<char>(0x80 | ((c >> shift) & 0x3f))); };
+  if (c < 0x80) {
+    text.push_back(static_cast<char>(c));
+  } else if (c < 0x800) {
+    text.push_back(static_cast<char>(0xc0 | c >> 6));
+    tail(0);
+  } else if (c < 0x10000) {
+    text.push_back(static_cast<char>(0xe0 | c >> 12));
+    tail(6), tail(0);
+  } else {
+    text.push_back(static_cast<char>(0xf0 | c >> 18));
+    tail(12), tail(6), tail(0);
+  }
+}
+
+size_t count_characters(std::string_view text) {
+  size_t count = 0;
+  for (char byte : text) count += (static_cast<uint8_t>(byte) & 0xc0) != 0x80;
+  return count;
 }
 
 }  // namespace gannet

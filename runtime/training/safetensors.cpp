@@ -181,7 +181,7 @@ Result<Layout> lay_out(const std::string& path, const NamedTensors& tensors,
     const auto& [name, tensor] = tensors[i];
     if (!names.insert(name).second)
       return invalid_input(fmt::format("{}: the name '{}' cannot be given twice", path, name));
-    if (!decode_utf8(name))
+    if (find_invalid_utf8(name))
       return invalid_input(fmt::format("{}: the name of tensor {} is not UTF-8", path, i));
     const auto* type = std::ranges::find(kTypes, tensor.dtype(), &TypeName::dtype);
     if (type == kTypes.end()) {

@@ -42,7 +42,7 @@ Result<Texts> texts_of(const RunTextArguments& arguments, int64_t max_bytes) {
     } else {
       texts.first = TRY(read_lines(arguments.file, max_bytes));
       for (size_t i = 0; i < texts.first.size(); ++i) {
-        if (!decode_utf8(texts.first[i]))
+        if (find_invalid_utf8(texts.first[i]))
           return invalid_input(fmt::format("{}: line {}: this is not UTF-8", arguments.file, i + 1));
       }
     }
