@@ -22,7 +22,7 @@ class TokenizerJson : public testing::Test {
     return Tokenizer::from_file(folder_.write("tokenizer.json", file.dump()));
   }
   Result<Tokenizer> read_text(const std::string& text) {
-    return Tokenizer::from_json_file(folder_.write("tokenizer.json", text));
+    return Tokenizer::from_json(text, "tokenizer.json");
   }
   std::string error(const json& file) {
     Result<Tokenizer> tokenizer = read(file);
@@ -88,13 +88,24 @@ TEST_F(TokenizerJson, AddedTokensExtendTheVocabulary) {
                           {{"id", 1}, {"content", "a"}}};
   Tokenizer tokenizer = read(file).value();
   EXPECT_EQ(tokenizer.vocabulary_size(), 4);
-  EXPECT_EQ(tokenizer.mask_id(), 3);
-  EXPECT_EQ(tokenizer.unknown_id(), 0);
   EXPECT_EQ(tokenizer.token_of(3), "<mask>");
   EXPECT_EQ(tokenizer.token_of(4), "");
   EXPECT_EQ(tokenizer.id_of("b"), 2);
   EXPECT_EQ(tokenizer.id_of("c"), std::nullopt);
   EXPECT_THAT(tokenizer.encode("b<mask>b").value().ids, ElementsAre(2, 3, 2));
+}
+
+TEST_F(TokenizerJson, IdsOfSpecialTokensAndPaddingCountForTheSize) {
+  json file = word_level();
+  const int64_t size = read(file)->vocabulary_size();
+  file["post_processor"] = {{"type", "BertProcessing"}, {"sep", {"[SEP]", size + 5}}, {"cls", {"[CLS]", 0}}};
+  EXPECT_EQ(read(file)->vocabulary_size(), size + 6);
+  file["padding"] = {{"strategy", "BatchLongest"},
+                     {"direction", "Right"},
+                     {"pad_id", size + 8},
+                     {"pad_type_id", 0},
+                     {"pad_token", "[PAD]"}};
+  EXPECT_EQ(read(file)->vocabulary_size(), size + 9);
 }
 
 TEST_F(TokenizerJson, ManyTextsOnManyThreadsAreEncodedAsOneByOne) {

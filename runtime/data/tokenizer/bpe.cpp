@@ -40,8 +40,6 @@ class Bpe : public Model {
     return {};
   }
 
-  std::optional<int32_t> unknown_id() const override { return unknown_; }
-
  private:
   // Words of so many characters are scanned for the lowest rank; a heap costs more.
   static constexpr size_t kShort = 48;

@@ -150,6 +150,18 @@ std::optional<int32_t> first_id(const Tokenizer& tokenizer, std::initializer_lis
   return std::nullopt;
 }
 
+// Files name the ids of post-processors and padding themselves, whatever their vocabulary has.
+int64_t highest_id(const TokenizerParts& parts) {
+  int64_t highest = std::max(parts.vocabulary.size() - 1, int64_t{parts.pad_id.value_or(-1)});
+  for (const AddedToken& token : parts.added) highest = std::max(highest, int64_t{token.id});
+  for (const auto* form : {&parts.post_processor.single, &parts.post_processor.pair}) {
+    for (const TemplatePart& part : *form) {
+      for (const int32_t id : part.ids) highest = std::max(highest, int64_t{id});
+    }
+  }
+  return highest;
+}
+
 Result<std::shared_ptr<TokenizerParts>> read_parts(std::string_view text) {
   nlohmann::json json = TRY(parse_json(text));
   if (!json.is_object()) return invalid_input(fmt::format("is {}, not an object", json.type_name()));
@@ -166,8 +178,7 @@ Result<std::shared_ptr<TokenizerParts>> read_parts(std::string_view text) {
   TRY(make_finders(*parts));
   TRY(read_truncation(file, parts->defaults));
   TRY(read_padding(file, *parts));
-  parts->size = parts->vocabulary.size();
-  for (const AddedToken& token : parts->added) parts->size = std::max(parts->size, int64_t{token.id} + 1);
+  parts->size = highest_id(*parts) + 1;
   if (parts->size == 0) return model.invalid("'vocab' holds no tokens");
   return parts;
 }
@@ -191,12 +202,7 @@ Result<Tokenizer> Tokenizer::from_json(std::string_view contents, const std::str
     (*parts)->pad_id = first_id(tokenizer, {"[PAD]", "<pad>", "<|pad|>"});
     (*parts)->padding.id = (*parts)->pad_id.value_or(0);
   }
-  (*parts)->mask_id = first_id(tokenizer, {"[MASK]", "<mask>"});
   return tokenizer;
-}
-
-Result<Tokenizer> Tokenizer::from_json_file(const std::string& path, int64_t max_bytes) {
-  return from_json(TRY(read_file(path, max_bytes)), path);
 }
 
 Result<Tokenizer> Tokenizer::from_file(const std::string& path, int64_t max_bytes) {

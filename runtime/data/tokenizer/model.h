@@ -44,7 +44,6 @@ class Model {
   // Appends the ids of a word that is not empty. An error where the word cannot be expressed and no token
   // stands for the unknown.
   virtual Status tokenize(std::string_view word, std::vector<int32_t>& ids, ModelScratch& scratch) const = 0;
-  virtual std::optional<int32_t> unknown_id() const = 0;
 };
 
 struct WordPieceModelOptions {

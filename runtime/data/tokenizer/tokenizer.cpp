@@ -207,8 +207,6 @@ std::string_view Tokenizer::token_of(int64_t id) const {
 }
 
 std::optional<int32_t> Tokenizer::pad_id() const { return parts_->pad_id; }
-std::optional<int32_t> Tokenizer::mask_id() const { return parts_->mask_id; }
-std::optional<int32_t> Tokenizer::unknown_id() const { return parts_->model->unknown_id(); }
 
 void pad(std::span<Encoding> encodings, const PaddingOptions& options) {
   int64_t length = options.length;

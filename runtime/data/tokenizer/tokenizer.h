@@ -68,15 +68,14 @@ class Tokenizer {
   // token that stands there twice, text that is not UTF-8, or one of unknown, first and separator missing.
   static Result<Tokenizer> from_vocab_file(const std::string& path, const WordPieceOptions& options = {},
                                            int64_t max_bytes = kMaxFileBytes);
-  // A tokenizer.json: models WordPiece, BPE, Unigram and WordLevel, with their normalizers, pre-tokenizers,
-  // post-processors and added tokens. What is not known is an error that names it. Decoders are not read,
-  // dropout is not applied.
-  static Result<Tokenizer> from_json_file(const std::string& path, int64_t max_bytes = kMaxFileBytes);
   // A tokenizer.json or a vocab.txt, whichever it is by its content.
   static Result<Tokenizer> from_file(const std::string& path, int64_t max_bytes = kMaxFileBytes);
   // The same from what such files hold; messages begin with `name`.
   static Result<Tokenizer> from_vocab(std::string_view contents, const std::string& name,
                                       const WordPieceOptions& options = {});
+  // A tokenizer.json: models WordPiece, BPE, Unigram and WordLevel, with their normalizers, pre-tokenizers,
+  // post-processors and added tokens. What is not known is an error that names it. Decoders are not read,
+  // dropout is not applied.
   static Result<Tokenizer> from_json(std::string_view contents, const std::string& name);
 
   // Encodes a text as UTF-8. An error where it is not (naming the byte), or has a word that the model cannot
@@ -100,14 +99,12 @@ class Tokenizer {
   // What the file says about padding; where it says nothing, to the longest, with pad_id() or 0.
   const PaddingOptions& padding() const;
 
-  // One more than the highest id: the rows that an embedding needs.
+  // One more than the highest id, of special tokens and padding too: the rows that an embedding needs.
   int64_t vocabulary_size() const;
   std::optional<int32_t> id_of(std::string_view token) const;
   // Empty where no token has this id. Valid as long as a copy of the tokenizer lives.
   std::string_view token_of(int64_t id) const;
   std::optional<int32_t> pad_id() const;
-  std::optional<int32_t> mask_id() const;
-  std::optional<int32_t> unknown_id() const;
 
   // Made by the readers.
   explicit Tokenizer(std::shared_ptr<const TokenizerParts> parts) : parts_(std::move(parts)) {}

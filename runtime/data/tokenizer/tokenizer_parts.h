@@ -64,7 +64,7 @@ struct TokenizerParts {
   tokenization::PostProcessor post_processor;
   EncodeOptions defaults;
   PaddingOptions padding;
-  std::optional<int32_t> pad_id, mask_id;
+  std::optional<int32_t> pad_id;
   int64_t size = 0;  // one more than the highest id
   mutable tokenization::ScratchPool scratch;
 };

@@ -48,8 +48,6 @@ class Unigram : public Model {
     return {};
   }
 
-  std::optional<int32_t> unknown_id() const override { return options_.unknown; }
-
  private:
   static constexpr double kUnknownPenalty = 10.0;
 
@@ -121,8 +119,6 @@ class WordLevel : public Model {
     ids.push_back(*id);
     return {};
   }
-
-  std::optional<int32_t> unknown_id() const override { return unknown_; }
 
  private:
   const Vocabulary& vocabulary_;

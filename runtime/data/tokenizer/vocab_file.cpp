@@ -81,7 +81,8 @@ Status add_parts(TokenizerParts& parts, const WordPieceOptions& options) {
     if (!id)
       return invalid_input(fmt::format("has no token {} among its {}", *name, parts.vocabulary.count()));
   }
-  LetterCounts letters = count_letters(parts.vocabulary);
+  const bool told = options.lower_case && (!*options.lower_case || options.strip_accents);
+  const LetterCounts letters = told ? LetterCounts() : count_letters(parts.vocabulary);
   bool lower_case = options.lower_case.value_or(is_rare(letters.upper, parts.vocabulary));
   bool strip_accents =
       options.strip_accents.value_or(lower_case && is_rare(letters.accented, parts.vocabulary));
@@ -91,7 +92,6 @@ Status add_parts(TokenizerParts& parts, const WordPieceOptions& options) {
                                 {options.unknown, options.continuing_prefix, options.max_word_characters});
   parts.post_processor = bert_post_processor(*first, *separator);
   parts.pad_id = parts.vocabulary.id_of(options.padding);
-  parts.mask_id = parts.vocabulary.id_of(options.mask);
   parts.padding.id = parts.pad_id.value_or(0);
   std::vector<std::string> patterns;
   for (const std::string* name :

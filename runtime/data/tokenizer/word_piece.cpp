@@ -37,8 +37,6 @@ class WordPiece : public Model {
     return {};
   }
 
-  std::optional<int32_t> unknown_id() const override { return unknown_; }
-
  private:
   Status add_unknown(std::string_view word, std::vector<int32_t>& ids, size_t before) const {
     if (!unknown_) {
