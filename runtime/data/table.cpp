@@ -56,7 +56,7 @@ std::string_view next_line(std::string_view& rest) {
 // Line by line, so that the message can say where.
 Status check_utf8(const std::string& path, std::string_view text) {
   for (int64_t line = 1; !text.empty(); ++line) {
-    if (!decode_utf8(next_line(text))) return at_line(path, line, "this is not UTF-8");
+    if (find_invalid_utf8(next_line(text))) return at_line(path, line, "this is not UTF-8");
   }
   return {};
 }
@@ -233,6 +233,12 @@ std::optional<size_t> Table::find(const std::string& name_or_number) const {
     if (name_or_number == fmt::to_string(i + 1)) return i;
   }
   return std::nullopt;
+}
+
+Result<size_t> Table::column(const std::string& name_or_number, std::string_view flag) const {
+  if (const std::optional<size_t> found = find(name_or_number)) return *found;
+  return invalid_input(fmt::format("{}: {}: there is no column '{}'; there are {}", path, flag,
+                                   name_or_number, columns_text()));
 }
 
 std::string Table::columns_text() const {

@@ -32,6 +32,8 @@ struct Table {
   void take_header();
   // The column of this name, or where none has it of this number, from 1.
   std::optional<size_t> find(const std::string& name_or_number) const;
+  // The same; where there is none an error that says `flag` asked for it.
+  Result<size_t> column(const std::string& name_or_number, std::string_view flag) const;
   // "sentence, label"; without names "2 columns without names".
   std::string columns_text() const;
 };

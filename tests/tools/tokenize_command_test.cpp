@@ -51,7 +51,7 @@ TEST_F(TokenizeCommand, ReadsLinesAndJson) {
 TEST_F(TokenizeCommand, SaysWhatIsWrong) {
   EXPECT_THAT(gannet_line("tokenize --vocab vocab.txt").err, HasSubstr("no text: give --text or a file"));
   EXPECT_THAT(gannet_line("tokenize --vocab none.txt --text a").err, HasSubstr("none.txt"));
-  EXPECT_THAT(gannet_line("tokenize --text a").err, HasSubstr("no tokenizer: give --vocab or --tokenizer"));
+  EXPECT_THAT(gannet_line("tokenize --text a").err, HasSubstr("texts need a tokenizer: --vocab"));
   write("texts.jsonl", "\"a\"\n[]\n");
   EXPECT_THAT(gannet_line("tokenize --vocab vocab.txt texts.jsonl --jsonl").err,
               HasSubstr("texts.jsonl: line 2 is neither a JSON string"));

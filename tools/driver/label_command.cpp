@@ -33,12 +33,6 @@ struct Votes {
   std::vector<int32_t> truth;  // of each row; empty without a column of it
 };
 
-Result<size_t> column(const Table& table, const std::string& name, std::string_view flag) {
-  if (const std::optional<size_t> found = table.find(name)) return *found;
-  return invalid_input(
-      fmt::format("{} {}: {} has the columns {}", flag, name, table.path, table.columns_text()));
-}
-
 int32_t number_of(const std::vector<std::string>& classes, const std::string& name) {
   const auto found = std::ranges::find(classes, name);
   return found == classes.end() ? kAbstains : static_cast<int32_t>(found - classes.begin());
@@ -78,9 +72,9 @@ Result<Votes> read_votes(const LabelArguments& arguments) {
   if (votes.table.names.empty()) votes.table.take_header();
   if (votes.table.rows() == 0) return invalid_input(arguments.votes + ": there is a header but no row");
   for (const std::string& name : arguments.keep)
-    votes.kept.push_back(TRY(column(votes.table, name, "--keep")));
+    votes.kept.push_back(TRY(votes.table.column(name, "--keep")));
   std::optional<size_t> truth;
-  if (!arguments.truth.empty()) truth = TRY(column(votes.table, arguments.truth, "--truth"));
+  if (!arguments.truth.empty()) truth = TRY(votes.table.column(arguments.truth, "--truth"));
   std::vector<size_t> columns;
   for (size_t i = 0; i < votes.table.columns(); ++i) {
     if (std::ranges::find(votes.kept, i) == votes.kept.end() && truth != i) columns.push_back(i);

@@ -52,12 +52,6 @@ bool has_header(const Table& table, const TextArguments& arguments) {
   return false;
 }
 
-Result<size_t> column_of_flag(const Table& table, const std::string& name, std::string_view flag) {
-  if (const auto found = table.find(name)) return *found;
-  return invalid_input(fmt::format("{}: {}: there is no column '{}'; there are {}", table.path, flag, name,
-                                   table.columns_text()));
-}
-
 double mean_length(const std::vector<std::string>& cells) {
   double total = 0;
   for (const std::string& cell : cells) total += static_cast<double>(cell.size());
@@ -93,7 +87,7 @@ class ColumnFinder {
   Status find_labels() {
     for (const std::string& name : arguments_.label_columns) {
       if (!labelled_ && !table_.find(name)) continue;
-      result_.labels.push_back(TRY(column_of_flag(table_, name, "--label-column")));
+      result_.labels.push_back(TRY(table_.column(name, "--label-column")));
     }
     if (!result_.labels.empty() || !labelled_) return {};
     if (const auto label = usual(table_, kLabelNames)) {
@@ -111,7 +105,7 @@ class ColumnFinder {
 
   Status find_text() {
     if (!arguments_.text_column.empty()) {
-      result_.text = TRY(column_of_flag(table_, arguments_.text_column, "--text-column"));
+      result_.text = TRY(table_.column(arguments_.text_column, "--text-column"));
       return {};
     }
     if (const auto text = usual(table_, kTextNames)) {
@@ -135,7 +129,7 @@ class ColumnFinder {
 
   Status find_pair() {
     if (!arguments_.pair_column.empty()) {
-      result_.pair = TRY(column_of_flag(table_, arguments_.pair_column, "--pair-column"));
+      result_.pair = TRY(table_.column(arguments_.pair_column, "--pair-column"));
       return {};
     }
     if (!arguments_.text_column.empty()) return {};

@@ -14,6 +14,8 @@ std::vector<std::string_view> views(std::span<const std::string> texts) {
   return {texts.begin(), texts.end()};
 }
 
+}  // namespace
+
 Result<Tokenizer> read_tokenizer(const TextArguments& arguments) {
   if (!arguments.tokenizer.empty()) return Tokenizer::from_file(arguments.tokenizer);
   if (arguments.vocabulary.empty())
@@ -22,8 +24,6 @@ Result<Tokenizer> read_tokenizer(const TextArguments& arguments) {
   if (arguments.cased || arguments.uncased) options.lower_case = arguments.uncased;
   return Tokenizer::from_vocab_file(arguments.vocabulary, options);
 }
-
-}  // namespace
 
 Result<Tokenizer> load_tokenizer(const TextArguments& arguments, const TextInputs& inputs) {
   Tokenizer tokenizer = TRY(read_tokenizer(arguments));

@@ -12,7 +12,9 @@
 
 namespace gannet {
 
-// The tokenizer of --vocab or --tokenizer, which must not have more tokens than the model's table has rows.
+// The tokenizer of --vocab (with --cased or --uncased) or --tokenizer.
+Result<Tokenizer> read_tokenizer(const TextArguments& arguments);
+// The same for a model: it must not have more tokens than the model's table has rows.
 Result<Tokenizer> load_tokenizer(const TextArguments& arguments, const TextInputs& inputs);
 // How many tokens of a text are used: --max-length where given, else what the model or the tokenizer says,
 // else 512. An error where the model cannot take so many.

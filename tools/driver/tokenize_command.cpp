@@ -12,16 +12,16 @@
 #include "runtime/data/text_lists.h"
 #include "runtime/data/tokenizer/tokenizer.h"
 #include "tools/deploy/arguments.h"
+#include "tools/driver/text_tokens.h"
 
 namespace gannet {
 namespace {
 
 struct TokenizeArguments {
-  std::string tokenizer, vocabulary;
+  TextArguments text;  // of it the tokenizer
   std::vector<std::string> texts, pairs;
   std::string file;
-  bool jsonl = false, cased = false, uncased = false, plain = false, tokens = false, pads = false,
-       timed = false;
+  bool jsonl = false, plain = false, tokens = false, pads = false, timed = false;
   int64_t max_length = 0;
   int threads = 0;
 };
@@ -30,14 +30,6 @@ struct TokenizeArguments {
 struct Texts {
   std::vector<std::string> firsts, seconds;
 };
-
-Result<Tokenizer> read_tokenizer(const TokenizeArguments& arguments) {
-  if (!arguments.tokenizer.empty()) return Tokenizer::from_file(arguments.tokenizer);
-  if (arguments.vocabulary.empty()) return invalid_input("no tokenizer: give --vocab or --tokenizer");
-  WordPieceOptions options;
-  if (arguments.cased || arguments.uncased) options.lower_case = arguments.uncased;
-  return Tokenizer::from_vocab_file(arguments.vocabulary, options);
-}
 
 // "text" or {"text": ..., "pair": ...}.
 Status add_json_line(const std::string& line, Texts& texts) {
@@ -104,7 +96,7 @@ Status time_passes(const std::function<Result<std::vector<Encoding>>()>& encode,
 }
 
 Status tokenize(const TokenizeArguments& arguments) {
-  Tokenizer tokenizer = TRY(read_tokenizer(arguments));
+  Tokenizer tokenizer = TRY(read_tokenizer(arguments.text));
   Texts texts = TRY(read_texts(arguments));
   EncodeOptions options = tokenizer.defaults();
   options.add_special = !arguments.plain;
@@ -132,14 +124,14 @@ CLI::App* add_tokenize_command(CLI::App& app, std::function<int()>& run) {
                                   "gannet tokenize --vocab vocab.txt --text \"a fine film\" --tokens", run,
                                   [arguments] { return tokenize(*arguments); });
   CLI::Option* vocabulary =
-      command->add_option("--vocab", arguments->vocabulary, "a vocab.txt of BERT")->type_name("FILE");
-  command->add_option("--tokenizer", arguments->tokenizer, "a tokenizer.json, or a vocab.txt of BERT")
+      command->add_option("--vocab", arguments->text.vocabulary, "a vocab.txt of BERT")->type_name("FILE");
+  command->add_option("--tokenizer", arguments->text.tokenizer, "a tokenizer.json, or a vocab.txt of BERT")
       ->type_name("FILE")
       ->excludes(vocabulary);
   CLI::Option* cased =
-      command->add_flag("--cased", arguments->cased, "upper case counts [found from the vocabulary]")
+      command->add_flag("--cased", arguments->text.cased, "upper case counts [found from the vocabulary]")
           ->needs(vocabulary);
-  command->add_flag("--uncased", arguments->uncased, "all is lower case [found from the vocabulary]")
+  command->add_flag("--uncased", arguments->text.uncased, "all is lower case [found from the vocabulary]")
       ->needs(vocabulary)
       ->excludes(cased);
   command->add_option("FILE", arguments->file, "a file with one text a line");
