@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 #include <mutex>
+#include <new>
 #include <optional>
 
 #include "runtime/training/batches.h"
@@ -74,6 +75,15 @@ Result<Image> ImageBatches::picture(int64_t row, int64_t place) const {
   return fit_image(image, options);
 }
 
+// An exception cannot leave a thread of the team.
+Result<Image> ImageBatches::picture_in_memory(int64_t row, int64_t place) const {
+  try {
+    return picture(row, place);
+  } catch (const std::bad_alloc&) {
+    return io_error("no memory for the pictures of a batch");
+  }
+}
+
 Status ImageBatches::make_pictures(std::span<const int64_t> rows, int64_t first, std::vector<Image>& images) const {
   images.resize(rows.size());
   std::mutex mutex;
@@ -84,7 +94,7 @@ Status ImageBatches::make_pictures(std::span<const int64_t> rows, int64_t first,
   const int64_t cost = count * options_.image.height * options_.image.width * per_pixel;
   threads_.parallel_for(count, threads_.workers_for(cost), [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
-      Result<Image> image = picture(rows[static_cast<size_t>(i)], first + i);
+      Result<Image> image = picture_in_memory(rows[static_cast<size_t>(i)], first + i);
       if (image.ok()) {
         images[static_cast<size_t>(i)] = *std::move(image);
         continue;
