@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <span>
+#include <unordered_map>
 
 #include "runtime/data/image.h"
 #include "runtime/data/table.h"
@@ -69,13 +71,31 @@ std::string short_list(const std::vector<std::string>& names) {
   return fmt::format("{}{}", fmt::join(shown, ", "), names.size() > kShown ? ", ..." : "");
 }
 
-Result<size_t> number_of(const std::string& name, const std::vector<std::string>& classes,
-                         const std::string& place) {
-  const auto found = std::ranges::find(classes, name);
-  if (found != classes.end()) return static_cast<size_t>(found - classes.begin());
-  return invalid_input(fmt::format("{}class '{}' is not one of the {} that are known: {}", place, name,
-                                   classes.size(), short_list(classes)));
-}
+// Numbers of classes by their names; the first of equal ones counts.
+class ClassNumbers {
+ public:
+  explicit ClassNumbers(const std::vector<std::string>& classes) : classes_(classes) {
+    for (size_t i = 0; i < classes.size(); ++i) numbers_.emplace(classes[i], i);
+  }
+  std::optional<size_t> find(const std::string& name) const {
+    const auto found = numbers_.find(name);
+    return found == numbers_.end() ? std::nullopt : std::optional(found->second);
+  }
+  Result<size_t> of(const std::string& name, const std::string& place) const {
+    if (const std::optional<size_t> number = find(name)) return *number;
+    return invalid_input(place + unknown_text({name}));
+  }
+  std::string unknown_text(const std::vector<std::string>& names) const {
+    const std::string text = names.size() == 1
+                                 ? fmt::format("class '{}' is not one of", names[0])
+                                 : fmt::format("{} classes ({}) are not among", names.size(), short_list(names));
+    return fmt::format("{} the {} that are known: {}", text, classes_.size(), short_list(classes_));
+  }
+
+ private:
+  const std::vector<std::string>& classes_;
+  std::unordered_map<std::string, size_t> numbers_;
+};
 
 Result<ImageList> list_folder(const std::string& path, const ImageListOptions& options) {
   ImageList list{path, {}, options.classes, ImageLabels::kOne, {}};
@@ -84,15 +104,19 @@ Result<ImageList> list_folder(const std::string& path, const ImageListOptions& o
     return invalid_input(fmt::format("{}: holds no folders; each class has a folder of its own", path));
   const bool open = list.classes.empty();
   if (open) list.classes = names;
+  const ClassNumbers numbers(list.classes);
+  std::vector<std::string> unknown;
   std::vector<int64_t> labels;
   for (const std::string& name : names) {
     const std::vector<std::string> files = TRY(pictures_in(path + "/" + name));
     if (files.empty() && open) return invalid_input(fmt::format("{}/{}: holds no pictures", path, name));
     if (files.empty()) continue;
-    const size_t label = TRY(number_of(name, list.classes, path + ": "));
+    const std::optional<size_t> label = numbers.find(name);
+    if (!label) unknown.push_back(name);
     list.files.insert(list.files.end(), files.begin(), files.end());
-    labels.resize(list.files.size(), static_cast<int64_t>(label));
+    labels.resize(list.files.size(), static_cast<int64_t>(label.value_or(0)));
   }
+  if (!unknown.empty()) return invalid_input(path + ": " + numbers.unknown_text(unknown));
   if (list.files.empty()) return invalid_input(fmt::format("{}: holds no pictures", path));
   list.target = Tensor::of_ints(labels);
   return list;
@@ -175,12 +199,12 @@ class TableReader {
       const std::set<std::string> names(table_.cells[labels_].begin(), table_.cells[labels_].end());
       list_.classes.assign(names.begin(), names.end());
     }
+    const ClassNumbers numbers(list_.classes);
     std::vector<int64_t> labels;
     for (int64_t row = 0; row < table_.rows(); ++row) {
       if (cell(labels_, row).empty()) return invalid_input(table_.place(row) + "has no label");
       TRY(add_file(row));
-      labels.push_back(
-          static_cast<int64_t>(TRY(number_of(cell(labels_, row), list_.classes, table_.place(row)))));
+      labels.push_back(static_cast<int64_t>(TRY(numbers.of(cell(labels_, row), table_.place(row)))));
     }
     list_.target = Tensor::of_ints(labels);
     return {};
@@ -195,6 +219,7 @@ class TableReader {
       }
       list_.classes.assign(names.begin(), names.end());
     }
+    const ClassNumbers numbers(list_.classes);
     const auto classes = static_cast<int64_t>(list_.classes.size());
     list_.target = TRY(Tensor::allocate(DType::kF32, {table_.rows(), classes}));
     const std::span<float> values = list_.target.mutable_data<float>();
@@ -202,8 +227,7 @@ class TableReader {
     for (int64_t row = 0; row < table_.rows(); ++row) {
       TRY(add_file(row));
       for (const std::string& name : split_labels(cell(labels_, row)))
-        values[static_cast<size_t>(row * classes) + TRY(number_of(name, list_.classes, table_.place(row)))] =
-            1;
+        values[static_cast<size_t>(row * classes) + TRY(numbers.of(name, table_.place(row)))] = 1;
     }
     return {};
   }
@@ -213,16 +237,17 @@ class TableReader {
     std::vector<std::string> names;
     for (const size_t i : shares_) names.push_back(table_.names[i].substr(kSharePrefix.size()));
     if (list_.classes.empty()) list_.classes = names;
+    const ClassNumbers known(list_.classes);
     const size_t classes = list_.classes.size();
+    std::vector<size_t> numbers;
+    for (const std::string& name : names) numbers.push_back(TRY(known.of(name, table_.path + ": ")));
     std::vector<float> values;
     for (int64_t row = 0; row < table_.rows(); ++row) {
       if (cell(shares_[0], row).empty()) continue;
       TRY(add_file(row));
       values.resize(values.size() + classes);
-      for (size_t i = 0; i < shares_.size(); ++i) {
-        const size_t number = TRY(number_of(names[i], list_.classes, table_.path + ": "));
-        values[values.size() - classes + number] = TRY(share(shares_[i], row));
-      }
+      for (size_t i = 0; i < shares_.size(); ++i)
+        values[values.size() - classes + numbers[i]] = TRY(share(shares_[i], row));
     }
     list_.target =
         Tensor::from<float>({static_cast<int64_t>(list_.files.size()), static_cast<int64_t>(classes)},

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <limits>
 
+#include "runtime/data/html_text.h"
+
 namespace gannet {
 
 namespace {
@@ -36,29 +38,6 @@ svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft);
 .legend { color: var(--soft); font-size: 13px; } .legend b { color: var(--ink); font-weight: 600; }
 </style>
 )";
-
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      default:
-        result += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
-  }
-  return result;
-}
 
 std::string number_text(double value) {
   const double size = std::fabs(value);
@@ -142,7 +121,7 @@ std::string curve_svg(const Curve& curve, const Frame& frame, size_t color) {
     marks += fmt::format(
         "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"var(--c{})\"><title>{} {} at step "
         "{}</title></circle>",
-        frame.across(x), frame.down(y), color, escaped(curve.name), number_text(y), number_text(x));
+        frame.across(x), frame.down(y), color, html_text(curve.name), number_text(y), number_text(x));
   }
   return fmt::format("<path class=\"curve{}\" stroke=\"var(--c{})\" d=\"{}\"/>{}\n",
                      curve.faint ? " faint" : "", color, path, marks);
@@ -161,7 +140,7 @@ std::string panel_html(const Panel& panel) {
   if (frame.x.low == frame.x.high) frame.x.widen();
   frame.y.widen();
   std::string svg = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n", kWidth,
-                                kHeight, escaped(panel.title));
+                                kHeight, html_text(panel.title));
   svg += axes(frame);
   std::string legend = "<div class=\"legend\">";
   size_t color = 0;
@@ -170,10 +149,10 @@ std::string panel_html(const Panel& panel) {
     if (curve.faint) continue;  // it shares the colour of the next one
     const double last = curve.points.empty() ? NAN : curve.points.back().second;
     legend += fmt::format("<span><i style=\"background:var(--c{})\"></i>{} <b>{}</b></span>", color,
-                          escaped(curve.name), number_text(last));
+                          html_text(curve.name), number_text(last));
     color = (color + 1) % kColors;
   }
-  return fmt::format("<section><h2>{}</h2>\n{}</svg>\n{}</div></section>\n", escaped(panel.title), svg,
+  return fmt::format("<section><h2>{}</h2>\n{}</svg>\n{}</div></section>\n", html_text(panel.title), svg,
                      legend);
 }
 
@@ -209,10 +188,10 @@ Points smoothed(const Points& points, double keep) {
 std::string curves_html(const CurvesPage& page) {
   std::string html = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n";
   html += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
-  html += fmt::format("<title>{}</title>\n{}</head><body>\n<h1>{}</h1>\n<table>\n", escaped(page.title),
-                      kStyle, escaped(page.title));
+  html += fmt::format("<title>{}</title>\n{}</head><body>\n<h1>{}</h1>\n<table>\n", html_text(page.title),
+                      kStyle, html_text(page.title));
   for (const auto& [name, value] : page.facts) {
-    html += fmt::format("<tr><td>{}</td><td>{}</td></tr>\n", escaped(name), escaped(value));
+    html += fmt::format("<tr><td>{}</td><td>{}</td></tr>\n", html_text(name), html_text(value));
   }
   html += "</table>\n";
   for (const Panel& panel : page.panels) html += panel_html(panel);

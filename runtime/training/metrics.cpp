@@ -62,9 +62,9 @@ class ClassMetrics final : public Metrics {
     const auto total = static_cast<double>(total_);
     std::vector<Measure> measures = {{"accuracy", ratio(static_cast<double>(right_), total)}};
     if (classes_ <= kMostConfused) {
-      const auto [macro, mcc] = from_confusion();
-      measures.push_back({"macro_f1", macro});
-      measures.push_back({"mcc", mcc});
+      const ClassReport report = class_report(confusion_, classes_);
+      measures.push_back({"macro_f1", total_ > 0 ? report.macro.f1 : kUndefined});
+      measures.push_back({"mcc", total_ > 0 ? report.mcc : kUndefined});
     }
     if (classes_ > top_ && top_ > 1)
       measures.push_back({"top" + std::to_string(top_) + "_accuracy", ratio(static_cast<double>(within_top_), total)});
@@ -90,30 +90,6 @@ class ClassMetrics final : public Metrics {
       rank += score > own || (score == own && other < label);
     }
     return rank;
-  }
-
-  std::pair<double, double> from_confusion() const {
-    if (total_ == 0) return {kUndefined, kUndefined};
-    double f1_sum = 0, occurring = 0, hits = 0, both = 0, labels_squared = 0, predictions_squared = 0;
-    for (int64_t k = 0; k < classes_; ++k) {
-      double labels = 0, predictions = 0;
-      for (int64_t other = 0; other < classes_; ++other) {
-        labels += static_cast<double>(confusion_[static_cast<size_t>(k * classes_ + other)]);
-        predictions += static_cast<double>(confusion_[static_cast<size_t>(other * classes_ + k)]);
-      }
-      const auto hit = static_cast<double>(confusion_[static_cast<size_t>(k * classes_ + k)]);
-      hits += hit;
-      both += labels * predictions;
-      labels_squared += labels * labels;
-      predictions_squared += predictions * predictions;
-      if (labels + predictions == 0) continue;
-      ++occurring;
-      f1_sum += f1(hit, labels + predictions - 2 * hit);
-    }
-    const auto total = static_cast<double>(total_);
-    const double spread =
-        std::sqrt(total * total - predictions_squared) * std::sqrt(total * total - labels_squared);
-    return {f1_sum / occurring, spread > 0 ? (hits * total - both) / spread : 0};
   }
 
   int64_t axis_;

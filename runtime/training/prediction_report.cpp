@@ -74,26 +74,31 @@ double correlation(std::span<const double> x, std::span<const double> y) {
 
 ClassReport class_report(std::span<const int64_t> labels, std::span<const int64_t> predictions,
                          int64_t classes) {
+  std::vector<int64_t> confusion(static_cast<size_t>(classes * classes));
+  for (size_t i = 0; i < labels.size(); ++i) ++confusion[static_cast<size_t>(labels[i] * classes + predictions[i])];
+  return class_report(std::move(confusion), classes);
+}
+
+ClassReport class_report(std::vector<int64_t> confusion, int64_t classes) {
   ClassReport report;
-  report.rows = static_cast<int64_t>(labels.size());
-  report.confusion.resize(static_cast<size_t>(classes * classes));
-  std::vector<double> given(static_cast<size_t>(classes)), said(given), hits(given);
-  for (size_t i = 0; i < labels.size(); ++i) {
-    const auto label = static_cast<size_t>(labels[i]), prediction = static_cast<size_t>(predictions[i]);
-    ++report.confusion[label * static_cast<size_t>(classes) + prediction];
-    ++given[label];
-    ++said[prediction];
-    hits[label] += label == prediction;
+  const auto count = static_cast<size_t>(classes);
+  std::vector<double> given(count), said(count);
+  for (size_t i = 0; i < confusion.size(); ++i) {
+    report.rows += confusion[i];
+    given[i / count] += static_cast<double>(confusion[i]);
+    said[i % count] += static_cast<double>(confusion[i]);
   }
   double occurring = 0, right = 0, both = 0, given_squared = 0, said_squared = 0;
-  for (size_t k = 0; k < given.size(); ++k) {
-    report.classes.push_back(scores(hits[k], given[k], said[k]));
+  for (size_t k = 0; k < count; ++k) {
+    const auto hits = static_cast<double>(confusion[k * count + k]);
+    report.classes.push_back(scores(hits, given[k], said[k]));
     occurring += given[k] + said[k] > 0;
-    right += hits[k];
+    right += hits;
     both += given[k] * said[k];
     given_squared += given[k] * given[k];
     said_squared += said[k] * said[k];
   }
+  report.confusion = std::move(confusion);
   const auto rows = static_cast<double>(report.rows);
   report.accuracy = ratio(right, rows);
   report.macro = mean(report.classes, occurring);
@@ -124,13 +129,14 @@ double average_precision(std::span<const float> targets, std::span<const float> 
 }
 
 LabelReport label_report(std::span<const float> targets, std::span<const float> predictions, int64_t labels,
-                         double threshold) {
+                         std::span<const double> thresholds) {
   LabelReport report;
   const auto width = static_cast<size_t>(labels);
   report.rows = static_cast<int64_t>(targets.size() / std::max<size_t>(width, 1));
   double all_hits = 0, all_given = 0, all_said = 0, occurring = 0, defined = 0, precisions = 0;
   std::vector<char> right(static_cast<size_t>(report.rows), 1);
   for (size_t label = 0; label < width; ++label) {
+    const double threshold = thresholds[thresholds.size() == 1 ? 0 : label];
     std::vector<float> target, prediction;
     double hits = 0, given = 0, said = 0;
     for (size_t row = 0; row < right.size(); ++row) {

@@ -24,6 +24,8 @@ struct ClassReport {
 // Class numbers are within [0, classes).
 ClassReport class_report(std::span<const int64_t> labels, std::span<const int64_t> predictions,
                          int64_t classes);
+// The same from how often each label got each prediction, [label, prediction].
+ClassReport class_report(std::vector<int64_t> confusion, int64_t classes);
 
 struct LabelReport {
   int64_t rows = 0;
@@ -33,9 +35,9 @@ struct LabelReport {
   std::vector<ClassScores> labels;
   std::vector<double> average_precisions;  // NaN where no row has the label
 };
-// Rows of `labels` 0 or 1 each; predictions above `threshold` say 1.
+// Rows of `labels` 0 or 1 each; predictions above a threshold say 1: one for all labels, or one for each.
 LabelReport label_report(std::span<const float> targets, std::span<const float> predictions, int64_t labels,
-                         double threshold);
+                         std::span<const double> thresholds);
 // Area under precision over recall as a sum of steps, equal predictions taken together; NaN without a target
 // above 0.5.
 double average_precision(std::span<const float> targets, std::span<const float> predictions);

@@ -52,7 +52,7 @@ TEST(PredictionReport, WhatIsNoNumberIsLeast) {
 TEST(PredictionReport, SeveralLabels) {
   const std::vector<float> targets = {1, 0, /**/ 1, 1, /**/ 0, 0},
                            predictions = {2, -1, /**/ 1, -1, /**/ -3, 4};
-  const LabelReport report = label_report(targets, predictions, 2, 0);
+  const LabelReport report = label_report(targets, predictions, 2, std::vector<double>{0});
   EXPECT_EQ(report.rows, 3);
   EXPECT_DOUBLE_EQ(report.exact, 1.0 / 3);
   EXPECT_DOUBLE_EQ(report.labels[0].f1, 1);
@@ -62,6 +62,23 @@ TEST(PredictionReport, SeveralLabels) {
   EXPECT_DOUBLE_EQ(report.average_precisions[0], 1);
   EXPECT_DOUBLE_EQ(report.average_precisions[1], 1.0 / 3);
   EXPECT_DOUBLE_EQ(report.mean_average_precision, 2.0 / 3);
+  const LabelReport own = label_report(targets, predictions, 2, std::vector<double>{1.5, -2});
+  EXPECT_DOUBLE_EQ(own.labels[0].recall, 0.5);
+  EXPECT_DOUBLE_EQ(own.labels[1].recall, 1);
+  EXPECT_DOUBLE_EQ(own.labels[1].precision, 1.0 / 3);
+  EXPECT_DOUBLE_EQ(own.exact, 0);
+  EXPECT_DOUBLE_EQ(own.mean_average_precision, 2.0 / 3);
+}
+
+TEST(PredictionReport, ConfusionsSayAsMuchAsLabels) {
+  const std::vector<int64_t> labels = {0, 0, 1, 2, 2, 2}, predictions = {0, 1, 1, 2, 0, 2};
+  const ClassReport one = class_report(labels, predictions, 4);
+  const ClassReport other = class_report({1, 1, 0, 0, 0, 1, 0, 0, 1, 0, 2, 0, 0, 0, 0, 0}, 4);
+  EXPECT_EQ(one.confusion, other.confusion);
+  EXPECT_EQ(one.rows, other.rows);
+  EXPECT_EQ(one.macro.f1, other.macro.f1);
+  EXPECT_EQ(one.mcc, other.mcc);
+  EXPECT_DOUBLE_EQ(one.accuracy, 4.0 / 6);
 }
 
 TEST(PredictionReport, NumbersAndTheirRanks) {

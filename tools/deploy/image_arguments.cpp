@@ -9,9 +9,8 @@ namespace gannet {
 
 void add_image_arguments(CLI::App& command, ImageArguments& arguments, const std::string& group) {
   ImageOptions& image = arguments.options;
-  command.add_option("--resize", arguments.resize, "stretch, or crop: shorter edge, then the middle")
+  command.add_option("--resize", arguments.resize, "stretch, or crop: shorter edge, then the middle [by the model's metadata, else stretch]")
       ->check(CLI::IsMember({"stretch", "crop"}))
-      ->capture_default_str()
       ->group(group);
   command.add_option("--image-size", arguments.size, "HxW where the model leaves it open")
       ->type_name("HxW")
@@ -29,19 +28,21 @@ void add_image_arguments(CLI::App& command, ImageArguments& arguments, const std
   command.add_option("--std", image.std, "divided by after the mean")->delimiter(',')->group(group);
 }
 
-Result<ImageOptions> image_options_of(const ImageArguments& arguments) {
+Result<ImageOptions> image_options_of(const ImageArguments& arguments, const ModelMetadata& metadata) {
   ImageOptions image = arguments.options;
   if (arguments.resize == "crop") image.fit = ImageFit::kCenterCrop;
   if (arguments.bgr) image.order = ChannelOrder::kBgr;
   if (!arguments.layout.empty())
     image.layout = arguments.layout == "NHWC" ? ImageLayout::kNhwc : ImageLayout::kNchw;
-  if (arguments.size.empty()) return image;
-  Shape size = TRY(parse_extents(arguments.size));
-  if (size.size() == 1) size.push_back(size[0]);
-  if (size.size() != 2 || !is_static(size))
-    return invalid_input(fmt::format("--image-size takes HxW, got '{}'", arguments.size));
-  image.height = size[0].constant();
-  image.width = size[1].constant();
+  if (!arguments.size.empty()) {
+    Shape size = TRY(parse_extents(arguments.size));
+    if (size.size() == 1) size.push_back(size[0]);
+    if (size.size() != 2 || !is_static(size))
+      return invalid_input(fmt::format("--image-size takes HxW, got '{}'", arguments.size));
+    image.height = size[0].constant();
+    image.width = size[1].constant();
+  }
+  apply_image_metadata(metadata, /*fit_is_open=*/arguments.resize.empty(), image);
   return image;
 }
 

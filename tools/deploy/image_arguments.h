@@ -5,6 +5,7 @@
 
 #include "ir/base/error.h"
 #include "runtime/data/image.h"
+#include "tools/deploy/image_metadata.h"
 
 namespace CLI {
 class App;
@@ -14,14 +15,14 @@ namespace gannet {
 
 struct ImageArguments {
   ImageOptions options;  // what has a form of its own below is filled in by image_options_of
-  std::string resize = "stretch", size, layout;
+  std::string resize, size, layout;  // empty: by the model
   bool bgr = false;
 };
 
 // Adds --resize, --image-size, --shortest-edge, --layout, --bgr, --scale, --mean and --std, in a group of the
 // help text.
 void add_image_arguments(CLI::App& command, ImageArguments& arguments, const std::string& group);
-// All flags as options; an error names a size that is none.
-Result<ImageOptions> image_options_of(const ImageArguments& arguments);
+// All flags as options, and what they leave open as the metadata of a model say; an error names a size that is none.
+Result<ImageOptions> image_options_of(const ImageArguments& arguments, const ModelMetadata& metadata = {});
 
 }  // namespace gannet

@@ -48,7 +48,9 @@ Status check_shapes(const Program& program, const std::map<std::string, Shape>& 
 Status run_artifact(const std::string& path, const RunArguments& arguments) {
   const std::shared_ptr<const Program> program = TRY(read_artifact(path));
   if (Status status = check_shapes(*program, arguments.inputs.shapes); !status.ok()) return with_prefix(path + ": ", status.error());
-  const std::vector<Datum> inputs = TRY(announced_inputs(input_specs(*program), arguments));
+  RunArguments own = arguments;
+  own.inputs.image = TRY(image_options_of(arguments.image, program->metadata));
+  const std::vector<Datum> inputs = TRY(announced_inputs(input_specs(*program), own));
   Result<std::unique_ptr<Session>> session = make_session(program, arguments.threads, arguments.inputs.seed, arguments.inputs.limits);
   if (!session.ok()) return with_prefix(path + ": ", session.error());
   const Result<std::vector<Datum>> outputs = (*session)->run(inputs);

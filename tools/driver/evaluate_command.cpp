@@ -4,13 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <filesystem>
 #include <memory>
 
+#include "runtime/data/table.h"
 #include "tools/driver/array_task.h"
 #include "tools/driver/compile.h"
-#include "tools/driver/evaluation.h"
-#include "tools/driver/predictions.h"
+#include "tools/driver/evaluate_pictures.h"
+#include "tools/driver/image_task.h"
+#include "tools/driver/picture_input.h"
 #include "tools/driver/text_model.h"
 #include "tools/driver/text_rows.h"
 
@@ -20,114 +22,13 @@ namespace {
 
 struct EvaluateArguments {
   RunnableOptions model;
-  std::string task, data, target, output;
+  std::string task, data, target, names;
+  std::vector<double> thresholds;
   TextArguments text;
-  int64_t batch_size = 32;
+  PictureMeasureArguments pictures;
+  MeasureOptions measure;
   bool json = false;
 };
-
-// Predictions, and the targets of the same rows.
-struct Measured {
-  Predictions predictions;
-  std::vector<float> targets;
-  int64_t target_width = 1;
-};
-
-Result<Measured> measure(const RunnableModel& model, const LabelledRows& rows,
-                         const EvaluateArguments& arguments) {
-  BatchRequest request;
-  request.batch_size = model.fixed_rows.value_or(arguments.batch_size);
-  const std::unique_ptr<BatchSource> batches = TRY(rows.batches(std::nullopt, request));
-  Measured measured;
-  for (int64_t i = 0; i < batches->per_epoch(); ++i) {
-    BatchColumns columns = TRY(batches->read(i));
-    const Tensor target = TRY(convert(columns.back(), DType::kF32));
-    columns.pop_back();
-    TRY(predict(model, std::move(columns), arguments.output, measured.predictions));
-    measured.target_width = target.elements() / target.extent(0);
-    const auto values = target.data<float>();
-    measured.targets.insert(measured.targets.end(), values.begin(), values.end());
-  }
-  return measured;
-}
-
-// The mean of -log of what the model gives the label.
-double cross_entropy(const Predictions& predictions, std::span<const int64_t> labels) {
-  const bool shared = are_distributions(predictions);
-  const auto width = static_cast<size_t>(predictions.width);
-  double sum = 0;
-  for (size_t row = 0; row < labels.size(); ++row) {
-    const std::span<const float> values(predictions.values.data() + row * width, width);
-    const auto own = static_cast<double>(values[static_cast<size_t>(labels[row])]);
-    if (shared) {
-      sum -= std::max(std::log(own), -100.0);
-      continue;
-    }
-    const auto largest = static_cast<double>(*std::ranges::max_element(values));
-    double total = 0;
-    for (const float value : values) total += std::exp(static_cast<double>(value) - largest);
-    sum += std::log(total) + largest - own;
-  }
-  return sum / static_cast<double>(labels.size());
-}
-
-double binary_cross_entropy(const Predictions& predictions, std::span<const float> targets) {
-  const bool probabilities = are_probabilities(predictions);
-  double sum = 0;
-  for (size_t i = 0; i < targets.size(); ++i) {
-    const auto x = static_cast<double>(predictions.values[i]), target = static_cast<double>(targets[i]);
-    constexpr double kLeast = -100;  // PyTorch's bound of a logarithm
-    if (probabilities)
-      sum -= target * std::max(std::log(x), kLeast) + (1 - target) * std::max(std::log1p(-x), kLeast);
-    else
-      sum += std::max(x, 0.0) - x * target + std::log1p(std::exp(-std::fabs(x)));
-  }
-  return sum / static_cast<double>(targets.size());
-}
-
-Status evaluate_classes(Measured measured, const TargetColumn& target, Evaluation& evaluation) {
-  Predictions& predictions = measured.predictions;
-  if (predictions.width == 1) widen_to_two_classes(predictions);
-  std::vector<int64_t> labels, said;
-  const auto width = static_cast<size_t>(predictions.width);
-  for (size_t row = 0; row < measured.targets.size(); ++row) {
-    const auto label = static_cast<int64_t>(measured.targets[row]);
-    if (label < 0 || label >= predictions.width) {
-      return invalid_input(fmt::format("{}: label {} of '{}' is not one of the {} classes of output '{}'",
-                                       target.file, label, target.name, predictions.width,
-                                       predictions.output));
-    }
-    labels.push_back(label);
-    const auto first = predictions.values.begin() + static_cast<std::ptrdiff_t>(row * width);
-    said.push_back(std::max_element(first, first + static_cast<std::ptrdiff_t>(width)) - first);
-  }
-  evaluation.loss_name = "cross entropy";
-  evaluation.loss = cross_entropy(predictions, labels);
-  evaluation.report = class_report(labels, said, predictions.width);
-  return {};
-}
-
-Status evaluate_numbers(const Measured& measured, const TargetColumn& target, bool labels,
-                        Evaluation& evaluation) {
-  const Predictions& predictions = measured.predictions;
-  if (predictions.width != measured.target_width) {
-    return invalid_input(fmt::format("{}: '{}' has {} values in a row, output '{}' has {}", target.file,
-                                     target.name, measured.target_width, predictions.output,
-                                     predictions.width));
-  }
-  if (labels) {
-    evaluation.loss_name = "binary cross entropy";
-    evaluation.loss = binary_cross_entropy(predictions, measured.targets);
-    evaluation.report = label_report(measured.targets, predictions.values, predictions.width,
-                                     are_probabilities(predictions) ? 0.5 : 0);
-    return {};
-  }
-  const NumberReport report = number_report(measured.targets, predictions.values);
-  evaluation.loss_name = "mean squared error";
-  evaluation.loss = report.mse;
-  evaluation.report = report;
-  return {};
-}
 
 // What the labels of a table are called, as the model was tuned on them; else as the table has them.
 Result<std::vector<std::string>> names_for(const TextTable& table, const EvaluateArguments& arguments,
@@ -136,14 +37,13 @@ Result<std::vector<std::string>> names_for(const TextTable& table, const Evaluat
   if (kind == TextTaskKind::kRegression) return known.names;
   known.names = label_names_of(model.metadata);
   if (!known.names.empty()) return known.names;
-  const auto output = choose_output(model.outputs, arguments.output);
+  const auto output = choose_output(model.outputs, arguments.measure.output);
   constexpr int64_t kLeast = 2;  // one value tells two classes apart
   if (output && output->width) known.classes = std::max(*output->width, kLeast);
   return find_label_names(table, arguments.text, kind, known);
 }
 
-Status evaluate_texts(const EvaluateArguments& arguments, Evaluation& evaluation) {
-  RunnableModel runnable = TRY(load_runnable(arguments.model));
+Status evaluate_texts(RunnableModel runnable, const EvaluateArguments& arguments, Evaluation& evaluation) {
   const TextTaskKind kind = TRY(text_task_kind(arguments.task, runnable.metadata));
   const Limits limits = TRY(limits_of(arguments.model.model));
   const TextTable table = TRY(read_text_table(arguments.data, arguments.text, kind, true, limits.file_bytes));
@@ -154,40 +54,74 @@ Status evaluate_texts(const EvaluateArguments& arguments, Evaluation& evaluation
   reading.longest = model.longest;
   reading.threads = arguments.model.threads;
   const std::unique_ptr<LabelledRows> rows = TRY(make_text_rows(table, std::move(target), reading));
-  Measured measured = TRY(measure(model.model, *rows, arguments));
+  Measured measured = TRY(measure_rows(model.model, *rows, arguments.measure));
   evaluation.output = measured.predictions.output;
-  if (kind == TextTaskKind::kClassification)
-    return evaluate_classes(std::move(measured), rows->target, evaluation);
-  return evaluate_numbers(measured, rows->target, kind == TextTaskKind::kMultiLabel, evaluation);
+  switch (kind) {
+    case TextTaskKind::kClassification:
+      return report_classes(measured, rows->target, arguments.measure.top, evaluation);
+    case TextTaskKind::kMultiLabel:
+      return report_labels(measured, rows->target, arguments.thresholds, evaluation);
+    case TextTaskKind::kRegression:
+      break;
+  }
+  return report_numbers(measured, rows->target, evaluation);
 }
 
 // Integers for each row are classes; several values of 0 and 1 are labels; other numbers are what is to be
 // predicted.
-Status evaluate_arrays(const EvaluateArguments& arguments, Evaluation& evaluation) {
-  const RunnableModel model = TRY(load_runnable(arguments.model));
+Status evaluate_arrays(const RunnableModel& model, const EvaluateArguments& arguments, Evaluation& evaluation) {
   const Limits limits = TRY(limits_of(arguments.model.model));
   const std::unique_ptr<LabelledRows> rows =
       TRY(read_array_rows(arguments.data, model.inputs, arguments.target, limits));
   evaluation.names = label_names_of(model.metadata);
-  Measured measured = TRY(measure(model, *rows, arguments));
+  Measured measured = TRY(measure_rows(model, *rows, arguments.measure));
   evaluation.output = measured.predictions.output;
   const bool integers = !is_float(rows->target.values.dtype());
   const bool flags = measured.target_width > 1 && std::ranges::all_of(measured.targets, [](float value) {
                        return value == 0 || value == 1;
                      });
   if (integers && measured.target_width == 1)
-    return evaluate_classes(std::move(measured), rows->target, evaluation);
-  return evaluate_numbers(measured, rows->target, flags, evaluation);
+    return report_classes(measured, rows->target, arguments.measure.top, evaluation);
+  if (flags) return report_labels(measured, rows->target, arguments.thresholds, evaluation);
+  return report_numbers(measured, rows->target, evaluation);
+}
+
+// What rows the data hold, by --task; without it by the data and the model.
+RowKind rows_of(const EvaluateArguments& arguments, const RunnableModel& model) {
+  std::error_code error;
+  const bool folder = std::filesystem::is_directory(arguments.data, error);
+  const bool takes = takes_pictures(model.inputs);
+  if (arguments.task == kImageTask || folder) return RowKind::kPictures;
+  if (find_text_task(arguments.task))
+    return takes && arguments.task == kSeveralLabelsTask ? RowKind::kPictures : RowKind::kTexts;
+  if (!arguments.task.empty() || !table_format_of(arguments.data)) return RowKind::kArrays;
+  return takes ? RowKind::kPictures : RowKind::kTexts;
 }
 
 Status evaluate_model(const EvaluateArguments& arguments) {
+  if (!arguments.pictures.report.empty()) TRY(check_output_path(arguments.pictures.report));
   Evaluation evaluation;
   evaluation.model = arguments.model.model.path;
   evaluation.data = arguments.data;
-  const bool texts =
-      find_text_task(arguments.task) || (arguments.task.empty() && table_format_of(arguments.data));
-  TRY(texts ? evaluate_texts(arguments, evaluation) : evaluate_arrays(arguments, evaluation));
-  fmt::print("{}", arguments.json ? evaluation_json(evaluation) : evaluation_text(evaluation));
+  RunnableModel model = TRY(load_runnable(arguments.model));
+  const RowKind kind = rows_of(arguments, model);
+  if (kind == RowKind::kPictures) {
+    PictureEvaluation pictures{arguments.data,       arguments.target,  arguments.names, arguments.thresholds,
+                               arguments.pictures,   arguments.measure, {},              arguments.model.threads};
+    pictures.pictures.several_labels |= arguments.task == kSeveralLabelsTask;
+    pictures.limits = TRY(limits_of(arguments.model.model));
+    TRY(evaluate_pictures(model, pictures, evaluation));
+  } else if (kind == RowKind::kTexts) {
+    TRY(evaluate_texts(std::move(model), arguments, evaluation));
+  } else {
+    TRY(evaluate_arrays(model, arguments, evaluation));
+  }
+  if (!arguments.json) {
+    fmt::print("{}", evaluation_text(evaluation));
+    return {};
+  }
+  fmt::print(stderr, "{}", evaluation.notes);
+  fmt::print("{}", evaluation_json(evaluation));
   return {};
 }
 
@@ -201,27 +135,43 @@ CLI::App* add_evaluate_command(CLI::App& app, std::function<int()>& run) {
                   "gannet evaluate tuned.onnx --data test.tsv --vocab vocab.txt", run,
                   [arguments] { return evaluate_model(*arguments); });
   add_model_arguments(*command, a.model.model);
-  std::vector<std::string> tasks = {"arrays"};
+  std::vector<std::string> tasks = {"arrays", kImageTask};
   for (const NamedTextTask& task : kTextTasks) tasks.emplace_back(task.name);
-  command->add_option("--task", a.task, "what to measure [that of the model's metadata]")
+  command->add_option("--task", a.task, "what to measure [by the data and the model]")
       ->check(CLI::IsMember(tasks));
   command
-      ->add_option("--data", a.data,
-                   "arrays and their target (.npz), or a table of texts and labels (.tsv, .csv, .jsonl)")
+      ->add_option("--data,--test", a.data,
+                   "arrays and their target (.npz), a table of texts or pictures and labels (.tsv, .csv, .jsonl), "
+                   "or a folder with pictures of each class")
       ->type_name("FILE")
       ->required();
   command
       ->add_option("--target", a.target,
-                   "array of labels or targets [labels, targets, y or the only one left]")
+                   "array of labels or targets [labels, targets, y or the only one left]; pictures: column of "
+                   "the labels")
       ->type_name("NAME");
   add_tokenizer_flags(*command, a.text);
   add_column_flags(*command, a.text);
+  command->add_option("--labels", a.names, "pictures: class names, one a line [those of the model's metadata]")
+      ->type_name("FILE");
   command->add_flag("--json", a.json, "print one JSON object with all figures");
   add_threads(*command, a.model.threads);
   const std::vector<CLI::Option*> main = command->get_options(nullptr);
-  command->add_option("--output", a.output, "the output to measure [the first floating point one]")
+  command->add_option("--output", a.measure.output, "the output to measure [the first floating point one]")
       ->type_name("NAME");
-  command->add_option("--batch-size", a.batch_size, "rows computed together")
+  command
+      ->add_option("--top-k", a.measure.top,
+                   "also measure how often the label is among the K likeliest classes")
+      ->capture_default_str()
+      ->type_name("K")
+      ->check(CLI::Range(2, 1000));
+  command
+      ->add_option("--threshold", a.thresholds,
+                   "several labels: scores above it say yes, one for all or one for each [pictures: those of the "
+                   "metadata; 0.5 for probabilities, else 0]")
+      ->type_name("T,T,...")
+      ->delimiter(',');
+  command->add_option("--batch-size", a.measure.batch_size, "rows computed together")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
   add_token_input_flags(*command, a.text);
@@ -230,6 +180,7 @@ CLI::App* add_evaluate_command(CLI::App& app, std::function<int()>& run) {
   for (CLI::Option* option : command->get_options(nullptr)) {
     if (std::ranges::find(main, option) == main.end()) option->group(kMoreFlags);
   }
+  add_picture_measure_arguments(*command, a.pictures);
   add_help_all(*command);
   return command;
 }

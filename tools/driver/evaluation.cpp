@@ -71,8 +71,10 @@ std::string most_confused(const Evaluation& evaluation, const ClassReport& repor
 
 std::string text_of(const Evaluation& evaluation, const ClassReport& report) {
   const size_t count = report.classes.size(), width = width_of_names(evaluation, count);
-  std::string text = fmt::format("accuracy {:.4f}  macro_f1 {:.4f}  mcc {:.4f}  {} {:.4f}\n\n{}\n",
-                                 report.accuracy, report.macro.f1, report.mcc, evaluation.loss_name,
+  const std::string top =
+      evaluation.top ? fmt::format("top{}_accuracy {:.4f}  ", evaluation.top->first, evaluation.top->second) : "";
+  std::string text = fmt::format("accuracy {:.4f}  macro_f1 {:.4f}  mcc {:.4f}  {}{} {:.4f}\n\n{}\n",
+                                 report.accuracy, report.macro.f1, report.mcc, top, evaluation.loss_name,
                                  evaluation.loss, scores_header("class", width));
   for (size_t k = 0; k < count; ++k)
     text += scores_line(name_of(evaluation, k), width, report.classes[k]) + "\n";
@@ -116,6 +118,7 @@ Json json_of(const ClassScores& scores) {
 void add(Json& json, const Evaluation& evaluation, const ClassReport& report) {
   json["accuracy"] = report.accuracy;
   json["mcc"] = report.mcc;
+  if (evaluation.top) json[fmt::format("top{}_accuracy", evaluation.top->first)] = evaluation.top->second;
   json["macro"] = json_of(report.macro);
   json["classes"] = Json::array();
   json["confusion"] = Json::array();
@@ -154,13 +157,15 @@ void add(Json& json, const Evaluation&, const NumberReport& report) {
 }  // namespace
 
 std::string evaluation_text(const Evaluation& evaluation) {
-  return fmt::format("{} rows of {}, output '{}'\n", rows_of(evaluation), evaluation.data,
+  return evaluation.notes +
+         fmt::format("{} rows of {}, output '{}'\n", rows_of(evaluation), evaluation.data,
                      printable(evaluation.output)) +
          std::visit([&](const auto& report) { return text_of(evaluation, report); }, evaluation.report);
 }
 
 std::string evaluation_json(const Evaluation& evaluation) {
   Json json = {{"model", evaluation.model}, {"data", evaluation.data}, {"rows", rows_of(evaluation)}};
+  if (evaluation.left_out) json["left_out"] = *evaluation.left_out;
   json["loss"] = evaluation.loss;
   json["loss_name"] = evaluation.loss_name;
   std::visit([&](const auto& report) { add(json, evaluation, report); }, evaluation.report);

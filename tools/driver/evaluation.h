@@ -1,7 +1,10 @@
 // What `gannet evaluate` found out, as text and as JSON.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -14,6 +17,9 @@ struct Evaluation {
   std::string loss_name;
   double loss = 0;
   std::vector<std::string> names;  // of classes or labels; fewer or none: numbers
+  std::optional<std::pair<int64_t, double>> top = {};  // K, and how often a label is among the K likeliest classes
+  std::string notes = {};                    // lines to read before the figures
+  std::optional<int64_t> left_out = {};      // rows that could not be read
   std::variant<ClassReport, LabelReport, NumberReport> report;
 };
 

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "runtime/core/arena.h"
+#include "runtime/data/html_text.h"
 #include "tools/deploy/arguments.h"
 #include "tools/driver/explanation.h"
 
@@ -33,19 +34,7 @@ box.addEventListener('input',()=>{const wanted=box.value.toLowerCase();for(const
 </script></body></html>
 )";
 
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (const char c : printable(text)) {
-    switch (c) {
-      case '&': result += "&amp;"; break;
-      case '<': result += "&lt;"; break;
-      case '>': result += "&gt;"; break;
-      case '"': result += "&quot;"; break;
-      default: result += c;
-    }
-  }
-  return result;
-}
+std::string escaped(std::string_view text) { return html_text(printable(text)); }
 
 std::string_view color_of(std::string_view group) {
   constexpr std::pair<std::string_view, std::string_view> kColors[] = {

@@ -7,6 +7,7 @@
 
 #include "ir/base/file.h"
 #include "ir/graph.h"
+#include "runtime/data/html_text.h"
 
 namespace gannet {
 
@@ -57,7 +58,18 @@ void examine_one(const HeldOut& held_out, const Tensor& target, size_t classes, 
   result.accuracy /= static_cast<double>(std::max<size_t>(held_out.numbers.size(), 1));
 }
 
-void examine_several(const HeldOut& held_out, const Tensor& target, size_t classes, Examination& result) {
+// F1 of saying yes above the threshold.
+double f1_above(const std::vector<std::pair<double, bool>>& scores, double threshold) {
+  double hits = 0, errors = 0;
+  for (const auto& [score, is] : scores) {
+    hits += score > threshold && is;
+    errors += (score > threshold) != is;
+  }
+  return hits > 0 ? 2 * hits / (2 * hits + errors) : 0;
+}
+
+void examine_several(const HeldOut& held_out, const Tensor& target, size_t classes,
+                     std::span<const double> thresholds, Examination& result) {
   double hits = 0, errors = 0, defined = 0;
   for (size_t k = 0; k < classes; ++k) {
     std::vector<std::pair<double, bool>> scores;
@@ -67,7 +79,9 @@ void examine_several(const HeldOut& held_out, const Tensor& target, size_t class
       scores.emplace_back(held_out.predictions.double_at(static_cast<int64_t>(i * classes + k)), is);
     }
     double f1 = 0;
-    const double threshold = best_threshold(scores, f1);
+    const double threshold =
+        thresholds.empty() ? best_threshold(scores, f1) : thresholds[thresholds.size() == 1 ? 0 : k];
+    if (!thresholds.empty()) f1 = f1_above(scores, threshold);
     result.thresholds.push_back(threshold);
     result.f1.push_back(f1);
     bool any = false;
@@ -83,36 +97,6 @@ void examine_several(const HeldOut& held_out, const Tensor& target, size_t class
   }
   result.micro_f1 = hits > 0 ? 2 * hits / (2 * hits + errors) : 0;
   if (defined > 0) result.macro_f1 /= defined;
-}
-
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (const char c : text) {
-    if (c == '&')
-      result += "&amp;";
-    else if (c == '<')
-      result += "&lt;";
-    else if (c == '>')
-      result += "&gt;";
-    else if (c == '"')
-      result += "&quot;";
-    else
-      result += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-  }
-  return result;
-}
-
-// RFC 4648.
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t word = 0;
-    for (size_t k = 0; k < 3; ++k)
-      word = word << 8 | (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0u);
-    for (size_t k = 0; k < 4; ++k) text += i + k > bytes.size() ? '=' : kLetters[word >> (18 - 6 * k) & 63];
-  }
-  return text;
 }
 
 constexpr std::string_view kStyle = R"(<style>
@@ -144,7 +128,7 @@ std::string confusion_svg(const std::vector<int64_t>& confusion, const std::vect
       left - 6, top - 8);
   for (size_t i = 0; i < n; ++i) {
     const double middle = cell * (static_cast<double>(i) + 0.5);
-    const std::string name = escaped(classes[i].size() > 20 ? classes[i].substr(0, 19) + "." : classes[i]);
+    const std::string name = html_text(classes[i].size() > 20 ? classes[i].substr(0, 19) + "." : classes[i]);
     if (cell < 16) continue;
     svg += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"end\" dominant-baseline=\"middle\">{}</text>\n",
                        left - 6, top + middle, name);
@@ -161,7 +145,7 @@ std::string confusion_svg(const std::vector<int64_t>& confusion, const std::vect
       svg += fmt::format(
           "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"rgba(var(--heat), {:.3f})\"><title>{} "
           "taken for {}: {} of {}</title></rect>\n",
-          x, y, cell, cell, 0.04 + 0.8 * share, escaped(classes[i]), escaped(classes[j]), count, total);
+          x, y, cell, cell, 0.04 + 0.8 * share, html_text(classes[i]), html_text(classes[j]), count, total);
       if (cell >= 26 && count > 0)
         svg += fmt::format(
             "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\" dominant-baseline=\"middle\" "
@@ -175,7 +159,7 @@ std::string confusion_svg(const std::vector<int64_t>& confusion, const std::vect
 std::string thresholds_table(const Examination& examination, const std::vector<std::string>& classes) {
   std::string html = "<table><tr><th>class</th><th>threshold</th><th>F1</th></tr>\n";
   for (size_t k = 0; k < classes.size(); ++k)
-    html += fmt::format("<tr><td>{}</td><td>{:.4g}</td><td>{:.4f}</td></tr>\n", escaped(classes[k]),
+    html += fmt::format("<tr><td>{}</td><td>{:.4g}</td><td>{:.4f}</td></tr>\n", html_text(classes[k]),
                         examination.thresholds[k], examination.f1[k]);
   return html + "</table>\n";
 }
@@ -196,7 +180,7 @@ Result<std::string> mistakes_html(const Examination& examination, const HeldOut&
     html += fmt::format(
         "<figure><img alt=\"\" src=\"data:image/png;base64,{}\"><figcaption>{} <i>for</i> {} "
         "<i>{:.2f}</i><br><i>{}</i></figcaption></figure>\n",
-        base64(png), escaped(said), escaped(truth), mistake.confidence, escaped(rows.names[row]));
+        base64(png), html_text(said), html_text(truth), mistake.confidence, html_text(rows.names[row]));
   }
   return html + "</div>\n";
 }
@@ -222,7 +206,8 @@ double best_threshold(std::vector<std::pair<double, bool>> scores, double& f1) {
 }
 
 Result<Examination> examine_pictures(const HeldOut& held_out, const PictureRows& rows,
-                             const std::vector<std::string>& classes, bool several) {
+                                     const std::vector<std::string>& classes, bool several,
+                                     std::span<const double> thresholds) {
   Examination result;
   const Tensor& predictions = held_out.predictions;
   const size_t count = classes.size();
@@ -230,7 +215,10 @@ Result<Examination> examine_pictures(const HeldOut& held_out, const PictureRows&
     return invalid_input(fmt::format("the model gives {} for {} pictures of {} classes", type_string(predictions),
                                      held_out.numbers.size(), count));
   }
-  (several ? examine_several : examine_one)(held_out, rows.target.values, count, result);
+  if (several)
+    examine_several(held_out, rows.target.values, count, thresholds, result);
+  else
+    examine_one(held_out, rows.target.values, count, result);
   std::ranges::stable_sort(result.mistakes, std::greater<>(), &Mistake::confidence);
   return result;
 }
@@ -239,7 +227,7 @@ Status write_image_report(const std::string& path, const std::string& title, con
                           const HeldOut& held_out, const PictureRows& rows,
                           const std::vector<std::string>& classes) {
   std::string html = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n";
-  html += fmt::format("<title>{0}</title>\n{1}</head><body>\n<h1>{0}</h1>\n", escaped(title), kStyle);
+  html += fmt::format("<title>{0}</title>\n{1}</head><body>\n<h1>{0}</h1>\n", html_text(title), kStyle);
   if (examination.thresholds.empty())
     html += fmt::format("<p>{} held-out pictures, accuracy {:.4f}, {} mistakes</p>\n",
                         held_out.numbers.size(), examination.accuracy, examination.mistakes.size());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,14 +21,16 @@ struct Examination {
   double accuracy = 0;             // of one label each
   std::vector<int64_t> confusion;  // [label, predicted], of one label each
   std::vector<Mistake> mistakes;   // the most confident first
-  // Of several labels: the score above which each class is said to be there, chosen for the best F1 on these
-  // rows.
+  // Of several labels: the score above which each class is said to be there.
   std::vector<double> thresholds, f1;
   double micro_f1 = 0, macro_f1 = 0;
 };
 
+// With several labels a class is there above its threshold: one for all classes or one for each, or where none is
+// given the best of these rows.
 Result<Examination> examine_pictures(const HeldOut& held_out, const PictureRows& rows,
-                             const std::vector<std::string>& classes, bool several);
+                                     const std::vector<std::string>& classes, bool several,
+                                     std::span<const double> thresholds = {});
 
 // The least score that counts as yes for the best F1 against labels 0 or 1, halfway to the next lower one;
 // the best F1 is written to `f1`. Without a positive label 1 above the largest score.

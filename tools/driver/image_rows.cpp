@@ -58,28 +58,20 @@ Status set_labels(PictureRows& rows, Tensor target, int64_t classes) {
 }
 
 // Scans the store and keeps the rows whose pictures can be read.
-Result<std::vector<int64_t>> readable(ImageStore& store, const std::string& path,
-                                      const ImageReading& reading) {
-  const std::vector<ImageStore::Problem> problems = store.scan(reading.threads, reading.strict);
-  if (!problems.empty() && reading.strict) return invalid_input(problems[0].text);
-  if (!problems.empty()) {
-    constexpr size_t kShown = 10;
-    fmt::print("{}: {} of {} pictures cannot be read and are left out\n", printable(path), problems.size(),
-               store.count());
-    for (size_t i = 0; i < std::min(problems.size(), kShown); ++i)
-      fmt::print("  {}\n", printable(problems[i].text));
-    if (problems.size() > kShown) fmt::print("  and {} more\n", problems.size() - kShown);
-  }
-  std::vector<int64_t> rows;
+Status keep_readable(PictureRows& rows, const std::string& path) {
+  ImageStore& store = *rows.images.store;
+  const std::vector<ImageStore::Problem> problems = store.scan(rows.reading.threads, rows.reading.strict);
+  if (!problems.empty() && rows.reading.strict) return invalid_input(problems[0].text);
+  for (const ImageStore::Problem& problem : problems) rows.left_out.push_back(problem.text);
   size_t next = 0;
   for (int64_t i = 0; i < store.count(); ++i) {
     if (next < problems.size() && problems[next].index == i)
       ++next;
     else
-      rows.push_back(i);
+      rows.images.pictures.push_back(i);
   }
-  if (rows.empty()) return invalid_input(fmt::format("{}: no picture can be read", path));
-  return rows;
+  if (rows.images.pictures.empty()) return invalid_input(fmt::format("{}: no picture can be read", path));
+  return {};
 }
 
 bool is_usual(const std::string& name, std::initializer_list<const char*> usual) {
@@ -121,7 +113,7 @@ Result<std::unique_ptr<PictureRows>> open_pictures(const ImageList& list, const 
   };
   rows->images.store = std::make_shared<ImageStore>(static_cast<int64_t>(list.files.size()),
                                                     std::move(reader), reading.cache_bytes);
-  rows->images.pictures = TRY(readable(*rows->images.store, list.path, reading));
+  TRY(keep_readable(*rows, list.path));
   for (const int64_t picture : rows->images.pictures)
     rows->names.push_back(list.files[static_cast<size_t>(picture)]);
   Tensor target = take_rows({{"", list.target}}, rows->images.pictures)[0].second;
@@ -183,10 +175,21 @@ Result<std::unique_ptr<PictureRows>> open_arrays(const PictureArrays& arrays, co
   rows->reading = reading;
   rows->target = {path, arrays.target_name, {}};
   rows->images.store = std::make_shared<ImageStore>(pixels.extent(0), std::move(reader), reading.cache_bytes);
-  rows->images.pictures = TRY(readable(*rows->images.store, path, reading));
+  TRY(keep_readable(*rows, path));
   for (const int64_t picture : rows->images.pictures) rows->names.push_back(fmt::format("row {}", picture));
   TRY(set_labels(*rows, arrays.target, classes));
   return rows;
+}
+
+std::string left_out_text(const PictureRows& rows) {
+  constexpr size_t kShown = 10;
+  const size_t count = rows.left_out.size();
+  if (count == 0) return "";
+  std::string text = fmt::format("{}: {} of {} pictures cannot be read and are left out\n",
+                                 printable(rows.target.file), count, rows.images.store->count());
+  for (size_t i = 0; i < std::min(count, kShown); ++i)
+    text += fmt::format("  {}\n", printable(rows.left_out[i]));
+  return count > kShown ? fmt::format("{}  and {} more\n", text, count - kShown) : text;
 }
 
 }  // namespace gannet

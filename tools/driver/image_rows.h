@@ -25,6 +25,7 @@ class PictureRows final : public LabelledRows {
   // The class of each row, for balancing, and before targets become shares; empty with several labels each.
   std::vector<int64_t> class_of_row;
   std::vector<std::string> names;  // of the rows' pictures
+  std::vector<std::string> left_out;  // what is wrong with pictures that cannot be read
   ImageRows images;                // but for the target
   ImageReading reading;
 
@@ -32,8 +33,8 @@ class PictureRows final : public LabelledRows {
                                                const BatchRequest& request) const override;
 };
 
-// Opens every picture of `list` once; those that cannot be read are left out and named on standard output, or
-// with `strict` an error. One label each becomes shares of `classes` classes where the augmentation mixes.
+// Opens every picture of `list` once; those that cannot be read are left out, or with `strict` an error. One
+// label each becomes shares of `classes` classes where the augmentation mixes.
 Result<std::unique_ptr<PictureRows>> open_pictures(const ImageList& list, const ImageReading& reading);
 // The pictures of a .npz archive: the u8 array [rows, height, width], [rows, height, width, channels] or
 // [rows, channels, height, width] named `input`, images, image or x (else the only such), with `target`
@@ -46,5 +47,9 @@ Result<PictureArrays> read_picture_arrays(const std::string& path, const std::st
                                           const std::string& target, const Limits& limits);
 Result<std::unique_ptr<PictureRows>> open_arrays(const PictureArrays& arrays, const std::string& path,
                                                  int64_t classes, const ImageReading& reading);
+
+
+// "flowers: 2 of 98 pictures cannot be read and are left out" and a line for some of them; empty where all can be.
+std::string left_out_text(const PictureRows& rows);
 
 }  // namespace gannet

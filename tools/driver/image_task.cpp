@@ -7,50 +7,33 @@
 #include <filesystem>
 
 #include "runtime/core/crc32c.h"
-#include "runtime/data/input_file.h"
 #include "runtime/training/checkpoint.h"
 #include "tools/deploy/arguments.h"
 #include "tools/driver/image_report.h"
 #include "tools/driver/image_rows.h"
-#include "tools/driver/input_normalization.h"
 #include "tools/driver/label_metadata.h"
+#include "tools/driver/model_inputs.h"
+#include "tools/driver/model_output.h"
+#include "tools/driver/picture_input.h"
 
 namespace gannet {
 
 namespace {
 
-// Which output is trained and how many classes it has, where its shape says so.
-struct TrainedOutput {
-  std::string name;
-  std::optional<int64_t> classes;
-};
-
-std::optional<TrainedOutput> find_output(const Graph& model, const std::string& wanted) {
-  for (const GraphOutput& output : model.outputs) {
-    const Type& type = output.value->type;
-    if (wanted.empty() ? !is_float(type.dtype) : output.name != wanted) continue;
-    TrainedOutput found{output.name, std::nullopt};
-    if (type.shape && type.shape->size() > 1 && (*type.shape)[1].is_constant())
-      found.classes = (*type.shape)[1].constant();
-    return found;
-  }
-  return std::nullopt;
-}
-
-std::optional<std::vector<int64_t>> extents_of(const Type& type) {
-  if (!type.shape) return std::nullopt;
-  std::vector<int64_t> extents;
-  for (const Dim& dim : *type.shape) extents.push_back(dim.is_constant() ? dim.constant() : -1);
-  return extents;
-}
-
 bool is_archive(const std::string& path) { return path.ends_with(".npz"); }
+
+std::optional<ChosenOutput> trained_output(const Graph& model, const TuneArguments& arguments) {
+  return choose_output(output_specs(model), arguments.trained_output);
+}
 
 class ImageTask final : public TuneTask {
  public:
   RowKind rows_are() const override { return RowKind::kPictures; }
   Status settle(const ImportedModel& model, TuneArguments& arguments) override {
-    TRY(settle_input(*model.graph, arguments));
+    PictureInput input = TRY(picture_input(arguments.model.path, input_specs(*model.graph), model.info.metadata,
+                                           normalization_of(*model.graph), arguments.pictures.image));
+    if (!input.note.empty()) fmt::print("{}\n", input.note);
+    reading_.options = std::move(input.options);
     reading_.augmentation = TRY(Augmentation::parse(arguments.pictures.augment));
     reading_.balanced = arguments.pictures.balanced;
     reading_.strict = arguments.pictures.strict;
@@ -89,10 +72,13 @@ class ImageTask final : public TuneTask {
   }
 
   Metadata metadata() const override {
-    return {{"task", kImageTask},
-            {"problem_type",
-             labels_ == ImageLabels::kSeveral ? "multi_label_classification" : "single_label_classification"},
-            {"id2label", id_to_label_text(classes_)}};
+    Metadata metadata = {
+        {"task", kImageTask},
+        {"problem_type",
+         labels_ == ImageLabels::kSeveral ? "multi_label_classification" : "single_label_classification"},
+        {"id2label", id_to_label_text(classes_)}};
+    std::ranges::move(image_metadata(reading_.options), std::back_inserter(metadata));
+    return metadata;
   }
 
   Result<std::map<std::string, std::string>> identity(const TuneArguments& arguments) const override {
@@ -104,11 +90,12 @@ class ImageTask final : public TuneTask {
     all["--augment"] = reading_.augmentation.text();
     all["--balanced-sampling"] = reading_.balanced ? "yes" : "no";
     all["--tta"] = arguments.pictures.flip_views ? "yes" : "no";
-    all["size, --resize, --shortest-edge"] = fmt::format(
-        "{}x{} {} {}", image.height, image.width, arguments.pictures.image.resize, image.shortest_edge);
+    all["size, --resize, --shortest-edge"] =
+        fmt::format("{}x{} {} {}", image.height, image.width,
+                    image.fit == ImageFit::kCenterCrop ? "crop" : "stretch", image.shortest_edge);
     all["--scale, --mean, --std, --bgr"] =
         fmt::format("{} {} {} {}", image.scale.value_or(-1), fmt::join(image.mean, ","),
-                    fmt::join(image.std, ","), arguments.pictures.image.bgr);
+                    fmt::join(image.std, ","), image.order == ChannelOrder::kBgr);
     return all;
   }
 
@@ -128,15 +115,16 @@ class ImageTask final : public TuneTask {
   Result<Metadata> examine(const HeldOut& held_out, const TuneArguments& arguments) override;
 
  private:
-  Status settle_input(const Graph& model, const TuneArguments& arguments);
   Status read_lists(const Graph& model, const TuneArguments& arguments);
   Status read_arrays(const Graph& model, const TuneArguments& arguments);
   Status settle_head(const Graph& model, TuneArguments& arguments);
 
   Result<std::unique_ptr<PictureRows>> open(const ImageList& list, const PictureArrays& arrays) const {
-    if (arrays.pixels.defined())
-      return open_arrays(arrays, list.path, static_cast<int64_t>(classes_.size()), reading_);
-    return open_pictures(list, reading_);
+    auto rows = arrays.pixels.defined()
+                    ? open_arrays(arrays, list.path, static_cast<int64_t>(classes_.size()), reading_)
+                    : open_pictures(list, reading_);
+    if (rows.ok()) fmt::print("{}", left_out_text(**rows));
+    return rows;
   }
 
   // Of a folder: names and sizes of its pictures. Of a table also what it says of them.
@@ -161,52 +149,13 @@ class ImageTask final : public TuneTask {
   PictureArrays train_arrays_, eval_arrays_;
 };
 
-Status ImageTask::settle_input(const Graph& model, const TuneArguments& arguments) {
-  const std::string& path = arguments.model.path;
-  if (model.inputs().size() != 1)
-    return invalid_input(
-        fmt::format("{}: has {} inputs; a model of pictures has one", path, model.inputs().size()));
-  const Value& input = *model.inputs()[0];
-  const auto extents = extents_of(input.type);
-  ImageOptions options = TRY(image_options_of(arguments.pictures.image));
-  Result<ImageOptions> completed = image_options_for(options, input.type.dtype, extents);
-  if (!completed.ok()) return with_prefix(path + ": ", completed.error());
-  options = *completed;
-  if (!extents || extents->size() != 4)
-    return invalid_input(fmt::format("{}: input '{}' is {}; pictures take [N, C, H, W] or [N, H, W, C]", path,
-                                     input.name, to_string(input.type)));
-  if (options.height == 0 || options.width == 0)
-    return invalid_input(
-        fmt::format("{}: input '{}' is {}: give --image-size HxW", path, input.name, to_string(input.type)));
-  const bool planar = options.layout == ImageLayout::kNchw;
-  const std::vector<int64_t> wanted = {-1, planar ? options.channels : options.height,
-                                       planar ? options.height : options.width,
-                                       planar ? options.width : options.channels};
-  for (size_t axis = 1; axis < 4; ++axis) {
-    if ((*extents)[axis] >= 0 && (*extents)[axis] != wanted[axis])
-      return invalid_input(fmt::format(
-          "{}: input '{}' is {}, pictures of {} x {} with {} channels as {} do not fit", path, input.name,
-          to_string(input.type), options.height, options.width, options.channels, planar ? "NCHW" : "NHWC"));
-  }
-  const bool given =
-      options.scale || !options.mean.empty() || !options.std.empty() || options.dtype == DType::kU8;
-  const auto normalization = find_input_normalization(input);
-  if (normalization && !given) {
-    options.scale = normalization->scale;
-    fmt::print("the model normalizes its input itself ({}): pixels as 0 to {}\n", normalization->description,
-               normalization->scale == 1 ? 255 : 1);
-  }
-  reading_.options = std::move(options);
-  return {};
-}
-
 // Names that the model brings count where the data keep to them: then a class keeps its number.
 Status ImageTask::read_lists(const Graph& model, const TuneArguments& arguments) {
   ImageListOptions options;
   options.several = arguments.pictures.several_labels;
   options.label_column = arguments.target;
   train_ = TRY(list_images(arguments.train, options));
-  const auto output = find_output(model, arguments.trained_output);
+  const auto output = trained_output(model, arguments);
   const bool fits = output && output->classes == static_cast<int64_t>(known_.size()) &&
                     arguments.new_head == 0 && arguments.added_head == 0;
   const bool keeps = fits && std::ranges::all_of(train_.classes, [&](const std::string& name) {
@@ -235,7 +184,7 @@ Status ImageTask::read_arrays(const Graph& model, const TuneArguments& arguments
     classes = target.extent(1);
   } else if (is_int(target.dtype()) && target.rank() == 1) {
     for (const int64_t label : target.ints()) classes = std::max(classes, label + 1);
-    const auto output = find_output(model, arguments.trained_output);
+    const auto output = trained_output(model, arguments);
     if (output && output->classes && *output->classes > classes && arguments.new_head == 0)
       classes = *output->classes;
   } else {
@@ -254,7 +203,7 @@ Status ImageTask::read_arrays(const Graph& model, const TuneArguments& arguments
 }
 
 Status ImageTask::settle_head(const Graph& model, TuneArguments& arguments) {
-  const auto output = find_output(model, arguments.trained_output);
+  const auto output = trained_output(model, arguments);
   if (!output)
     return invalid_input(
         fmt::format("{}: has no floating point output '{}'", arguments.model.path, arguments.trained_output));
@@ -278,7 +227,7 @@ Result<Metadata> ImageTask::examine(const HeldOut& held_out, const TuneArguments
   if (labels_ == ImageLabels::kSeveral) {
     fmt::print("thresholds for the best F1 of each class: micro F1 {:.4f}, macro F1 {:.4f}\n",
                examination.micro_f1, examination.macro_f1);
-    entries.emplace_back("thresholds", fmt::format("{:.6g}", fmt::join(examination.thresholds, ",")));
+    entries.emplace_back("thresholds", fmt::format("{:.9g}", fmt::join(examination.thresholds, ",")));
   }
   if (arguments.pictures.report.empty()) return entries;
   TRY(write_image_report(arguments.pictures.report, arguments.model.path, examination, held_out, rows,

@@ -1,4 +1,4 @@
-// The flags of `gannet tune --task image-classification` beside those of every task.
+// The flags of pictures in `gannet tune` and `gannet evaluate` beside those of every task.
 #pragma once
 
 #include <string>
@@ -11,16 +11,22 @@ class App;
 
 namespace gannet {
 
-struct ImageTuneArguments {
+// How pictures are read and measured.
+struct PictureMeasureArguments {
   ImageArguments image;
-  std::string augment = "none";
-  std::string cache = "2G";
-  bool several_labels = false, balanced = false, strict = false, flip_views = false;
+  bool several_labels = false, strict = false, flip_views = false;
   std::string report;  // an HTML page
 };
 
-// Adds --augment, --image-cache, --multi-label, --balanced-sampling, --strict, --tta, --report and the flags
-// of pictures.
+struct ImageTuneArguments : PictureMeasureArguments {
+  std::string augment = "none";
+  std::string cache = "2G";
+  bool balanced = false;
+};
+
+// Adds --multi-label, --strict, --tta, --report and the flags of pictures.
+void add_picture_measure_arguments(CLI::App& command, PictureMeasureArguments& arguments);
+// The same, --augment, --image-cache and --balanced-sampling.
 void add_image_tune_arguments(CLI::App& command, ImageTuneArguments& arguments);
 
 }  // namespace gannet

@@ -17,6 +17,7 @@ std::optional<ChosenOutput> choose_output(std::span<const OutputSpec> outputs, c
     chosen.rank = static_cast<int64_t>(type.rank());
     if (!type.shape->empty() && type.shape->back().is_constant())
       chosen.width = type.shape->back().constant();
+    if (type.shape->size() > 1 && (*type.shape)[1].is_constant()) chosen.classes = (*type.shape)[1].constant();
     return chosen;
   }
   return std::nullopt;

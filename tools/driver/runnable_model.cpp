@@ -4,6 +4,7 @@
 #include "runtime/core/artifact.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/model_inputs.h"
+#include "tools/driver/picture_input.h"
 #include "tools/driver/text_inputs.h"
 
 namespace gannet {
@@ -71,6 +72,7 @@ Result<RunnableModel> load_runnable(const RunnableOptions& options) {
   model.outputs = output_specs(*imported.graph);
   model.metadata = imported.info.metadata;
   model.positions = position_count(*imported.graph);
+  model.normalization = normalization_of(*imported.graph);
   model.fixed_rows = fixed_rows_of(model.inputs);
   if (options.backend == "reference") {
     TRY(run_reference(model, std::move(imported.graph), limits));

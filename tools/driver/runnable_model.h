@@ -10,6 +10,7 @@
 #include "ir/base/datum.h"
 #include "tools/deploy/model_inputs.h"
 #include "tools/driver/command.h"
+#include "tools/driver/input_normalization.h"
 #include "tools/driver/label_metadata.h"
 #include "tools/driver/model_output.h"
 
@@ -21,6 +22,7 @@ struct RunnableModel {
   std::vector<OutputSpec> outputs;
   Metadata metadata;
   std::optional<int64_t> positions = {};   // most tokens of a text, where an ONNX file says so
+  std::optional<InputNormalization> normalization = {};  // of the pictures that an ONNX file's one input takes
   std::optional<int64_t> fixed_rows = {};  // of a compiled model that takes no other number of them
   // Inputs in order; errors begin with the path.
   std::function<Result<std::vector<Datum>>(const std::vector<Datum>& inputs)> run;

@@ -18,9 +18,10 @@ struct NamedTextTask {
   std::string_view name;  // of --task
   TextTaskKind kind;
 };
+inline constexpr std::string_view kSeveralLabelsTask = "multi-label";  // of pictures too, to evaluate
 inline constexpr NamedTextTask kTextTasks[] = {{"text-classification", TextTaskKind::kClassification},
                                                {"text-regression", TextTaskKind::kRegression},
-                                               {"multi-label", TextTaskKind::kMultiLabel}};
+                                               {kSeveralLabelsTask, TextTaskKind::kMultiLabel}};
 const NamedTextTask* find_text_task(std::string_view name);
 
 struct TextArguments {
