@@ -8,6 +8,7 @@
 #include "ir/op.h"
 #include "passes/differentiate.h"
 #include "passes/train_batch_normalization.h"
+#include "passes/twin_model.h"
 
 namespace gannet {
 
@@ -75,9 +76,7 @@ Value* before_ending(Value* value, const LossOptions& loss, std::string& ending)
   if (loss.kind == Loss::kBinaryCrossEntropy) {
     if (op != "Sigmoid") return nullptr;
   } else {
-    if ((op != "Softmax" && op != "LogSoftmax") ||
-        (loss.kind != Loss::kCrossEntropy && loss.kind != Loss::kKl))
-      return nullptr;
+    if ((op != "Softmax" && op != "LogSoftmax") || !has_classes(loss.kind)) return nullptr;
     int64_t rank = node->output()->type.rank(), axis = node->attrs.integer("axis"), classes = loss.class_axis;
     if (axis < 0) axis += rank;
     if (classes < 0) classes += rank;
@@ -136,6 +135,22 @@ Result<std::unique_ptr<Graph>> build_apply(const Graph& accumulating, const std:
   return graph;
 }
 
+struct StepLoss {
+  Value* minimized = nullptr;
+  Value* reported = nullptr;
+  std::optional<State> counter = {};  // the last of all
+};
+
+Result<StepLoss> build_step_loss(GraphBuilder& b, const TrainStepOptions& options, Value* scores) {
+  if (!options.co_teaching) {
+    Value* loss = TRY(build_loss(b, options.loss, scores));
+    return StepLoss{loss, loss};
+  }
+  Value* second = TRY(add_twin(b.graph(), scores, options.co_teaching->initial));
+  CoTeachingLoss loss = TRY(build_co_teaching_loss(b, *options.co_teaching, options.loss, scores, second));
+  return StepLoss{loss.minimized, loss.reported, std::move(loss.batches)};
+}
+
 }  // namespace
 
 Result<TrainStep> build_train_step(const Graph& model, const TrainStepOptions& options) {
@@ -154,14 +169,14 @@ Result<TrainStep> build_train_step(const Graph& model, const TrainStepOptions& o
   Value* exact = before_rounding(prediction);
   Value* scores = before_ending(exact, options.loss, step.skipped_ending);
   GraphBuilder b(graph);
-  Value* loss = TRY(build_loss(b, options.loss, scores ? scores : exact));
-  graph.outputs = {{"loss", loss}};
+  StepLoss loss = TRY(build_step_loss(b, options, scores ? scores : exact));
+  graph.outputs = {{"loss", loss.reported}};
   if (options.prediction) graph.outputs.push_back({"prediction", prediction});
 
   size_t weights = graph.states.size();
   std::vector<Value*> variables;
   for (const State& state : graph.states) variables.push_back(state.in);
-  std::vector<Value*> gradients = TRY(differentiate(graph, loss, variables));
+  std::vector<Value*> gradients = TRY(differentiate(graph, loss.minimized, variables));
   if (options.accumulate) {
     TRY(accumulate(b, gradients));
     step.apply = TRY(build_apply(graph, gradients, options.optimizer));
@@ -177,6 +192,7 @@ Result<TrainStep> build_train_step(const Graph& model, const TrainStepOptions& o
       if (gradients[i] && graph.states[i].out) step.weights.push_back(graph.states[i].name);
     }
   }
+  if (loss.counter) graph.states.push_back(*std::move(loss.counter));
   TRY(Status(b.status()));
   erase_dead_nodes(graph);
   return step;

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ir/base/error.h"
 #include "ir/graph.h"
+#include "passes/co_teaching.h"
 #include "passes/insert_dropout.h"
 #include "passes/optimizer.h"
 #include "passes/training_loss.h"
@@ -29,6 +31,7 @@ struct TrainStepOptions {
   // Of running statistics that are State: running = momentum * running + (1 - momentum) * batch, the variance
   // of the batch with n - 1 in the divisor, as in PyTorch (whose momentum is one less this one).
   double batch_norm_momentum = 0.9;
+  std::optional<CoTeachingOptions> co_teaching = {};
 };
 
 struct TrainStep {
@@ -38,7 +41,7 @@ struct TrainStep {
   // in the update: 1/N for N equal ones. The last is an f32 scalar, f64 where a weight is f64. A model that
   // has an input of one of these names keeps it, ours is called otherwise then: go by the order. Outputs, by
   // name: "loss"; where asked "prediction" and, without accumulation, "gradient_norm". States: first those of
-  // the model, in its order; then the optimizer's (optimizer.h), or with accumulation "gradient/W" for each
+  // the model, in its order; with co-teaching those of the second model (twin_model.h); then the optimizer's (optimizer.h), or with accumulation "gradient/W" for each
   // weight W with a gradient, zeros to begin with.
   std::unique_ptr<Graph> graph;
   // With accumulation, else null. Its one input is "learning_rate", its one output "gradient_norm". States:
@@ -53,8 +56,8 @@ struct TrainStep {
 
 // Builds the step from a model whose weights are State already (weights_to_state.h); `model` is not changed,
 // and stays what evaluation runs, with the same States by name. Batch normalizations whose statistics are
-// State normalize by the batch and update them; others stay as they are in inference. With a cross entropy or
-// kKl an output that ends in Softmax or LogSoftmax over its classes, with kBinaryCrossEntropy one that ends
+// State normalize by the batch and update them; others stay as they are in inference. With a loss that has
+// classes an output that ends in Softmax or LogSoftmax over its classes, with kBinaryCrossEntropy one that ends
 // in Sigmoid, is trained on what comes before; a Cast to a narrower float at the end is passed as well. All
 // is computed in the model's own types: an f64 model in f64. An error names what does not fit, or the node
 // without gradient.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "passes/twin_model.h"
 #include "passes/weights_to_state.h"
 
 namespace gannet {
@@ -80,7 +81,7 @@ class UpdateBuilder {
 
   RateRule rule_of(size_t i) const {
     for (const RateRule& rule : options_.rates) {
-      if (matches_pattern(rule.pattern, b.graph().states[i].name)) return rule;
+      if (matches_pattern(rule.pattern, model_state_name(b.graph().states[i].name))) return rule;
     }
     return {};
   }
@@ -99,7 +100,8 @@ class UpdateBuilder {
     const State& state = b.graph().states[i];
     bool excluded = !options_.decay_vectors && state.initial.rank() < 2;
     excluded |= std::ranges::any_of(
-        options_.no_decay, [&](const std::string& pattern) { return matches_pattern(pattern, state.name); });
+        options_.no_decay,
+        [&](const std::string& pattern) { return matches_pattern(pattern, model_state_name(state.name)); });
     return excluded ? 0 : options_.weight_decay;
   }
 

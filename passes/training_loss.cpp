@@ -8,10 +8,10 @@ namespace {
 
 using E = ScalarExpr;
 
-bool has_classes(Loss loss) { return loss == Loss::kCrossEntropy || loss == Loss::kKl; }
+bool bootstraps(Loss loss) { return loss == Loss::kBootstrapSoft || loss == Loss::kBootstrapHard; }
 
 Status check_options(const LossOptions& options) {
-  bool cross_entropy = options.kind == Loss::kCrossEntropy;
+  bool cross_entropy = takes_classes(options.kind);
   auto refuse = [&](std::string_view option) {
     return invalid_input(fmt::format("{} is no option of {}", option, name_of(options.kind)));
   };
@@ -25,6 +25,12 @@ Status check_options(const LossOptions& options) {
   if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1)) {
     return invalid_input(fmt::format("label smoothing must be from 0 to 1, got {}", options.label_smoothing));
   }
+  if (options.beta && !bootstraps(options.kind)) return refuse("a share of the labels (beta)");
+  if (options.q && options.kind != Loss::kGeneralizedCrossEntropy) return refuse("a power (q)");
+  if (options.beta && !(*options.beta >= 0 && *options.beta <= 1))
+    return invalid_input(fmt::format("the share of the labels must be from 0 to 1, got {}", *options.beta));
+  if (options.q && !(*options.q > 0 && *options.q <= 1))
+    return invalid_input(fmt::format("the power must be above 0 and at most 1, got {}", *options.q));
   if (!(options.huber_delta > 0)) {
     return invalid_input(
         fmt::format("the delta of the Huber loss must be positive, got {}", options.huber_delta));
@@ -37,6 +43,26 @@ class LossBuilder {
   LossBuilder(GraphBuilder& builder, const LossOptions& loss_options) : b(builder), options_(loss_options) {}
 
   Result<Value*> build(Value* prediction) {
+    Value* terms = TRY(build_terms(prediction));
+    Value* loss = total(terms);
+    TRY(Status(b.status()));
+    return loss;
+  }
+
+  Result<RowLosses> build_rows(Value* prediction, Value* target) {
+    target_ = target;
+    by_rows_ = true;
+    Value* terms = TRY(build_terms(prediction));
+    std::vector<int64_t> others;
+    for (int64_t i = 1; i < terms->type.rank(); ++i) others.push_back(i);
+    if (!others.empty()) terms = b.reduce_mean(terms, others, false);
+    TRY(Status(b.status()));
+    return RowLosses{terms, target_};
+  }
+
+ private:
+  // A term for each position: [batch, ...]; or where nothing speaks against it their mean (is_mean_).
+  Result<Value*> build_terms(Value* prediction) {
     TRY(check_options(options_));
     if (!prediction->type.shape)
       return unsupported(fmt::format("the rank of '{}' is not known", prediction->name));
@@ -49,14 +75,11 @@ class LossBuilder {
     shape_ = *prediction->type.shape;
     if (has_classes(options_.kind)) TRY(bring_classes_second());
     TRY(make_class_weights());
-    // A term for each position: [batch, ...].
     Value* terms = has_classes(options_.kind) ? TRY(class_terms()) : elementwise_terms();
-    Value* loss = total(terms);
     TRY(Status(b.status()));
-    return loss;
+    return terms;
   }
 
- private:
   std::vector<int64_t> axes_without(int64_t left_out) const {
     std::vector<int64_t> axes;
     for (int64_t i = 0; i < rank(); ++i) {
@@ -116,7 +139,7 @@ class LossBuilder {
   }
 
   Value* target_like(const Shape& shape, DType dtype) {
-    target_ = b.graph().add_input("target", Type::tensor(dtype, shape));
+    if (target_ == nullptr) target_ = b.graph().add_input("target", Type::tensor(dtype, shape));
     return target_;
   }
 
@@ -139,16 +162,45 @@ class LossBuilder {
     return options_.soft_labels ? soft_terms() : hard_terms();
   }
 
+  // What the loss gains from each class being right: log p, or (p^q - 1) / q.
+  Value* gains() {
+    Value* log_probability = b.op("LogSoftmax", {x_}, {{"axis", int64_t{1}}});
+    if (options_.kind != Loss::kGeneralizedCrossEntropy) return log_probability;
+    constexpr double kUsual = 0.7;
+    const double q = options_.q.value_or(kUsual);
+    return b.map(scalar::expm1(q * E::arg(0)) / q, {log_probability});
+  }
+
+  // With bootstrapping the rest of each target is what the model says itself.
+  Value* with_own(Value* terms, Value* log_probability) {
+    if (!bootstraps(options_.kind)) return terms;
+    const bool soft = options_.kind == Loss::kBootstrapSoft;
+    Value* own = nullptr;
+    if (soft) {
+      E y = E::arg(0);
+      own = b.map(-scalar::exp(y) * y, {log_probability});
+      if (wide_class_weights_) own = b.mul(own, wide_class_weights_);
+      own = b.reduce_sum(own, {1}, false);
+    } else {
+      Value* likeliest = b.op("ArgMax", {log_probability}, {{"axis", int64_t{1}}, {"keepdims", int64_t{0}}});
+      own = b.op("NegativeLogLikelihoodLoss", with_weights(log_probability, likeliest),
+                 {{"reduction", std::string("none")}});
+    }
+    if (options_.ignore_index) own = b.mul(own, counted(target_));
+    const double beta = options_.beta.value_or(soft ? 0.95 : 0.8);
+    return b.map(beta * E::arg(0) + (1 - beta) * E::arg(1), {terms, own});
+  }
+
   Value* soft_terms() {
     Value* target = soft_target();
-    Value* log_probability = b.op("LogSoftmax", {x_}, {{"axis", int64_t{1}}});
+    Value* gained = gains();
     double smoothing = options_.label_smoothing;
     if (smoothing > 0)
       target =
           b.add(b.mul(target, b.number(1 - smoothing, x_)), b.div(b.number(smoothing, x_), class_count()));
-    Value* terms = b.mul(log_probability, target);
+    Value* terms = b.mul(gained, target);
     if (wide_class_weights_) terms = b.mul(terms, wide_class_weights_);
-    return b.neg(b.reduce_sum(terms, {1}, false));
+    return with_own(b.neg(b.reduce_sum(terms, {1}, false)), gained);
   }
 
   Result<Value*> hard_terms() {
@@ -157,21 +209,22 @@ class LossBuilder {
     Value* target = target_like(label_shape, DType::kI64);
     Attributes attrs = {{"reduction", std::string("none")}};
     if (options_.ignore_index) attrs.set("ignore_index", *options_.ignore_index);
-    if (options_.label_smoothing == 0 && !options_.sample_weights) {
+    const bool whole = !options_.sample_weights && !by_rows_;
+    if (options_.kind == Loss::kCrossEntropy && options_.label_smoothing == 0 && whole) {
       attrs.set("reduction", std::string("mean"));
       is_mean_ = true;
       return b.op("SoftmaxCrossEntropyLoss", with_weights(x_, target), std::move(attrs));
     }
-    Value* log_probability = b.op("LogSoftmax", {x_}, {{"axis", int64_t{1}}});
-    Value* nll = b.op("NegativeLogLikelihoodLoss", with_weights(log_probability, target), std::move(attrs));
+    Value* gained = gains();
+    Value* terms = b.op("NegativeLogLikelihoodLoss", with_weights(gained, target), std::move(attrs));
     divisor_ = hard_divisor(target);
     double smoothing = options_.label_smoothing;
-    if (smoothing == 0) return nll;
-    Value* all = wide_class_weights_ ? b.mul(log_probability, wide_class_weights_) : log_probability;
+    if (smoothing == 0) return with_own(terms, gained);
+    Value* all = wide_class_weights_ ? b.mul(gained, wide_class_weights_) : gained;
     Value* smooth = b.div(b.reduce_sum(all, {1}, false), class_count());
     if (options_.ignore_index) smooth = b.mul(smooth, counted(target));
     E mix = (1 - smoothing) * E::arg(0) - smoothing * E::arg(1);
-    return b.map(mix, {nll, smooth});
+    return with_own(b.map(mix, {terms, smooth}), gained);
   }
 
   std::vector<Value*> with_weights(Value* scores, Value* target) const {
@@ -252,19 +305,32 @@ class LossBuilder {
   Value* wide_class_weights_ = nullptr;  // broadcasts against the output
   Value* divisor_ = nullptr;             // of the sum; null: the number of terms
   bool is_mean_ = false;                 // the terms are the loss already
+  bool by_rows_ = false;                 // a loss for each row is asked for
 };
 
 }  // namespace
 
+bool has_classes(Loss loss) { return takes_classes(loss) || loss == Loss::kKl; }
+
+bool takes_classes(Loss loss) {
+  return loss == Loss::kCrossEntropy || bootstraps(loss) || loss == Loss::kGeneralizedCrossEntropy;
+}
+
 std::string_view name_of(Loss loss) {
   constexpr std::string_view kNames[] = {"cross entropy",        "mean squared error",
                                          "binary cross entropy", "mean absolute error",
-                                         "Huber loss",           "Kullback-Leibler divergence"};
+                                         "Huber loss",           "Kullback-Leibler divergence",
+                                         "soft bootstrapping",   "hard bootstrapping",
+                                         "generalized cross entropy"};
   return kNames[static_cast<size_t>(loss)];
 }
 
 Result<Value*> build_loss(GraphBuilder& b, const LossOptions& options, Value* prediction) {
   return LossBuilder(b, options).build(prediction);
+}
+
+Result<RowLosses> build_row_losses(GraphBuilder& b, const LossOptions& options, Value* prediction, Value* target) {
+  return LossBuilder(b, options).build_rows(prediction, target);
 }
 
 }  // namespace gannet

@@ -177,9 +177,25 @@ Result<std::vector<Measure>> Trainer::evaluate(BatchSource& batches, Metrics& me
   return measures;
 }
 
+// The measures of the model in hand; of two those of the better one, which the engine is about until the weights are kept.
+Result<std::vector<Measure>> Trainer::evaluate_better() {
+  std::vector<Measure> first = TRY(evaluate(*held_out_, *metrics_));
+  if (!engine_.has_second()) return first;
+  engine_.choose_second(true);
+  std::vector<Measure> second = TRY(evaluate(*held_out_, *metrics_));
+  const double sign = higher_is_better(options_.choose_by) ? 1 : -1;
+  auto rank = [&](const std::vector<Measure>& measures) {
+    const auto found = std::ranges::find(measures, options_.choose_by, &Measure::name);
+    return found == measures.end() || std::isnan(found->value) ? -HUGE_VAL : sign * found->value;
+  };
+  if (rank(second) > rank(first)) return second;
+  engine_.choose_second(false);
+  return first;
+}
+
 Status Trainer::evaluate_held_out() {
   EvaluationReport report{position_.step, (position_.step - 1) / updates_per_epoch(),
-                          TRY(evaluate(*held_out_, *metrics_)), options_.choose_by, false};
+                          TRY(evaluate_better()), options_.choose_by, false};
   const auto found = std::ranges::find(report.measures, options_.choose_by, &Measure::name);
   if (found == report.measures.end()) {
     std::string all;
@@ -199,6 +215,7 @@ Status Trainer::evaluate_held_out() {
     else
       best_weights_ = engine_.weights();
   }
+  engine_.choose_second(false);
   return tell([&](TrainingObserver& observer) { return observer.evaluation(report); });
 }
 

@@ -83,6 +83,7 @@ class Trainer {
   Result<bool> update();
   Result<Evaluated> evaluate_piece(const BatchColumns& piece);
   Status finish_epoch();
+  Result<std::vector<Measure>> evaluate_better();
   Status evaluate_held_out();
   Status save();
   Result<std::vector<BatchColumns>> next_batches(int64_t update_of_epoch);

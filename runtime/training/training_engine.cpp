@@ -10,6 +10,7 @@ namespace gannet {
 namespace {
 
 constexpr std::string_view kAverage = "ema/";
+constexpr std::string_view kSecond = "second/";  // of passes/twin_model.h
 
 std::optional<size_t> index_in(const std::vector<std::string>& names, std::string_view name) {
   const auto found = std::ranges::find(names, name);
@@ -218,12 +219,23 @@ NamedTensors TrainingEngine::weights() const {
   NamedTensors weights;
   const GraphRunner& model = evaluates() ? *graphs_.evaluation : *graphs_.step;
   for (const std::string& name : model.state_names()) {
-    const Tensor* value = find(std::string(kAverage) + name);
-    if (value == nullptr) value = find(name);
-    CHECK(value != nullptr, "the training step has no state '{}'", name);
+    const std::string own = second_ ? std::string(kSecond) + name : name;
+    const Tensor* value = find(std::string(kAverage) + own);
+    if (value == nullptr) value = find(own);
+    CHECK(value != nullptr, "the training step has no state '{}'", own);
     weights.emplace_back(name, *value);
   }
   return weights;
+}
+
+bool TrainingEngine::has_second() const {
+  const std::vector<std::string>& names = graphs_.step->state_names();
+  return evaluates() && std::ranges::any_of(names, [](const std::string& name) { return name.starts_with(kSecond); });
+}
+
+void TrainingEngine::choose_second(bool second) {
+  if (second != second_) end_evaluation();
+  second_ = second;
 }
 
 int64_t TrainingEngine::state_bytes() const {

@@ -40,6 +40,9 @@ class TrainingEngine {
   // One update on one batch, or with accumulation on several, which count by their rows. Gives the mean loss
   // before the update. Random ops draw from `seed`.
   Result<double> update(std::span<const BatchColumns> batches, double rate, uint64_t seed);
+  // Of co-teaching's two models, which one evaluate() and weights() are about: the first unless said otherwise.
+  bool has_second() const;
+  void choose_second(bool second);
   bool accumulates() const { return graphs_.apply != nullptr; }
   bool evaluates() const { return graphs_.evaluation != nullptr; }
   // With the present weights, or their moving average where the step keeps one.
@@ -51,7 +54,8 @@ class TrainingEngine {
   NamedTensors states() const;
   // Takes States back; an error names one that is missing, unknown or of another type.
   Status restore(const NamedTensors& states);
-  // The States of the model under their names; moving averages where the step keeps them.
+  // The States of the model under their names (those of the first, where the second is chosen); moving averages where
+  // the step keeps them.
   NamedTensors weights() const;
 
   // Copies States that others hold as well (a mapped file), as the first update would.
@@ -77,6 +81,7 @@ class TrainingEngine {
   EngineGraphs graphs_;
   std::vector<Link> to_apply_, from_apply_;
   bool evaluation_is_stale_ = true;
+  bool second_ = false;
 };
 
 // Rows [begin, end) of each column.

@@ -45,6 +45,12 @@ static void add_training_losses(Cases& cases) {
   add_training_loss(cases, {.kind = Loss::kBinaryCrossEntropy, .class_weights = {1, 2, 0.5, 1}}, chances);
   add_training_loss(cases, {.kind = Loss::kKl}, chances);
   add_training_loss(cases, {.soft_labels = true, .label_smoothing = 0.1}, chances);
+  for (const Loss kind : {Loss::kBootstrapSoft, Loss::kBootstrapHard, Loss::kGeneralizedCrossEntropy}) {
+    add_training_loss(cases, {.kind = kind}, labels);
+    add_training_loss(cases, {.kind = kind, .soft_labels = true, .class_weights = {1, 2, 0.5, 1}}, chances);
+    add_training_loss(
+        cases, {.kind = kind, .label_smoothing = 0.1, .class_weights = {1, 2, 0.5, 1}, .ignore_index = 3}, labels);
+  }
   add_training_loss(cases, {.label_smoothing = 0.1, .class_weights = {1, 2, 0.5, 1}, .ignore_index = 3}, labels);
 }
 

@@ -80,9 +80,22 @@ double loss_of(const LossOptions& options, std::vector<Datum> inputs) {
   return result.ok() ? result->outputs[0].tensor().double_at(0) : NAN;
 }
 
+TEST(TrainingLoss, NoisyLabelsHaveTheCrossEntropyAsALimit) {
+  const Tensor target = target_of(Target::kLabels);
+  const double exact = loss_of({}, {target});
+  EXPECT_NEAR(loss_of({.kind = Loss::kBootstrapSoft, .beta = 1}, {target}), exact, 1e-13);
+  EXPECT_NEAR(loss_of({.kind = Loss::kBootstrapHard, .beta = 1}, {target}), exact, 1e-13);
+  EXPECT_NEAR(loss_of({.kind = Loss::kGeneralizedCrossEntropy, .q = 1e-9}, {target}), exact, 1e-6);
+}
+
 // A weight of 0 takes a row out of the sum and not out of the divisor.
 TEST(TrainingLoss, RowsHaveWeights) {
-  for (LossOptions options : {LossOptions{}, {.kind = Loss::kMse}, {.kind = Loss::kKl}}) {
+  for (LossOptions options : {LossOptions{},
+                              {.kind = Loss::kMse},
+                              {.kind = Loss::kKl},
+                              {.kind = Loss::kBootstrapSoft},
+                              {.kind = Loss::kBootstrapHard},
+                              {.kind = Loss::kGeneralizedCrossEntropy}}) {
     options.sample_weights = true;
     Tensor target = target_of(options.kind == Loss::kMse  ? Target::kValues
                               : options.kind == Loss::kKl ? Target::kProbabilities
@@ -121,6 +134,10 @@ TEST(TrainingLoss, WhatDoesNotFitIsRefused) {
   EXPECT_THAT(message({.label_smoothing = 2}), HasSubstr("from 0 to 1, got 2"));
   EXPECT_THAT(message({.class_axis = 3}), HasSubstr("classes on axis 3"));
   EXPECT_THAT(message({.soft_labels = true, .ignore_index = 0}), HasSubstr("no ignored class"));
+  EXPECT_EQ(message({.q = 0.5}), "a power (q) is no option of cross entropy");
+  EXPECT_EQ(message({.kind = Loss::kGeneralizedCrossEntropy, .beta = 0.5}),
+            "a share of the labels (beta) is no option of generalized cross entropy");
+  EXPECT_THAT(message({.kind = Loss::kGeneralizedCrossEntropy, .q = 0}), HasSubstr("above 0"));
 }
 
 }  // namespace

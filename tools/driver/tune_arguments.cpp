@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "tools/driver/compile.h"
+#include "tools/driver/tune_target.h"
 
 namespace gannet {
 
@@ -91,7 +92,7 @@ void add_main_flags(CLI::App& command, TuneArguments& a) {
                   "array of labels or targets [labels, targets, y or the only one left]")
       ->type_name("NAME");
   command.add_option("--loss", a.loss, "[cross-entropy for integer labels, mse for floats]")
-      ->check(CLI::IsMember({"cross-entropy", "mse", "binary-cross-entropy", "l1", "huber", "kl"}));
+      ->check(CLI::IsMember(loss_names()));
   command.add_option("--epochs", a.epochs, "passes over the data [10; texts 3]")
       ->check(CLI::Range(1, 1'000'000));
   command.add_option("--batch-size", a.batch_size, "rows in a batch [32]")->check(CLI::Range(1, 1'000'000));
@@ -134,7 +135,8 @@ void add_run_flags(CLI::App& command, TuneArguments& a) {
       ->check(count);
   command
       .add_option("--best-by", a.best_by,
-                  "the measure whose best weights are kept [accuracy for class numbers, else loss]")
+                  "the measure whose best weights are kept [accuracy for class numbers and pictures, map for pictures "
+                  "with --multi-label, else loss]")
       ->type_name("MEASURE");
   command.add_option("--checkpoint-every", a.checkpoint_every, "updates between checkpoints [an epoch]")
       ->type_name("N")
@@ -211,7 +213,7 @@ void add_loss_flags(CLI::App& command, TuneArguments& a) {
   command
       .add_option("--trained-output", a.trained_output, "output that the loss reads [the first float one]")
       ->type_name("NAME");
-  command.add_option("--label-smoothing", loss.label_smoothing, "cross-entropy")->check(CLI::Range(0.0, 1.0));
+  command.add_option("--label-smoothing", loss.label_smoothing, "losses of classes")->check(CLI::Range(0.0, 1.0));
   command
       .add_option("--class-weights", a.class_weights,
                   "one for each class, 1,2,0.5; or balanced: by how rare it is")
@@ -224,6 +226,29 @@ void add_loss_flags(CLI::App& command, TuneArguments& a) {
       ->check(CLI::Range(2, 1000));
   command.add_option("--class-axis", loss.class_axis, "which axis of the output holds the classes")
       ->capture_default_str();
+  command
+      .add_option("--bootstrap-beta", loss.beta,
+                  "bootstrap-soft, bootstrap-hard: share of the given label, the rest is what the model says [0.95, 0.8]")
+      ->type_name("SHARE")
+      ->check(CLI::Range(0.0, 1.0));
+  command
+      .add_option("--q", loss.q,
+                  "generalized-cross-entropy: from 0 to 1; the larger, the less wrong labels count [0.7]")
+      ->type_name("POWER")
+      ->check(CLI::Range(0.0, 1.0));
+  command
+      .add_option("--co-teaching", a.co_teaching,
+                  "train two models that choose each other's rows, all but SHARE of a batch: that of wrong labels")
+      ->type_name("SHARE")
+      ->check(CLI::Range(0.0, 0.99));
+  command.add_option("--forget-epochs", a.forget_epochs, "co-teaching: epochs in which that share grows from 0")
+      ->capture_default_str()
+      ->type_name("EPOCHS")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
+  command
+      .add_option("--second-model", a.second_model,
+                  "co-teaching: the second model, a file of the same form [the first with another new head]")
+      ->type_name("FILE.onnx");
   command.add_option("--huber-delta", loss.huber_delta, "where huber turns linear")
       ->capture_default_str()
       ->check(finite_number(true));
@@ -475,6 +500,9 @@ std::map<std::string, std::string> deciding_flags(const TuneArguments& a, int64_
       {"--ignore-index", loss.ignore_index ? fmt::to_string(*loss.ignore_index) : ""},
       {"--class-axis", fmt::to_string(loss.class_axis)},
       {"--huber-delta", fmt::to_string(loss.huber_delta)},
+      {"--bootstrap-beta", fmt::to_string(loss.beta.value_or(-1))},
+      {"--q", fmt::to_string(loss.q.value_or(-1))},
+      {"--co-teaching and --forget-epochs", fmt::format("{} {}", a.co_teaching, a.forget_epochs)},
       {"--eval-fraction", a.eval_fraction ? fmt::to_string(*a.eval_fraction) : ""},
       {"--eval-every", fmt::to_string(a.evaluate_every)},
       {"--best-by", a.best_by},

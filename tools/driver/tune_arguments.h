@@ -66,6 +66,9 @@ struct TuneArguments {
   std::vector<std::string> search;  // NAME=VALUE,VALUE
   LossOptions loss_options;
   std::string class_weights;  // "1,2,0.5" or "balanced"
+  double co_teaching = 0;     // share of wrong labels; 0: one model
+  int64_t forget_epochs = 10;
+  std::string second_model;  // a file; empty: the same one
 
   int64_t evaluate_every = 0, checkpoint_every = 0, patience = 0;
   std::string best_by;

@@ -13,6 +13,7 @@
 #include "runtime/training/trainer.h"
 #include "runtime/training/training_log.h"
 #include "tools/deploy/arguments.h"
+#include "tools/driver/co_teaching.h"
 #include "tools/driver/interrupt.h"
 #include "tools/driver/rates_by_layer.h"
 #include "tools/driver/tune_memory.h"
@@ -128,13 +129,17 @@ Result<Tuning> prepare(TuneTask& task, TuneArguments& arguments) {
   const double head_dropout = arguments.head_dropout.value_or(task.head_dropout());
   if (head && !head->features.empty() && head_dropout > 0)
     tuning.options.dropout.push_back({head->features, head_dropout});
+  tuning.options.co_teaching = TRY(co_teaching_of(tuning.model, task.metadata(), arguments));
   const Graph& graph = tuning.model.graph();
   tuning.batches.rows = TRY(task.training_rows(graph, arguments));
   if (!arguments.eval.empty()) tuning.batches.held_out_rows = TRY(task.held_out_rows(graph, arguments));
   TrainStep step = TRY(make_step(tuning, arguments));
   TRY(make_batches(tuning.batches, arguments, !step.running_statistics.empty()));
   TRY(set_rates(tuning, arguments));
-  if (arguments.unfreeze_after > 0 || arguments.depth_decay != 1) step = TRY(build_train_step(graph, tuning.options));
+  if (tuning.options.co_teaching)
+    tuning.options.co_teaching->ramp_batches = arguments.forget_epochs * tuning.batches.train->per_epoch();
+  if (arguments.unfreeze_after > 0 || arguments.depth_decay != 1 || tuning.options.co_teaching)
+    step = TRY(build_train_step(graph, tuning.options));
   tuning.trainer.target_column = graph.inputs().size();
   tuning.trainer.second_view = task.second_view(arguments);
   tuning.normalizes_by_batch = !step.running_statistics.empty();

@@ -44,6 +44,10 @@ void print_summary(const TuneSummary& summary) {
         summary.head->old_classes > 0 ? fmt::format(", which had {} classes", summary.head->old_classes) : "";
     fmt::print("new head: {}{}\n", printable(summary.head->layer), old);
   }
+  if (const auto& pair = summary.options.co_teaching)
+    fmt::print("co-teaching: two models choose each other's rows, in the end all but {:g} % of a batch; the better one "
+               "is written\n",
+               100 * pair->forget_rate);
   if (summary.low_rank > 0) {
     fmt::print("low rank: thin matrices beside {} weights, and the last layer; all others stay\n",
                summary.low_rank);

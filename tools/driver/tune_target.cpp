@@ -18,15 +18,18 @@ struct NamedLoss {
   Loss kind;
 };
 
-constexpr std::array<NamedLoss, 6> kLosses = {{{"cross-entropy", Loss::kCrossEntropy},
+constexpr std::array<NamedLoss, 9> kLosses = {{{"cross-entropy", Loss::kCrossEntropy},
                                                {"mse", Loss::kMse},
                                                {"binary-cross-entropy", Loss::kBinaryCrossEntropy},
                                                {"l1", Loss::kL1},
                                                {"huber", Loss::kHuber},
-                                               {"kl", Loss::kKl}}};
+                                               {"kl", Loss::kKl},
+                                               {"bootstrap-soft", Loss::kBootstrapSoft},
+                                               {"bootstrap-hard", Loss::kBootstrapHard},
+                                               {"generalized-cross-entropy", Loss::kGeneralizedCrossEntropy}}};
 
 bool takes_class_numbers(const LossOptions& loss) {
-  return loss.kind == Loss::kCrossEntropy && !loss.soft_labels;
+  return takes_classes(loss.kind) && !loss.soft_labels;
 }
 
 Status check_labels(const TargetColumn& column, const LossOptions& loss, const std::string& output,
@@ -58,7 +61,7 @@ Result<LossOptions> loss_of(const std::string& name, const LossOptions& options,
   for (const NamedLoss& named : kLosses) {
     if (named.name == name) loss.kind = named.kind;
   }
-  loss.soft_labels = loss.kind == Loss::kCrossEntropy && floats;
+  loss.soft_labels = takes_classes(loss.kind) && floats;
   return loss;
 }
 
@@ -130,6 +133,9 @@ Result<std::vector<double>> class_weights_of(const std::string& flag, const Loss
 std::unique_ptr<Metrics> metrics_of(const LossOptions& loss, const TrainStep& step, int64_t top) {
   switch (loss.kind) {
     case Loss::kCrossEntropy:
+    case Loss::kBootstrapSoft:
+    case Loss::kBootstrapHard:
+    case Loss::kGeneralizedCrossEntropy:
       return loss.soft_labels ? make_soft_class_metrics(loss.class_axis, top)
                               : make_class_metrics(loss.class_axis, loss.ignore_index, top);
     case Loss::kKl:
@@ -142,6 +148,12 @@ std::unique_ptr<Metrics> metrics_of(const LossOptions& loss, const TrainStep& st
       break;
   }
   return make_number_metrics();
+}
+
+std::vector<std::string> loss_names() {
+  std::vector<std::string> names;
+  for (const NamedLoss& loss : kLosses) names.emplace_back(loss.name);
+  return names;
 }
 
 std::string best_measure(const LossOptions& loss) { return takes_class_numbers(loss) ? "accuracy" : "loss"; }

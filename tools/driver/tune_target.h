@@ -19,6 +19,8 @@ struct TargetColumn {
   Tensor values;
 };
 
+// What --loss takes.
+std::vector<std::string> loss_names();
 // The loss that `name` names or the target asks for (where empty), with these options; class weights still to
 // be found are left out.
 Result<LossOptions> loss_of(const std::string& name, const LossOptions& options, const TargetColumn& target);
