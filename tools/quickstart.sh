@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 tools/install-packages.sh
 cmake --preset release -DGANNET_TESTS=OFF
-cmake --build --preset release --target gannet gannet-run
+cmake --build --preset release --target gannet gannet-run gannet_shared
 
 gannet=$PWD/build/release/gannet
 rm -rf build/quickstart

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/deploy/program.h"
+#include "tools/driver/apply_weights_command.h"
 #include "tools/driver/augment_command.h"
 #include "tools/driver/bench_command.h"
 #include "tools/driver/check_command.h"
@@ -31,6 +32,7 @@ int run_command_line(int argc, char** argv) {
   add_bench_command(app, run);
   add_tune_command(app, run);
   add_evaluate_command(app, run);
+  add_apply_weights_command(app, run);
   add_new_command(app, run);
   add_tokenize_command(app, run);
   add_augment_command(app, run);

@@ -1,0 +1,106 @@
+#include "tools/driver/apply_weights_command.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "frontend/import.h"
+#include "frontend/patch.h"
+#include "ir/graph.h"
+#include "runtime/training/safetensors.h"
+#include "tools/driver/command.h"
+
+namespace gannet {
+namespace {
+
+struct ApplyWeightsArguments {
+  std::string model, weights, output;
+  std::vector<std::string> limits;
+  bool skip_unknown = false;
+};
+
+struct FileTensor {
+  int64_t offset = -1;
+  Tensor value;
+};
+
+// The constants of the model's file by the names that they have as weights in training: a second tensor of one name,
+// in a subgraph, is "name#2".
+std::map<std::string, FileTensor> tensors_of(const Graph& graph) {
+  std::map<std::string, FileTensor> tensors;
+  std::set<int64_t> seen;
+  for_each_node(graph, [&](const Node& node) {
+    for (const Value* value : node.outputs()) {
+      if (!value || !value->origin || !value->constant() || !seen.insert(value->origin->offset).second) continue;
+      std::string name = value->origin->name;
+      for (int count = 2; tensors.contains(name); ++count) name = fmt::format("{}#{}", value->origin->name, count);
+      tensors.emplace(std::move(name), FileTensor{value->origin->offset, *value->constant()});
+    }
+  });
+  return tensors;
+}
+
+bool is_floating(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF64 || dtype == DType::kF16 || dtype == DType::kBF16;
+}
+
+Status check_fit(const std::string& name, const Tensor& given, const Tensor& in_file) {
+  const bool same_kind = given.dtype() == in_file.dtype() || (is_floating(given.dtype()) && is_floating(in_file.dtype()));
+  if (same_kind && given.extents() == in_file.extents()) return {};
+  return invalid_input(fmt::format("'{}' is {}, the model has {}", name, type_string(given), type_string(in_file)));
+}
+
+Status apply_weights(const ApplyWeightsArguments& arguments) {
+  TRY(check_output_path(arguments.output));
+  ImportOptions options;
+  options.limits = default_limits();
+  for (const std::string& limit : arguments.limits) TRY(set_limit(options.limits, limit));
+  const ImportedModel model = TRY(import_model(arguments.model, options));
+  const Safetensors weights = TRY(read_safetensors(arguments.weights, options.limits));
+  const std::map<std::string, FileTensor> tensors = tensors_of(*model.graph);
+
+  std::vector<TensorPatch> patches;
+  std::vector<std::string> unknown;
+  for (const auto& [name, value] : weights.tensors) {
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) {
+      unknown.push_back(name);
+      continue;
+    }
+    if (Status status = check_fit(name, value, found->second.value); !status.ok()) return with_prefix(arguments.weights + ": ", status.error());
+    patches.push_back({found->second.offset, value});
+  }
+  if (!unknown.empty() && !arguments.skip_unknown) {
+    return invalid_input(fmt::format("{}: {} of {} tensors are no weights of {}, '{}' for one; --skip-unknown leaves them out", arguments.weights,
+                                     unknown.size(), weights.tensors.size(), arguments.model, unknown.front()));
+  }
+  if (patches.empty()) return invalid_input(fmt::format("{} has no weight of {}", arguments.weights, arguments.model));
+  TRY(write_patched_model(*model.source, patches, arguments.output, options.limits));
+  fmt::print("{} of the model's {} tensors replaced", patches.size(), tensors.size());
+  if (!unknown.empty()) fmt::print(", {} left out", unknown.size());
+  fmt::print("\nwrote {}\n", arguments.output);
+  return {};
+}
+
+}  // namespace
+
+CLI::App* add_apply_weights_command(CLI::App& app, std::function<int()>& run) {
+  auto arguments = std::make_shared<ApplyWeightsArguments>();
+  CLI::App* command = add_command(app, "apply-weights", "Put weights of a safetensors file into an ONNX file.",
+                                  "gannet apply-weights model.onnx weights.safetensors -o tuned.onnx", run,
+                                  [arguments] { return apply_weights(*arguments); });
+  command->add_option("MODEL", arguments->model, "the ONNX file")->required();
+  command->add_option("WEIGHTS", arguments->weights, "safetensors, each named as in the model")->required();
+  command->add_option("-o,--output", arguments->output, "the file to write")->type_name("FILE.onnx")->required();
+  command->add_flag("--skip-unknown", arguments->skip_unknown, "leave out tensors that the model does not have");
+  add_limit_argument(*command, arguments->limits);
+  return command;
+}
+
+}  // namespace gannet
