@@ -215,7 +215,7 @@ TEST_F(LabelCommand, MakesLabelsThatTrain) {
               HasSubstr("88 rows"));
   run("label votes.csv --keep path,truth --method majority -o labels.npz");
   EXPECT_EQ(read_npz("labels.npz")->at(0).second.extents(), (std::vector<int64_t>{96, 3}));
-  EXPECT_THAT(error("label votes.csv --keep nothing -o x.csv"), HasSubstr("--keep nothing"));
+  EXPECT_THAT(error("label votes.csv --keep nothing -o x.csv"), HasSubstr("--keep: there is no column 'nothing'"));
   write("odd.csv", "truth,one\nbird,cat\ncat,dog\n");
   EXPECT_THAT(error("label odd.csv --truth truth -o x.csv"),
               HasSubstr("odd.csv: line 2: 'truth' is 'bird', which no function votes for"));
