@@ -114,7 +114,7 @@ TEST_F(ImageEvaluate, TakesModelsWithoutMetadata) {
   std::filesystem::remove_all("test/1");
   EXPECT_EQ(figures("cnn.onnx --test test")["classes"][2]["recall"], json["classes"][2]["recall"]);
   std::filesystem::rename("test/0", "test/cat");
-  EXPECT_THAT(error("evaluate cnn.onnx --test test"), HasSubstr("test: 2 classes, output 'scores' of cnn.onnx has 3"));
+  EXPECT_THAT(error("evaluate cnn.onnx --test test"), HasSubstr("test: 2 classes, output 'probabilities' of cnn.onnx has 3; --labels FILE"));
 }
 
 TEST_F(ImageEvaluate, SeveralLabelsHaveTheThresholdsOfTheTuning) {

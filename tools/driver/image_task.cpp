@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "ir/op.h"
 #include "runtime/core/crc32c.h"
 #include "runtime/training/checkpoint.h"
 #include "tools/deploy/arguments.h"
@@ -24,6 +25,17 @@ bool is_archive(const std::string& path) { return path.ends_with(".npz"); }
 
 std::optional<ChosenOutput> trained_output(const Graph& model, const TuneArguments& arguments) {
   return choose_output(output_specs(model), arguments.trained_output);
+}
+
+// Several labels, and classes that exclude each other.
+std::string softmax_note(const Graph& model, const ChosenOutput& chosen) {
+  for (const GraphOutput& output : model.outputs) {
+    const Node* node = output.value->producer();
+    if (output.name == chosen.name && node && node->op().name == "Softmax")
+      return fmt::format("'{}' is a Softmax, whose classes share 1: a model of several labels ends in scores or in Sigmoid\n",
+                         printable(chosen.name));
+  }
+  return "";
 }
 
 class ImageTask final : public TuneTask {
@@ -207,6 +219,7 @@ Status ImageTask::settle_head(const Graph& model, TuneArguments& arguments) {
   if (!output)
     return invalid_input(
         fmt::format("{}: has no floating point output '{}'", arguments.model.path, arguments.trained_output));
+  if (labels_ == ImageLabels::kSeveral) fmt::print("{}", softmax_note(model, *output));
   const int64_t given = std::max(arguments.new_head, arguments.added_head);
   // Arrays need not hold a picture of every class.
   while (is_archive(arguments.train) && static_cast<int64_t>(classes_.size()) < given)
