@@ -63,6 +63,7 @@ enum class ResizeFilter {
   // linear interpolation when enlarging; one axis after the other, each rounded to 8 bits. Equal to Pillow's
   // BILINEAR, or one level off where a version of Pillow takes the axes in the other order.
   kBilinear,
+  kBicubic,  // the same with a cubic that reaches two pixels; Pillow's BICUBIC
 };
 
 // Both extents must be positive.

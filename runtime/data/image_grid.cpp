@@ -1,6 +1,7 @@
 #include "runtime/data/image_grid.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace gannet {
 
@@ -28,6 +29,10 @@ Image image_grid(std::span<const Image> images, int64_t columns, int64_t gap) {
     }
   }
   return grid;
+}
+
+int64_t square_columns(int64_t count) {
+  return std::max<int64_t>(std::llround(std::ceil(std::sqrt(static_cast<double>(count)))), 1);
 }
 
 }  // namespace gannet

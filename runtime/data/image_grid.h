@@ -12,4 +12,7 @@ namespace gannet {
 // each picture in the middle of its cell, with `gap` pixels between and around. In colour where one is.
 Image image_grid(std::span<const Image> images, int64_t columns, int64_t gap = 2);
 
+// How many columns a grid of `count` pictures has that is about as high as wide.
+int64_t square_columns(int64_t count);
+
 }  // namespace gannet

@@ -22,9 +22,19 @@ struct Taps {
 // 8 bits of sample and 2 of headroom leave this much of an i32 for weights.
 constexpr int kFractionBits = 32 - 8 - 2;
 
-std::vector<Taps> triangle_taps(int64_t input, int64_t output) {
+double triangle(double distance) { return std::max(1.0 - distance, 0.0); }
+
+// R. Keys, "Cubic convolution interpolation for digital image processing" (1981).
+double cubic(double distance) {
+  constexpr double a = -0.5;
+  if (distance < 1) return ((a + 2) * distance - (a + 3)) * distance * distance + 1;
+  return distance < 2 ? ((distance - 5) * distance + 8) * distance * a - 4 * a : 0;
+}
+
+std::vector<Taps> filter_taps(int64_t input, int64_t output, ResizeFilter filter) {
+  const bool is_cubic = filter == ResizeFilter::kBicubic;
   double step = static_cast<double>(input) / static_cast<double>(output);
-  double radius = std::max(step, 1.0);
+  const double spread = std::max(step, 1.0), radius = (is_cubic ? 2 : 1) * spread;
   std::vector<Taps> taps(static_cast<size_t>(output));
   std::vector<double> weights;
   for (int64_t i = 0; i < output; ++i) {
@@ -34,14 +44,15 @@ std::vector<Taps> triangle_taps(int64_t input, int64_t output) {
     weights.clear();
     double sum = 0;
     for (int64_t x = first; x < last; ++x) {
-      double distance = std::abs((static_cast<double>(x) - center + 0.5) * (1.0 / radius));
-      weights.push_back(std::max(1.0 - distance, 0.0));
+      double distance = std::abs((static_cast<double>(x) - center + 0.5) * (1.0 / spread));
+      weights.push_back(is_cubic ? cubic(distance) : triangle(distance));
       sum += weights.back();
     }
     Taps& tap = taps[static_cast<size_t>(i)];
     tap.first = first;
     for (double weight : weights) {
-      tap.weights.push_back(static_cast<int32_t>(0.5 + weight * (1.0 / sum) * (1 << kFractionBits)));
+      const double units = weight * (1.0 / sum) * (1 << kFractionBits);
+      tap.weights.push_back(static_cast<int32_t>(units + (units < 0 ? -0.5 : 0.5)));
     }
   }
   return taps;
@@ -51,9 +62,9 @@ uint8_t rounded(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kFr
 
 constexpr int32_t kHalf = 1 << (kFractionBits - 1);
 
-Image resize_columns(const Image& image, int64_t width) {
+Image resize_columns(const Image& image, int64_t width, ResizeFilter filter) {
   Image result = blank(image.height, width, image.channels);
-  std::vector<Taps> taps = triangle_taps(image.width, width);
+  std::vector<Taps> taps = filter_taps(image.width, width, filter);
   for (int64_t y = 0; y < image.height; ++y) {
     for (int64_t x = 0; x < width; ++x) {
       const Taps& tap = taps[static_cast<size_t>(x)];
@@ -71,9 +82,9 @@ Image resize_columns(const Image& image, int64_t width) {
   return result;
 }
 
-Image resize_rows(const Image& image, int64_t height) {
+Image resize_rows(const Image& image, int64_t height, ResizeFilter filter) {
   Image result = blank(height, image.width, image.channels);
-  std::vector<Taps> taps = triangle_taps(image.height, height);
+  std::vector<Taps> taps = filter_taps(image.height, height, filter);
   int64_t row = image.width * image.channels;
   std::vector<int32_t> sums(static_cast<size_t>(row));
   for (int64_t y = 0; y < height; ++y) {
@@ -114,9 +125,10 @@ Image resize(const Image& image, int64_t height, int64_t width, ResizeFilter fil
         image.width, height, width);
   if (filter == ResizeFilter::kNearest) return resize_nearest(image, height, width);
   // In this order the picture between the steps is never larger than both others.
-  if (height < image.height && width > image.width) return resize_columns(resize_rows(image, height), width);
-  Image between = width == image.width ? image : resize_columns(image, width);
-  return height == image.height ? between : resize_rows(between, height);
+  if (height < image.height && width > image.width)
+    return resize_columns(resize_rows(image, height, filter), width, filter);
+  Image between = width == image.width ? image : resize_columns(image, width, filter);
+  return height == image.height ? between : resize_rows(between, height, filter);
 }
 
 Result<Image> center_crop(const Image& image, int64_t height, int64_t width) {
