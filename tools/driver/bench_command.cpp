@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <charconv>
@@ -18,11 +17,11 @@
 #include "tools/deploy/run_artifact.h"
 #include "tools/deploy/run_model.h"
 #include "tools/driver/bench_train.h"
-#include "tools/driver/tune_arguments.h"
 #include "tools/driver/command.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/model_inputs.h"
 #include "tools/driver/model_summary.h"
+#include "tools/driver/process_memory.h"
 #include "tools/driver/tune_arguments.h"
 
 namespace gannet {
@@ -208,8 +207,6 @@ Status write_profile(Bench& bench, const std::string& path) {
 
 nlohmann::json results(const Bench& bench, std::vector<double> times, double roof, const BenchArguments& arguments) {
   std::ranges::sort(times);
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
   const SessionMemory memory = bench.session->memory();
   nlohmann::json json = preparation(bench);
   json["model"] = arguments.model.path;
@@ -225,7 +222,7 @@ nlohmann::json results(const Bench& bench, std::vector<double> times, double roo
     json["gflops"] = *bench.flops / percentile(times, 0.5) / 1e6;
     json["roof_share"] = *bench.flops / percentile(times, 0.5) / 1e6 / roof;
   }
-  json["peak_memory_bytes"] = int64_t{usage.ru_maxrss} * 1024;
+  json["peak_memory_bytes"] = peak_memory();
   json["arena_bytes"] = memory.arena_bytes;
   json["arena_lower_bound_bytes"] = memory.lower_bound_bytes;
   json["steps"] = bench.program->steps.size();

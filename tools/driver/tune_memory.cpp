@@ -2,15 +2,13 @@
 
 #include <fmt/format.h>
 #include <malloc.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <limits>
 
 #include "tools/deploy/arguments.h"
+#include "tools/driver/process_memory.h"
 
 namespace gannet {
 
@@ -198,19 +196,6 @@ class Planner {
 };
 
 }  // namespace
-
-int64_t peak_memory() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return int64_t{usage.ru_maxrss} * 1024;
-}
-
-int64_t present_memory() {
-  std::ifstream file("/proc/self/statm");
-  int64_t all = 0, resident = 0;
-  if (!(file >> all >> resident)) return peak_memory();
-  return resident * ::sysconf(_SC_PAGESIZE);
-}
 
 Result<MemoryPlan> plan_memory(const MemoryTask& task, const std::optional<MemoryChoice>& wanted) {
   Planner planner(task);

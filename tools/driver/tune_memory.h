@@ -38,10 +38,6 @@ struct MemoryTask {
   int64_t limit = 0;
 };
 
-// Most memory that this process has taken so far, and takes now.
-int64_t peak_memory();
-int64_t present_memory();
-
 // The choice with which an update takes the least time, by estimate, below the limit. Nothing is run where the memory of a step
 // follows from its extents. With `wanted`, the choice of the run that is resumed, no other is looked at. An error says the least
 // that is feasible, or that the one wanted is not.
