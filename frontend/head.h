@@ -20,6 +20,7 @@ struct HeadReport {
   std::vector<std::string> weights;  // names of its tensors
   int64_t old_classes = 0;           // of a replaced head
   std::string features;              // name of the value that the layer reads: a place for dropout
+  std::string pooling;               // "the first token", "the mean of tokens", or nothing
 };
 
 struct EditedModel {

@@ -29,6 +29,8 @@ class HeadBuilder {
     std::string mask =
         features_.rank() == 3 && head_.pooling == Pooling::kMean ? mask_input() : std::string();
     report.features = pooled(features, mask);
+    if (features_.rank() == 3)
+      report.pooling = head_.pooling == Pooling::kMean ? "the mean of tokens" : "the first token";
     const Dim& width = (*features_.shape)[static_cast<size_t>(features_.rank() == 3 ? 2 : 1)];
     if (!width.is_constant()) {
       return unsupported(fmt::format("output '{}' is {}: the number of features must be known", features,

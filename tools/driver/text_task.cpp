@@ -152,7 +152,11 @@ class TextTask final : public TuneTask {
     arguments.added_head = wanted;
     if (arguments.features.empty()) arguments.features = output->name;
     for (size_t i = 0; i < inputs_.inputs.size(); ++i) {
-      if (inputs_.inputs[i].role == TokenRole::kMask) arguments.pooling_mask = model.graph->inputs()[i]->name;
+      if (inputs_.inputs[i].role != TokenRole::kMask) continue;
+      arguments.pooling_mask = model.graph->inputs()[i]->name;
+      // Not every encoder was trained to sum up in its first token; the mean says as much for those that
+      // were.
+      if (!arguments.given.contains("--pooling")) arguments.pooling = "mean";
     }
     return {};
   }

@@ -270,8 +270,9 @@ void add_model_flags(CLI::App& command, TuneArguments& a) {
       ->excludes(replaced);
   command.add_option("--features", a.features, "the output that an added head reads [the first float one]")
       ->type_name("OUTPUT");
-  command.add_option("--pooling", a.pooling, "of tokens, for an added head: the first, or their mean")
-      ->capture_default_str()
+  command
+      .add_option("--pooling", a.pooling,
+                  "of tokens, for an added head: the first, or their mean [first; texts with a mask mean]")
       ->check(CLI::IsMember({"first", "mean"}));
   command.add_option("--head-dropout", a.head_dropout, "dropout in front of a new head [0; texts 0.1]")
       ->check(CLI::Range(0.0, 0.99));

@@ -42,7 +42,9 @@ void print_summary(const TuneSummary& summary) {
   if (summary.head) {
     const std::string old =
         summary.head->old_classes > 0 ? fmt::format(", which had {} classes", summary.head->old_classes) : "";
-    fmt::print("new head: {}{}\n", printable(summary.head->layer), old);
+    const std::string& pooling = summary.head->pooling;
+    fmt::print("new head: {}{}{}\n", printable(summary.head->layer), old,
+               pooling.empty() ? "" : ", reads " + pooling);
   }
   if (const auto& pair = summary.options.co_teaching)
     fmt::print("co-teaching: two models choose each other's rows, in the end all but {:g} % of a batch; the better one "
