@@ -1,7 +1,9 @@
 #include "tools/driver/run_command.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "frontend/pb_file.h"
 #include "ir/evaluate.h"
@@ -23,6 +25,7 @@ struct Arguments {
   CompileOptions compile;
   std::string backend = "compiled";
   RunTextArguments text;
+  std::vector<const CLI::Option*> for_arrays, for_texts;  // flags that mean nothing for the other
 };
 
 Result<std::vector<Datum>> run_graph(Graph& graph, std::vector<Datum> inputs, const Arguments& arguments) {
@@ -37,7 +40,19 @@ Result<std::vector<Datum>> run_graph(Graph& graph, std::vector<Datum> inputs, co
   return TRY(make_session(compiled.program, arguments.run.threads, arguments.run.inputs.seed, limits))->run(inputs);
 }
 
+// A flag that would be passed over is an error.
+Status check_flags(const Arguments& arguments) {
+  const bool texts = arguments.text.given();
+  for (const CLI::Option* option : texts ? arguments.for_arrays : arguments.for_texts) {
+    if (option->count() == 0) continue;
+    return invalid_input(option->get_name() + (texts ? " does not go with --text and --text-file"
+                                                     : " needs --text or --text-file"));
+  }
+  return {};
+}
+
 Status run_model(Arguments& arguments) {
+  TRY(check_flags(arguments));
   if (arguments.text.given()) {
     return run_texts({arguments.model, arguments.backend, arguments.compile, arguments.run.threads}, arguments.text);
   }
@@ -67,8 +82,18 @@ CLI::App* add_run_command(CLI::App& app, std::function<int()>& run) {
   add_model_arguments(*command, arguments->model);
   add_backend_argument(*command, arguments->backend);
   add_compile_arguments(*command, arguments->compile);
-  add_run_arguments(*command, arguments->run);
-  add_run_text_arguments(*command, arguments->text);
+  const auto added_by = [&](const auto& add) {
+    const std::vector<CLI::Option*> before = command->get_options(nullptr);
+    add();
+    std::vector<const CLI::Option*> added;
+    for (const CLI::Option* option : command->get_options(nullptr)) {
+      const bool shared = option->get_name() == "--threads";
+      if (!shared && std::ranges::find(before, option) == before.end()) added.push_back(option);
+    }
+    return added;
+  };
+  arguments->for_arrays = added_by([&] { add_run_arguments(*command, arguments->run); });
+  arguments->for_texts = added_by([&] { add_run_text_arguments(*command, arguments->text); });
   add_help_all(*command);
   return command;
 }

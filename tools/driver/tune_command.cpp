@@ -127,8 +127,10 @@ Result<Tuning> prepare(TuneTask& task, TuneArguments& arguments) {
   }
   const std::optional<HeadReport>& head = tuning.model.head;
   const double head_dropout = arguments.head_dropout.value_or(task.head_dropout());
-  if (head && !head->features.empty() && head_dropout > 0)
-    tuning.options.dropout.push_back({head->features, head_dropout});
+  const bool takes_dropout = head && !head->features.empty();
+  if (arguments.head_dropout && !takes_dropout)
+    return invalid_input("--head-dropout: the model gets no new head");
+  if (takes_dropout && head_dropout > 0) tuning.options.dropout.push_back({head->features, head_dropout});
   tuning.options.co_teaching = TRY(co_teaching_of(tuning.model, task.metadata(), arguments));
   const Graph& graph = tuning.model.graph();
   tuning.batches.rows = TRY(task.training_rows(graph, arguments));
