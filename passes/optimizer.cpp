@@ -115,11 +115,22 @@ class UpdateBuilder {
     return sum ? b.op("Sqrt", {sum}) : b.constant(Tensor::scalar(0.0));
   }
 
+  // Of a table of which Gather took a few rows, each of these times the sum that it went into: a batch names
+  // fewer rows than the table has.
   Value* sum_of_squares(Value* tensor) {
+    const Node* node = tensor->producer();
+    if (node == nullptr || node->op().name != "GatherGradient") return sum_of_products(tensor, tensor);
+    Value* sums = b.op("Gather", {tensor, node->input(1)}, {{"axis", node->attrs.integer("axis")}});
+    return sum_of_products(node->input(0), sums);
+  }
+
+  // Row by row first: the products then stay in registers, and threads share the rows.
+  Value* sum_of_products(Value* x, Value* y) {
     std::vector<int64_t> axes;
-    for (int64_t i = 0; i < tensor->type.rank(); ++i) axes.push_back(i);
-    Value* squares = b.mul(tensor, tensor);
-    return b.cast(axes.empty() ? squares : b.reduce_sum(squares, axes, false), DType::kF64);
+    for (int64_t i = 1; i < x->type.rank(); ++i) axes.push_back(i);
+    Value* sum = b.mul(x, y);
+    if (!axes.empty()) sum = b.reduce_sum(sum, axes, false);
+    return b.cast(sum->type.rank() == 0 ? sum : b.reduce_sum(sum, {0}, false), DType::kF64);
   }
 
   // A State of zeros, or of what `initial` holds; returns its index.

@@ -33,6 +33,22 @@ struct Scene {
     Value* in = graph.add_state_value(name, Type::tensor(initial.dtype(), to_shape(initial.extents())));
     graph.states.push_back({name, in, nullptr, initial, {}});
   }
+  struct Rows {
+    std::vector<int64_t> extents;  // of what comes back for four of them
+  };
+  // A third weight, of which four rows along `axis` are read; what comes back for them, and their positions,
+  // are inputs.
+  Rows add_rows(const std::vector<int64_t>& table, int64_t axis) {
+    add("table", Tensor::zeros(DType::kF64, table));
+    Rows rows{table};
+    rows.extents[static_cast<size_t>(axis)] = 4;
+    graph.erase_input(2);
+    Value* dy = graph.add_input("drows", Type::tensor(DType::kF64, to_shape(rows.extents)));
+    Value* positions = graph.add_input("positions", Type::tensor(DType::kI64, Shape{Dim(4)}));
+    rate = graph.add_input("rate", Type::tensor(DType::kF64, Shape{}));
+    gradients.push_back(b.op("GatherGradient", {dy, positions, b.dims(to_shape(table))}, {{"axis", axis}}));
+    return rows;
+  }
   Status build(const OptimizerOptions& options) {
     graph.outputs = {{"norm", TRY(build_update(b, options, gradients, rate))}};
     erase_dead_nodes(graph);
@@ -161,6 +177,37 @@ TEST(Optimizer, GradientsAreClippedByValueThenByNorm) {
   EXPECT_NEAR(states[1].double_at(1), -0.25 - clipped[4] * 0.5 / (norm + 1e-6), 1e-15);
   scene.run(1, 1, 0.01);
   EXPECT_LT(scene.norm, 0.5);
+}
+
+// A table of which a batch names few rows, some of them twice: the norm is read from what the batch has.
+TEST(Optimizer, TheNormOfATableIsThatOfItsRows) {
+  for (const int64_t axis : {0, 1}) {
+    Scene scene;
+    const std::vector<int64_t> table = axis == 0 ? std::vector<int64_t>{40, 2} : std::vector<int64_t>{2, 40};
+    Scene::Rows rows = scene.add_rows(table, axis);
+    ASSERT_TRUE(scene.build({.clip_norm = 0.5}).ok());
+    int64_t squares_of_table = 0;
+    for (const auto& node : scene.graph.nodes()) {
+      if (node->op().name != "Mul") continue;
+      squares_of_table += node->output()->type.shape == to_shape(table) && node->input(0) == node->input(1);
+    }
+    EXPECT_EQ(squares_of_table, 0);
+    const std::vector<double> dy = {1, -2, 0.5, 4, 3, 1, -0.25, 8};
+    Tensor given = Tensor::from<double>(rows.extents, dy);
+    const auto result =
+        evaluate(scene.graph, {Tensor::from<double>({3}, {0, 0, 0}), Tensor::from<double>({1, 2}, {2, 0}),
+                               given, Tensor::from<int64_t>({4}, {7, -1, 7, 0}), Tensor::scalar(1.0)});
+    ASSERT_TRUE(result.ok()) << result.error().message;
+    const auto at = [&](size_t row, size_t column) {
+      return axis == 0 ? dy[2 * row + column] : dy[4 * column + row];
+    };
+    double squares = 4;
+    for (const size_t column : {0, 1}) {
+      squares += std::pow(at(0, column) + at(2, column), 2) + std::pow(at(1, column), 2) +
+                 std::pow(at(3, column), 2);
+    }
+    EXPECT_NEAR(result->outputs[0].tensor().double_at(0), std::sqrt(squares), 1e-14);
+  }
 }
 
 TEST(Optimizer, LambScalesEachWeightByItsTrustRatio) {
