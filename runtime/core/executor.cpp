@@ -47,12 +47,18 @@ void collect_constants(const Program& program, std::vector<std::span<const std::
   for (const auto& body : program.bodies) collect_constants(*body, memory);
 }
 
-const std::vector<int64_t>& extents_of(const Datum& datum) {
+}  // namespace
+
+const std::vector<int64_t>& Executor::extents_of(const Datum& datum) {
   static const std::vector<int64_t> kNoTensor = {-1};
   return datum.is_tensor() ? datum.tensor().extents() : kNoTensor;
 }
 
-}  // namespace
+bool Executor::has_extents(const std::vector<std::vector<int64_t>>& extents, std::span<const Datum> inputs) {
+  return std::ranges::equal(extents, inputs, [](const std::vector<int64_t>& known, const Datum& input) {
+    return known == extents_of(input);
+  });
+}
 
 Executor::Executor(std::shared_ptr<const Program> program, SessionOptions options, Executor* parent)
     : program_(std::move(program)), options_(std::move(options)), parent_(parent), threads_(options_.threads) {
@@ -266,10 +272,11 @@ Status Executor::bind_changed_inputs(std::span<const Datum> inputs) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!parent_ || strict_inputs_[i]) TRY(check_input({program.inputs[i].name, program.inputs[i].type}, inputs[i]));
   }
-  bool same = input_extents_.size() == inputs.size();
-  for (size_t i = 0; same && i < inputs.size(); ++i) same = input_extents_[i] == extents_of(inputs[i]);
+  bool same = has_extents(input_extents_, inputs);
   if (parent_) same &= bind_outside_symbols();
-  return same ? Status() : bind_inputs(inputs);
+  if (same) return {};
+  remember_plan();
+  return recall_plan(inputs) ? Status() : bind_inputs(inputs);
 }
 
 Status Executor::take_inputs(std::span<const Datum> inputs) {

@@ -3,6 +3,7 @@
 // functions on pointers that are there already.
 #pragma once
 
+#include <list>
 #include <map>
 #include <span>
 #include <string>
@@ -39,20 +40,37 @@ class Executor final : public Session, private EvalServices {
     size_t position = 0;
     SizeId offset = kNone;
   };
-  // A step with everything that its sizes decide.
-  struct PreparedStep {
-    size_t pointers = 0;                     // first of its pointers_
-    size_t sizes = 0;                        // first of its kernel_sizes_
-    KernelFn function = nullptr;
+  // What its sizes decide about a step.
+  struct SizedStep {
     int64_t iterations = 0;
     int64_t scratch_bytes = 0;               // of each worker
     int64_t scratch_offset = -1;             // in the arena
     int workers = 1;
     std::shared_ptr<const Primitive> primitive;
+  };
+  struct PreparedStep : SizedStep {
+    size_t pointers = 0;  // first of its pointers_
+    size_t sizes = 0;     // first of its kernel_sizes_
+    KernelFn function = nullptr;
     const OpDef* op = nullptr;               // of an Eval step
     std::vector<ValueId> boxed;              // inputs of other steps that boxes hold
     std::vector<BufferId> released;          // boxes that end here
   };
+
+  // Everything that follows from the extents of inputs, of a program of one stage.
+  struct ExtentPlan {
+    std::vector<std::vector<int64_t>> input_extents;
+    SymbolValues symbols;
+    std::vector<int64_t> sizes;
+    std::vector<bool> size_known;
+    std::vector<int64_t> kernel_sizes;
+    std::vector<int64_t> offsets;
+    std::vector<ArenaSize> arena_sizes;
+    std::vector<SizedStep> steps;
+  };
+
+  static const std::vector<int64_t>& extents_of(const Datum& datum);
+  static bool has_extents(const std::vector<std::vector<int64_t>>& extents, std::span<const Datum> inputs);
 
   // executor.cpp
   void index_steps();
@@ -75,6 +93,9 @@ class Executor final : public Session, private EvalServices {
 
   // executor_prepare.cpp
   Status prepare_stage(size_t stage);
+  void place_stage(size_t stage);
+  void remember_plan();
+  bool recall_plan(std::span<const Datum> inputs);
   void evaluate_sizes(size_t stage);
   Status check_sizes(size_t stage);
   Status check_operands(size_t step);
@@ -132,6 +153,7 @@ class Executor final : public Session, private EvalServices {
   std::vector<int64_t> offsets_;           // of each arena buffer
   std::vector<ArenaSize> arena_sizes_;     // of each stage
   ArenaMemory arena_;
+  std::list<ExtentPlan> plans_;  // of earlier extents, the latest first
 
   // Of a run.
   std::vector<void*> bases_;               // of each buffer

@@ -23,13 +23,57 @@ Status Executor::prepare_stage(size_t stage) {
     if (Status status = prepare_step(i); !status.ok()) return at_step(i, status.error());
   }
   TRY(plan_arena(stage));
+  place_stage(stage);
+  return {};
+}
+
+// Buffers of the arena are where the plan says, and pointers into all buffers follow their sizes.
+void Executor::place_stage(size_t stage) {
   for (size_t i = 0; i < bases_.size(); ++i) {
     const Buffer& buffer = program_->buffers[i];
     const bool placed = buffer.kind == BufferKind::kArena && buffer.first_step < stages_[stage + 1];
     if (placed) set_base(static_cast<BufferId>(i), arena_.data() + offsets_[i]);
     else if (buffer.kind != BufferKind::kArena && bases_[i]) set_base(static_cast<BufferId>(i), bases_[i]);
   }
-  return {};
+}
+
+// Texts of every length come again and again, and a plan takes about as long as a step of a small model.
+void Executor::remember_plan() {
+  constexpr size_t kMostPlans = 128;
+  const bool one_stage = stages_.size() == 2 && !parent_;
+  if (!one_stage || prepared_stages_ == 0) return;
+  ExtentPlan plan{std::move(input_extents_),
+                  std::move(symbols_),
+                  sizes_,
+                  size_known_,
+                  kernel_sizes_,
+                  offsets_,
+                  arena_sizes_,
+                  {}};
+  for (const PreparedStep& step : steps_) plan.steps.push_back(step);
+  plans_.push_front(std::move(plan));
+  if (plans_.size() > kMostPlans) plans_.pop_back();
+  input_extents_.clear();
+  prepared_stages_ = 0;
+}
+
+// False where there is no plan for these extents.
+bool Executor::recall_plan(std::span<const Datum> inputs) {
+  const auto found = std::ranges::find_if(
+      plans_, [&](const ExtentPlan& plan) { return has_extents(plan.input_extents, inputs); });
+  if (found == plans_.end()) return false;
+  input_extents_ = std::move(found->input_extents);
+  symbols_ = std::move(found->symbols);
+  sizes_ = std::move(found->sizes);
+  size_known_ = std::move(found->size_known);
+  kernel_sizes_ = std::move(found->kernel_sizes);
+  offsets_ = std::move(found->offsets);
+  arena_sizes_ = std::move(found->arena_sizes);
+  for (size_t i = 0; i < steps_.size(); ++i) static_cast<SizedStep&>(steps_[i]) = std::move(found->steps[i]);
+  plans_.erase(found);
+  place_stage(0);
+  prepared_stages_ = 1;
+  return true;
 }
 
 // A size that cannot be evaluated stays unknown: what needs it reports why.

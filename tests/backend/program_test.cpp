@@ -60,6 +60,51 @@ TEST(Program, PartsAreWrittenInsideTheWhole) {
   expect_same_as_reference(text, {floats({0}), floats({3})});
 }
 
+class CountingLibrary final : public PrimitiveLibrary {
+ public:
+  Result<std::shared_ptr<const Primitive>> prepare(const Recipe& recipe, std::span<const int64_t> sizes,
+                                                   int threads,
+                                                   std::span<const void* const> constants) override {
+    ++prepared;
+    return library_->prepare(recipe, sizes, threads, constants);
+  }
+  int64_t prepared = 0;
+
+ private:
+  std::shared_ptr<PrimitiveLibrary> library_ = test::scaling_library();
+};
+
+TEST(Program, ExtentsThatWereThereBeforeAreNotPlannedAgain) {
+  const std::string text = with_two("%x: f32[n, m]", R"(%a = Mul(%x, %two)
+  %b = Mul(%a, %two)
+  %c = Mul(%b, %two)
+  %d = Add(%a, %c)
+  %e = Mul(%d, %two)
+  %f = Concat(%a, %e) {axis = 0}
+  return %f, %b)");
+  const auto library = std::make_shared<CountingLibrary>();
+  SessionOptions options;
+  options.primitives = library;
+  const auto session = *Session::create(test::lowered(*test::graph_of(text), true).program, options);
+  int64_t planned = 0;
+  for (int pass = 0; pass < 3; ++pass) {
+    // The arena grows in between, so that earlier plans must follow it.
+    for (const auto& extents : std::vector<std::vector<int64_t>>{{2, 3}, {3, 2}, {200, 300}, {1, 5}}) {
+      const Datum x = floats(extents);
+      for (int run = 0; run < 2; ++run) {
+        const auto outputs = session->run(std::vector<Datum>{x});
+        ASSERT_TRUE(outputs.ok()) << outputs.error().message;
+        const auto expected = evaluate(*test::graph_of(text), {x});
+        for (size_t i = 0; i < 2; ++i)
+          EXPECT_TRUE((*outputs)[i].tensor().identical(expected->outputs[i].tensor())) << i;
+      }
+    }
+    if (pass == 0) planned = library->prepared;
+    EXPECT_GT(planned, 0);
+    EXPECT_EQ(library->prepared, planned);
+  }
+}
+
 TEST(Program, ExtentsThatDependOnDataStartAStage) {
   const std::string text = with_two("%x: f32[n]", R"(%a = Mul(%x, %two)
   %found: i64[1, k] = NonZero(%a)
