@@ -95,6 +95,9 @@ TEST_F(ImageTune, ReplacesTheHeadForOtherClasses) {
   EXPECT_THAT(tune("--epochs 3 --eval-fraction 0.2 --unfreeze-after 1 --lr-decay-by-depth 0.5 --tta"),
               HasSubstr("which had 3 classes"));
   EXPECT_THAT(run("inspect tuned.onnx"), HasSubstr("cat"));
+  // What the flags leave open is what a trained network wants: 64 rows in batches of 16 for 20 epochs.
+  EXPECT_THAT(tune(""), HasSubstr("cosine over 80 updates, 8 of them warm-up"));
+  EXPECT_THAT(tune("--schedule one-cycle --epochs 2 --batch-size 32"), HasSubstr("one-cycle over 4 updates\n"));
   // A model that knows its classes keeps their numbers.
   std::filesystem::rename("train/cat", "train/zebra");
   std::filesystem::rename("train/dog", "train/cat");

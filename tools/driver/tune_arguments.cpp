@@ -93,9 +93,9 @@ void add_main_flags(CLI::App& command, TuneArguments& a) {
       ->type_name("NAME");
   command.add_option("--loss", a.loss, "[cross-entropy for integer labels, mse for floats]")
       ->check(CLI::IsMember(loss_names()));
-  command.add_option("--epochs", a.epochs, "passes over the data [10; texts 3]")
+  command.add_option("--epochs", a.epochs, "passes over the data [10; texts 3, pictures with a new head 20]")
       ->check(CLI::Range(1, 1'000'000));
-  command.add_option("--batch-size", a.batch_size, "rows in a batch [32]")->check(CLI::Range(1, 1'000'000));
+  command.add_option("--batch-size", a.batch_size, "rows in a batch [32; fewer than 1,000 pictures with a new head 16]")->check(CLI::Range(1, 1'000'000));
   command.add_option("--optimizer", a.optimizer, "how weights follow gradients")
       ->capture_default_str()
       ->check(CLI::IsMember(optimizer_names()));
@@ -104,7 +104,7 @@ void add_main_flags(CLI::App& command, TuneArguments& a) {
                   "learning rate [0.001 for adam and adamw, 0.05 for sgd; texts by the width of the encoder]")
       ->type_name("RATE")
       ->check(finite_number(true));
-  command.add_option("--schedule", a.schedule, "the learning rate over the run [constant; texts linear]")
+  command.add_option("--schedule", a.schedule, "the learning rate over the run [constant; texts linear, pictures with a new head cosine]")
       ->check(CLI::IsMember({"constant", "linear", "cosine", "step", "one-cycle"}));
   repeatable(command.add_option("--freeze", a.freeze, "weights to leave alone, by name pattern (repeatable)")
                  ->type_name("PATTERN"));
@@ -158,7 +158,7 @@ void add_run_flags(CLI::App& command, TuneArguments& a) {
 void add_rate_flags(CLI::App& command, TuneArguments& a) {
   command
       .add_option("--warmup", a.warmup,
-                  "updates of rising rate before the schedule: N, or a share such as 5% [0; texts 10%]")
+                  "updates of rising rate before the schedule: N, or a share such as 5% [0; texts, and pictures with a new head, 10%]")
       ->type_name("N|P%");
   command.add_option("--final-lr", a.final_share, "linear, cosine: the last rate as a share of --lr")
       ->capture_default_str()
@@ -169,8 +169,7 @@ void add_rate_flags(CLI::App& command, TuneArguments& a) {
   command.add_option("--step-factor", a.step_factor, "step: what the rate is multiplied by")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
-  command.add_option("--lr-decay-by-depth", a.depth_decay, "factor of the rate for each layer further from the output")
-      ->capture_default_str()
+  command.add_option("--lr-decay-by-depth", a.depth_decay, "factor of the rate for each layer further from the output [1; pictures with a new head 0.85]")
       ->check(CLI::Range(0.0, 1.0));
   command.add_option("--unfreeze-after", a.unfreeze_after, "epochs in which a new head trains alone")
       ->type_name("EPOCHS")
@@ -213,7 +212,8 @@ void add_loss_flags(CLI::App& command, TuneArguments& a) {
   command
       .add_option("--trained-output", a.trained_output, "output that the loss reads [the first float one]")
       ->type_name("NAME");
-  command.add_option("--label-smoothing", loss.label_smoothing, "losses of classes")->check(CLI::Range(0.0, 1.0));
+  command.add_option("--label-smoothing", loss.label_smoothing,
+                     "losses of classes [0; pictures with a new head 0.1]")->check(CLI::Range(0.0, 1.0));
   command
       .add_option("--class-weights", a.class_weights,
                   "one for each class, 1,2,0.5; or balanced: by how rare it is")
@@ -359,6 +359,8 @@ void fill_in(TuneArguments& arguments, const TuneDefaults& defaults) {
   fill("--weight-decay", arguments.update.weight_decay, defaults.weight_decay);
   fill("--no-decay-vectors", arguments.update.decay_vectors, defaults.decay_vectors);
   fill("--clip-norm", arguments.update.clip_norm, defaults.clip_norm);
+  fill("--lr-decay-by-depth", arguments.depth_decay, defaults.depth_decay);
+  fill("--label-smoothing", arguments.loss_options.label_smoothing, defaults.label_smoothing);
 }
 
 std::vector<std::string> optimizer_names() {

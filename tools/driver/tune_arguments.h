@@ -94,6 +94,7 @@ struct TuneDefaults {
   std::optional<double> rate = {};  // none: the optimizer's usual one
   double weight_decay = 0, clip_norm = 0;
   bool decay_vectors = true;
+  double depth_decay = 1, label_smoothing = 0;
 };
 void fill_in(TuneArguments& arguments, const TuneDefaults& defaults);
 
