@@ -7,6 +7,7 @@ find_package(ZLIB REQUIRED)
 find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
 find_package(GIF REQUIRED)
+find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(ICU REQUIRED COMPONENTS uc i18n)
 # Packages of libwebp that autotools has built bring no CMake files.
 find_library(GANNET_WEBP_LIBRARY webp REQUIRED)

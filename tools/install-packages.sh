@@ -7,7 +7,7 @@ packages=(
   g++ cmake ninja-build ccache mold pkg-config
   libfmt-dev libcli11-dev nlohmann-json3-dev
   libprotobuf-dev protobuf-compiler libonnx-dev
-  libjpeg-dev libpng-dev libwebp-dev libgif-dev zlib1g-dev libicu-dev
+  libjpeg-dev libpng-dev libwebp-dev libgif-dev zlib1g-dev libicu-dev libeigen3-dev
   llvm-19-dev libdnnl-dev ocl-icd-opencl-dev
   libgtest-dev libgmock-dev libonnx-testdata
 )

@@ -52,6 +52,7 @@ const std::vector<ThirdParty>& third_parties() {
       {"omp.h", {"runtime/threads"}},
       {"CLI/", {"tools/"}},
       {"unicode/", {"runtime/data/tokenizer/"}},
+      {"Eigen/", {"runtime/distribution/"}},
       {"gif_lib.h", {"runtime/data/", "tests/runtime/"}},
   };
   return rows;
