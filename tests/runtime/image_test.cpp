@@ -122,6 +122,17 @@ TEST(Image, PngRoundTrips) {
               StartsWith(folder.path("x.png")));
 }
 
+TEST(Image, BicubicIsThatOfPillow) {
+  Image image{5, 6, 1, {}};
+  for (int i = 0; i < 30; ++i) image.pixels.push_back(static_cast<uint8_t>((i * 7 + i / 5) % 256 * 3 % 256));
+  EXPECT_THAT(resize(image, 2, 3, ResizeFilter::kBicubic).pixels, ElementsAre(69, 111, 154, 72, 115, 157));
+  const std::vector<uint8_t> larger = {
+      0,   1,   17,  30,  46,  58,  72,  90,  103, 80,  90,  106, 119, 133, 147, 162, 180, 190, 103, 113, 129,
+      142, 156, 172, 187, 204, 213, 1,   11,  26,  40,  56,  72,  86,  101, 111, 104, 113, 130, 146, 161, 175,
+      189, 204, 214, 82,  92,  110, 125, 140, 154, 167, 183, 193, 0,   7,   25,  39,  53,  67,  80,  96,  106};
+  EXPECT_EQ(resize(image, 7, 9, ResizeFilter::kBicubic).pixels, larger);
+}
+
 TEST(Image, BilinearCountsEveryPixelWhenShrinking) {
   Image image{1, 8, 1, {0, 0, 0, 0, 80, 80, 80, 80}};
   // Pillow: Image.fromarray(...).resize((2, 1), Image.BILINEAR).

@@ -1,5 +1,8 @@
 #include "tools/driver/runnable_model.h"
 
+#include <fmt/format.h>
+
+#include "frontend/inference_form.h"
 #include "ir/evaluate.h"
 #include "runtime/core/artifact.h"
 #include "tools/driver/compile.h"
@@ -60,14 +63,21 @@ Result<RunnableModel> load_runnable(const RunnableOptions& options) {
   const Limits limits = TRY(limits_of(options.model));
   if (is_artifact(options.model.path)) return load_artifact(options, limits);
   ImportedModel imported = TRY(load_model(options.model));
-  if (fixed_rows_of(input_specs(*imported.graph)) && !options.model.symbolic_batch &&
-      options.model.shapes.empty()) {
-    ModelArguments open = options.model;
-    open.symbolic_batch = true;
+  ModelArguments open = options.model;
+  const bool fixed = fixed_rows_of(input_specs(*imported.graph)) && options.model.shapes.empty();
+  open.symbolic_batch = options.model.symbolic_batch || fixed;
+  InferenceForm form;
+  if (options.inference_form) form = TRY(to_inference_form(*imported.source, limits));
+  if (form.file) {
+    imported = TRY(import_model(form.file, TRY(import_options(open))));
+  } else if (open.symbolic_batch && !options.model.symbolic_batch) {
     imported = TRY(load_model(open));
   }
+  if (options.prepare) TRY(options.prepare(*imported.graph));
   RunnableModel model;
   model.path = options.model.path;
+  if (form.file)
+    model.notes.push_back(fmt::format("{} batch normalizations in training mode use their running statistics", form.nodes.size()));
   model.inputs = input_specs(*imported.graph);
   model.outputs = output_specs(*imported.graph);
   model.metadata = imported.info.metadata;

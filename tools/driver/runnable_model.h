@@ -26,6 +26,7 @@ struct RunnableModel {
   std::optional<int64_t> fixed_rows = {};  // of a compiled model that takes no other number of them
   // Inputs in order; errors begin with the path.
   std::function<Result<std::vector<Datum>>(const std::vector<Datum>& inputs)> run;
+  std::vector<std::string> notes = {};  // lines that say what was done to the model
 };
 
 struct RunnableOptions {
@@ -33,6 +34,10 @@ struct RunnableOptions {
   std::string backend = "compiled";
   CompileOptions compile;
   int threads = 0;
+  // Batch normalizations that were exported in training mode use their running statistics, as a note says.
+  bool inference_form = false;
+  // Sees the graph of an ONNX file before it is compiled, and may choose its outputs.
+  std::function<Status(Graph& graph)> prepare = {};
 };
 
 // An ONNX file whose batch is fixed takes any number of rows where it can be made to.
