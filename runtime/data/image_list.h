@@ -38,4 +38,7 @@ struct ImageListOptions {
 // folders; hidden ones too.
 Result<ImageList> list_images(const std::string& path, const ImageListOptions& options = {});
 
+// All pictures in a folder and below, whatever its folders are for; their target is 0 for each.
+Result<ImageList> list_unlabelled_images(const std::string& folder);
+
 }  // namespace gannet

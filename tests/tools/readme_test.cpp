@@ -44,6 +44,8 @@ class Documents : public CommandLine, public testing::WithParamInterface<const c
 INSTANTIATE_TEST_SUITE_P(All, Documents,
                          testing::Values("README.md", "docs/training.md", "docs/tutorial-bert.md", "docs/tutorial-images.md"));
 
+INSTANTIATE_TEST_SUITE_P(Generators, Documents, testing::Values("docs/tutorial-generate.md"));
+
 TEST_P(Documents, EveryCommandWorks) {
   std::vector<std::string> commands = commands_of(kRoot + GetParam());
   ASSERT_GE(commands.size(), 8u);

@@ -11,6 +11,7 @@
 #include "tools/driver/array_task.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/evaluate_pictures.h"
+#include "tools/driver/gan_evaluation.h"
 #include "tools/driver/image_task.h"
 #include "tools/driver/picture_input.h"
 #include "tools/driver/text_model.h"
@@ -26,6 +27,7 @@ struct EvaluateArguments {
   std::vector<double> thresholds;
   TextArguments text;
   PictureMeasureArguments pictures;
+  GanEvaluationArguments gan;
   MeasureOptions measure;
   bool json = false;
 };
@@ -99,6 +101,9 @@ RowKind rows_of(const EvaluateArguments& arguments, const RunnableModel& model) 
 }
 
 Status evaluate_model(const EvaluateArguments& arguments) {
+  if (arguments.task == kGanTask)
+    return evaluate_gan(arguments.model, arguments.data, arguments.gan, arguments.pictures.image, arguments.json);
+  if (arguments.data.empty()) return invalid_input("--data is required");
   if (!arguments.pictures.report.empty()) TRY(check_output_path(arguments.pictures.report));
   Evaluation evaluation;
   evaluation.model = arguments.model.model.path;
@@ -135,16 +140,15 @@ CLI::App* add_evaluate_command(CLI::App& app, std::function<int()>& run) {
                   "gannet evaluate tuned.onnx --data test.tsv --vocab vocab.txt", run,
                   [arguments] { return evaluate_model(*arguments); });
   add_model_arguments(*command, a.model.model);
-  std::vector<std::string> tasks = {"arrays", kImageTask};
+  std::vector<std::string> tasks = {"arrays", kImageTask, kGanTask};
   for (const NamedTextTask& task : kTextTasks) tasks.emplace_back(task.name);
   command->add_option("--task", a.task, "what to measure [by the data and the model]")
       ->check(CLI::IsMember(tasks));
   command
       ->add_option("--data,--test", a.data,
                    "arrays and their target (.npz), a table of texts or pictures and labels (.tsv, .csv, .jsonl), "
-                   "or a folder with pictures of each class")
-      ->type_name("FILE")
-      ->required();
+                   "a folder with pictures of each class, or with gan one of real pictures")
+      ->type_name("FILE");
   command
       ->add_option("--target", a.target,
                    "array of labels or targets [labels, targets, y or the only one left]; pictures: column of "
@@ -181,6 +185,7 @@ CLI::App* add_evaluate_command(CLI::App& app, std::function<int()>& run) {
     if (std::ranges::find(main, option) == main.end()) option->group(kMoreFlags);
   }
   add_picture_measure_arguments(*command, a.pictures);
+  add_gan_evaluation_flags(*command, a.gan, kMoreFlags);
   add_help_all(*command);
   return command;
 }

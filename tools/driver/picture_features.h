@@ -1,0 +1,63 @@
+// What a model says about pictures: the features that measures of generators compare.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/distribution/feature_matrix.h"
+#include "runtime/distribution/feature_moments.h"
+#include "tools/deploy/image_arguments.h"
+#include "tools/driver/runnable_model.h"
+
+namespace gannet {
+
+// A set of pictures, seen through a model.
+struct FeatureSet {
+  FeatureMatrix features;
+  std::optional<FeatureMatrix> probabilities;  // of classes, where the model has such an output
+  Moments moments;
+  std::string content;  // tells sets of other pictures, or of another order, apart
+};
+
+class PictureFeatures {
+ public:
+  struct Arguments {
+    std::string model;    // FILE or FILE:TENSOR, any tensor between the model's nodes
+    std::string classes;  // output of class scores; empty: the first with at least two numbers a row
+    ImageArguments image;
+    int64_t batch_size = 32;
+  };
+
+  // Of `options`, the path is that of `arguments`.
+  static Result<PictureFeatures> load(RunnableOptions options, const Arguments& arguments);
+
+  // Pictures [first, first + rows) of a set.
+  using Pictures = std::function<Result<std::vector<Image>>(int64_t first, int64_t rows)>;
+  // Features are what the tensor has for each picture; maps [N, C, H, W] are averaged over their places. Asks
+  // for all pictures in order; there are at least two.
+  Result<FeatureSet> of(int64_t count, const Pictures& pictures) const;
+  const std::vector<std::string>& notes() const { return model_.notes; }
+  // What features depend on besides the pictures: the model's bytes, the tensor, size and values of its
+  // input.
+  const std::string& identity() const { return identity_; }
+  // "32 features of 'relu3' of classifier.onnx"
+  std::string description(int64_t width) const;
+
+ private:
+  Status choose_outputs(Graph& graph, const std::string& tensor, const std::string& classes);
+  // Writes the pictures into the first rows of `batch`, and gives the checksums of their pixels.
+  Status fill_batch(std::span<const Image> images, Tensor& batch, std::vector<uint32_t>& checksums) const;
+
+  RunnableModel model_;
+  ImageOptions input_;
+  std::string tensor_, identity_;
+  std::optional<size_t> classes_;  // which output
+  int64_t batch_size_ = 32;
+  int threads_ = 0;
+};
+
+}  // namespace gannet
