@@ -5,7 +5,6 @@
 
 #include "ir/builder.h"
 #include "ir/op.h"
-#include "ir/vjp.h"
 
 namespace gannet {
 
@@ -80,8 +79,6 @@ Status prepare_reached(Graph& graph, std::span<Value*> tracked, size_t variables
   return {};
 }
 
-Result<std::vector<Value*>> backpropagate(Graph& graph, std::vector<ValueGradient> given, std::vector<Value*> variables);
-
 class Sweep {
  public:
   Sweep(Graph& graph, std::span<Value* const> variables)
@@ -140,12 +137,14 @@ class Sweep {
   std::unordered_map<const Value*, Value*> gradients_;
 };
 
+}  // namespace
+
 Result<std::vector<Value*>> backpropagate(Graph& graph, std::vector<ValueGradient> given, std::vector<Value*> variables) {
   std::vector<Value*> tracked;
-  for (const ValueGradient& start : given) tracked.push_back(start.value);
+  for (const ValueGradient& start : given) tracked.insert(tracked.end(), {start.value, start.gradient});
   tracked.insert(tracked.end(), variables.begin(), variables.end());
   TRY(prepare_reached(graph, tracked, variables.size()));
-  for (size_t i = 0; i < given.size(); ++i) given[i].value = tracked[i];
+  for (size_t i = 0; i < given.size(); ++i) given[i] = {tracked[2 * i], tracked[2 * i + 1]};
   std::span<Value* const> followed = std::span<Value* const>(tracked).last(variables.size());
   Sweep sweep(graph, followed);
   TRY(sweep.run(given));
@@ -153,8 +152,6 @@ Result<std::vector<Value*>> backpropagate(Graph& graph, std::vector<ValueGradien
   for (const Value* variable : followed) gradients.push_back(sweep.gradient_of(variable));
   return gradients;
 }
-
-}  // namespace
 
 Result<std::vector<Value*>> differentiate(Graph& graph, Value* loss, std::span<Value* const> variables) {
   bool is_scalar = loss->type.is_tensor() && loss->type.shape && element_count(*loss->type.shape).is_constant(1);

@@ -8,6 +8,7 @@
 
 #include "ir/base/error.h"
 #include "ir/graph.h"
+#include "ir/vjp.h"
 
 namespace gannet {
 
@@ -17,5 +18,9 @@ namespace gannet {
 // replaced: what is to be read afterwards must be an output of the graph before. Errors name the node whose op has no
 // gradient rule.
 Result<std::vector<Value*>> differentiate(Graph& graph, Value* loss, std::span<Value* const> variables);
+
+// The same from gradients that are known: of a loss with respect to `given` values, each taken as if the others and their
+// gradients did not depend on the variables. So the gradient of a part of a graph goes on through another part.
+Result<std::vector<Value*>> backpropagate(Graph& graph, std::vector<ValueGradient> given, std::vector<Value*> variables);
 
 }  // namespace gannet

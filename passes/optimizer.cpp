@@ -156,7 +156,7 @@ class UpdateBuilder {
                     options_.kind == Optimizer::kLamb;
     const bool waits = std::ranges::any_of(options_.rates, [](const RateRule& rule) { return rule.after > 0; });
     if (!corrects && !waits) return;
-    size_t index = add_state("train.step", Tensor::scalar<int64_t>(0));
+    size_t index = add_state(options_.prefix + "train.step", Tensor::scalar<int64_t>(0));
     Value* step = b.map(E::arg(0) + E::integer(1), {b.graph().states[index].in});
     b.graph().states[index].out = step;
     Value* t = b.cast(step, DType::kF64);

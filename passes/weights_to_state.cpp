@@ -54,11 +54,14 @@ bool is_scale_of_codes(const Use& use) {
   return (use.node->op().name == "QuantizeLinear" || use.node->op().name == "DequantizeLinear") && use.index == 1;
 }
 
+// Scales and regions of a Resize: numbers that say how large its result is.
+bool is_extent(const Use& use) { return use.node->op().name == "Resize" && use.index > 0; }
+
 // One element is as likely an epsilon or an exponent, unless its place says otherwise.
 bool is_weight(const Value& value) {
   const Tensor* tensor = value.constant();
   if (!tensor || !value.origin || !is_float(tensor->dtype()) || value.uses().empty()) return false;
-  if (std::ranges::any_of(value.uses(), is_scale_of_codes)) return false;
+  if (std::ranges::any_of(value.uses(), is_scale_of_codes) || std::ranges::any_of(value.uses(), is_extent)) return false;
   return tensor->elements() > 1 || (tensor->elements() == 1 && std::ranges::any_of(value.uses(), is_parameter));
 }
 

@@ -1,5 +1,6 @@
 #include "passes/widen_model.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "ir/builder.h"
@@ -64,6 +65,10 @@ Status widen_nodes(Graph& graph, DType to) {
   return {};
 }
 
+bool casts_between_floats(const Node& node) {
+  return node.op().name == "Cast" && is_float(node.input(0)->type.dtype) && is_float(node.output()->type.dtype);
+}
+
 bool has_narrow(const Graph& graph, DType to) {
   bool found = false;
   for (const Value* input : graph.inputs()) found |= is_narrow(input->type, to);
@@ -101,6 +106,29 @@ Result<bool> widen_model(Graph& graph, DType to) {
   }
   TRY(Status(after.status()));
   return true;
+}
+
+void widen_ends(Graph& graph) {
+  for (GraphOutput& output : graph.outputs) {
+    const Node* node = output.value->producer();
+    if (node && casts_between_floats(*node) && element_bits(node->input(0)->type.dtype) > element_bits(output.value->type.dtype))
+      output.value = node->input(0);
+  }
+  for (Value* input : graph.inputs()) {
+    const std::vector<Use> uses(input->uses().begin(), input->uses().end());
+    if (uses.empty() || graph.is_result(input)) continue;
+    const DType wide = uses.front().node->output()->type.dtype;
+    const bool all = std::ranges::all_of(uses, [&](const Use& use) {
+      return casts_between_floats(*use.node) && use.node->output()->type.dtype == wide;
+    });
+    if (!all || element_bits(input->type.dtype) >= element_bits(wide)) continue;
+    input->type.dtype = wide;
+    for (const Use& use : uses) {
+      graph.replace_uses(use.node->output(), input);
+      graph.erase(use.node);
+    }
+  }
+  erase_dead_nodes(graph);
 }
 
 }  // namespace gannet

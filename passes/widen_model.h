@@ -13,4 +13,8 @@ namespace gannet {
 // True when there was anything to do.
 Result<bool> widen_model(Graph& graph, DType to = DType::kF32);
 
+// Makes inputs and outputs that widen_model left in a narrow type, behind Casts, those of the wide one: for models that are
+// joined with others.
+void widen_ends(Graph& graph);
+
 }  // namespace gannet

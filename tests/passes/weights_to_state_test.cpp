@@ -55,6 +55,19 @@ TEST(WeightsToState, TensorsOfTheFileBecomeState) {
   s.expect_sound();
 }
 
+// Scales of an upsampling are several floats of the file, and say how large its result is.
+TEST(WeightsToState, ScalesOfAResizeAreNoWeights) {
+  Scene s;
+  Value* hidden = s.b.reshape(s.b.matmul(s.x, s.weight("w", {3, 4})), {Dim::symbol("n"), 1, 2, 2});
+  Value* y = s.b.op("Resize", {hidden, nullptr, s.weight("scales", {4}, 2)});
+  s.graph.outputs = {{"y", y}};
+  auto report = weights_to_state(s.graph);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_THAT(report->trained, ElementsAre("w"));
+  EXPECT_TRUE(report->frozen.empty());
+  s.expect_sound();
+}
+
 TEST(WeightsToState, ATensorUsedTwiceIsOneState) {
   Scene s;
   Value* first = s.weight("tied", {3, 3});
