@@ -14,8 +14,8 @@ constexpr Pipeline kPipelines[] = {
     {"import", "canonicalize,eliminate_dead_nodes"},
     {"inference",
      "eliminate_dead_nodes,"
-     "canonicalize,simplify_quantization,unsigned_codes,integer_contractions,"
-     "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
+     "canonicalize,sink_constants,simplify_quantization,unsigned_codes,integer_contractions,"
+     "(canonicalize,fold_constants,sink_constants,eliminate_common_subexpressions)*,"
      "expand_quantization,decompose,widen_halves,"
      "recognize_gelu,recognize_swish,recognize_hard_swish,recognize_mish,recognize_softmax,"
      "recognize_layer_normalization,recognize_rms_normalization,recognize_group_normalization,"
