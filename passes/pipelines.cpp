@@ -24,7 +24,7 @@ constexpr Pipeline kPipelines[] = {
      "channels_last,move_transposes,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
      "expand_vector_products,fuse_contractions,fuse_attention,fuse_regions,"
-     "eliminate_dead_nodes"},
+     "eliminate_dead_nodes,compute_late"},
     // Weights are State here, so what folds constants into them or packs them finds nothing to do.
     {"before_gradient",
      "eliminate_dead_nodes,"

@@ -21,11 +21,6 @@ Result<int64_t> bytes_of(const Value& value, const SymbolValues& extents) {
   return bytes;
 }
 
-bool shares_memory(const Node& node) {
-  constexpr std::array<std::string_view, 5> kViews = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"};
-  return std::ranges::find(kViews, node.op().name) != kViews.end();
-}
-
 double work_of(const Node& node, const SymbolValues& extents) {
   if (shares_memory(node)) return 0;
   double work = 0;
@@ -49,6 +44,11 @@ bool may_run_again(const Node& node) {
 }
 
 }  // namespace
+
+bool shares_memory(const Node& node) {
+  constexpr std::array<std::string_view, 5> kViews = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"};
+  return std::ranges::find(kViews, node.op().name) != kViews.end();
+}
 
 Result<ValueTimes> ValueTimes::of(const Graph& graph, const SymbolValues& extents) {
   ValueTimes times;
