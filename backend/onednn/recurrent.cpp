@@ -50,6 +50,9 @@ Refusal lower_recurrent(const Node& node, ProgramBuilder& builder) {
   recipe.activations = *std::move(activations);
   recipe.activations.resize(cell.activations.size() * static_cast<size_t>(directions));
   recipe.constant_weights = true;
+  recipe.given_h = node.input(kInitialH) != nullptr;
+  recipe.gives_y = node.output(0) != nullptr;
+  recipe.gives_last_c = node.output(2) != nullptr;
   for (const size_t operand : {kW, kR, kB, kP}) recipe.constant_weights &= !node.input(operand) || node.input(operand)->constant();
 
   const Dim steps = x[recipe.batch_first ? 1 : 0], batch = x[recipe.batch_first ? 0 : 1], hidden = r[2];

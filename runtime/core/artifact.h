@@ -18,7 +18,7 @@
 namespace gannet {
 
 // Grows with every change of what a Program holds, of MathTable, or of how kernels are called.
-inline constexpr uint32_t kArtifactFormat = 4;
+inline constexpr uint32_t kArtifactFormat = 5;
 
 // Replaces `path` as a whole or not at all.
 Status write_artifact(const std::string& path, const Program& program);

@@ -229,11 +229,12 @@ class ProgramCheck {
   }
 
   bool recipe_fits(const Step& step, const RecurrentRecipe& r) const {
-    constexpr size_t kOperands = 8, kResults = 3, kNeeded = 3;  // x, w, r
+    constexpr size_t kOperands = 8, kResults = 3, kNeeded = 3, kInitialH = 5, kLastC = 2;  // x, w, r
     const size_t functions = r.kind == RecurrentKind::kLstm ? 3 : r.kind == RecurrentKind::kGru ? 2 : 1;
     return is_size(r.steps) && is_size(r.batch) && is_size(r.input_size) && r.hidden_size > 0 &&
            r.activations.size() == functions * (r.bidirectional ? 2 : 1) && step.inputs.size() == kOperands &&
-           step.outputs.size() == kResults &&
+           step.outputs.size() == kResults && r.given_h == (step.inputs[kInitialH] != kNone) &&
+           r.gives_y == (step.outputs[0] != kNone) && r.gives_last_c == (step.outputs[kLastC] != kNone) &&
            std::ranges::all_of(std::span(step.inputs).first(kNeeded), [](ValueId id) { return id != kNone; });
   }
 

@@ -98,7 +98,7 @@ void fields(A& a, Activation& f) { a(f.kind, f.alpha, f.beta, f.clip); }
 template <class A>
 void fields(A& a, RecurrentRecipe& r) {
   a(r.kind, r.steps, r.batch, r.input_size, r.hidden_size, r.reversed, r.bidirectional, r.batch_first, r.linear_before_reset,
-    r.input_forget, r.constant_weights, r.activations);
+    r.input_forget, r.constant_weights, r.given_h, r.gives_y, r.gives_last_c, r.activations);
 }
 template <class A>
 void fields(A& a, Buffer& b) { a(b.kind, b.index, b.bytes, b.first_step, b.last_step); }

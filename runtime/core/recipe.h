@@ -141,6 +141,7 @@ struct RecurrentRecipe {
   bool reversed = false, bidirectional = false, batch_first = false;
   bool linear_before_reset = false, input_forget = false;
   bool constant_weights = false;  // w, r, b and p: they may be repacked once and kept
+  bool given_h = false, gives_y = false, gives_last_c = false;  // whether the step has initial_h, y and y_c
   std::vector<Activation> activations;  // all directions after each other
 };
 

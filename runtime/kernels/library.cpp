@@ -88,7 +88,8 @@ void add(Key& key, const PoolingRecipe& r) {
 
 void add(Key& key, const RecurrentRecipe& r) {
   key.number(static_cast<int64_t>(r.kind)).size(r.steps).size(r.batch).size(r.input_size).number(r.hidden_size);
-  for (bool flag : {r.reversed, r.bidirectional, r.batch_first, r.linear_before_reset, r.input_forget, r.constant_weights}) key.number(flag);
+  for (bool flag : {r.reversed, r.bidirectional, r.batch_first, r.linear_before_reset, r.input_forget, r.constant_weights, r.given_h, r.gives_y,
+                    r.gives_last_c}) key.number(flag);
   for (const Activation& f : r.activations) {
     key.number(static_cast<int64_t>(f.kind)).number(std::bit_cast<int64_t>(f.alpha)).number(std::bit_cast<int64_t>(f.beta));
     key.number(std::bit_cast<int64_t>(f.clip));

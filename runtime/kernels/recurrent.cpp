@@ -23,7 +23,16 @@ enum ResultPlace : size_t { kY = kOperandCount, kLastH, kLastC };
 struct Geometry {
   int64_t steps = 0, batch = 0, directions = 1;
   bool reversed = false, batch_first = false;
+  bool given_h = false;                            // initial_h is an operand
+  bool states_in_y = false, cells_in_last_c = false;  // they are made where they are results
   RecurrentWeightsLayout weights;
+
+  bool is_gated() const { return weights.kind == CellKind::kGru; }  // has what passes from `step` to `finish`
+  // How often states of a block are in scratch memory.
+  int64_t scratch_states() const {
+    const int64_t states = !states_in_y ? 2 : given_h ? 0 : 1;
+    return states + (weights.kind == CellKind::kLstm && !cells_in_last_c) + 2 * is_gated();
+  }
 
   int64_t gate_units() const { return gates_of(weights.kind) * weights.units(); }
   int64_t input_at(int64_t time, int64_t row) const {
@@ -54,14 +63,20 @@ class Block {
     const auto kind = static_cast<size_t>(g.weights.kind);
     project_ = &kernels.project[kind];
     step_ = &kernels.step[kind];
-    finish_ = g.weights.kind == CellKind::kGru ? &kernels.finish : nullptr;
-    const int64_t state = rows * g.weights.units();
-    for (float** part : {&states_[0], &states_[1], &cells_, &updates_, &resets_}) *part = std::exchange(scratch, scratch + state);
+    finish_ = g.is_gated() ? &kernels.finish : nullptr;
+    auto take = [&](float*& part, bool wanted) {
+      if (wanted) part = std::exchange(scratch, scratch + rows * g.weights.units());
+    };
+    take(states_[0], !(g.states_in_y && g.given_h));
+    take(states_[1], !g.states_in_y);
+    take(cells_, g.weights.kind == CellKind::kLstm && !g.cells_in_last_c);
+    take(updates_, g.is_gated());
+    take(resets_, g.is_gated());
     projected_ = scratch;
   }
 
   static int64_t scratch_floats(const Geometry& g, int64_t rows, int64_t chunk) {
-    return rows * (5 * g.weights.units() + chunk * g.gate_units());
+    return rows * (g.scratch_states() * g.weights.units() + chunk * g.gate_units());
   }
 
   // Runs all steps. With `threads`, `project_workers` and `step_workers` of them share the work.
@@ -84,7 +99,21 @@ class Block {
   int64_t time_of(int64_t step, int64_t row) const {
     return g_.reversed || direction_ == 1 ? length(row) - 1 - step : step;
   }
-  float* state(int64_t step, int64_t row) const { return states_[step % 2] + row * g_.weights.units(); }
+  float* output(int64_t step, int64_t row) const { return a_.y + g_.output_at(time_of(step, row), direction_, first_row_ + row); }
+
+  // The state of a row before `step`, and where that after it goes.
+  const float* state(int64_t step, int64_t row) const {
+    if (!g_.states_in_y) return states_[step % 2] + row * g_.weights.units();
+    if (step > 0) return output(step - 1, row);
+    return g_.given_h ? a_.initial_h + g_.state_at(direction_, first_row_ + row) : states_[0] + row * g_.weights.units();
+  }
+  float* next(int64_t step, int64_t row) const {
+    return g_.states_in_y ? output(step, row) : states_[(step + 1) % 2] + row * g_.weights.units();
+  }
+  float* cell(int64_t row) const {
+    if (g_.cells_in_last_c) return a_.last_c + g_.state_at(direction_, first_row_ + row);
+    return cells_ ? cells_ + row * g_.weights.units() : nullptr;
+  }
 
   template <class Body>
   void over_panels(const Threads* threads, int workers, const Body& body) const {
@@ -94,8 +123,8 @@ class Block {
 
   void load_states() {
     for (int64_t row = 0; row < rows_; ++row) {
-      load_state(a_.initial_h, row, state(0, row));
-      load_state(a_.initial_c, row, cells_ + row * g_.weights.units());
+      if (states_[0]) load_state(a_.initial_h, row, states_[0] + row * g_.weights.units());
+      if (cell(row)) load_state(a_.initial_c, row, cell(row));
     }
   }
 
@@ -140,10 +169,10 @@ class Block {
       const auto at = static_cast<size_t>(tile.rows++);
       tile.projected[at] = projected_ + ((step - begin) * rows_ + row) * g_.gate_units();
       tile.h[at] = state(step, row);
-      tile.next[at] = state(step + 1, row);
-      tile.c[at] = cells_ + row * units;
-      tile.update[at] = updates_ + row * units;
-      tile.reset[at] = resets_ + row * units;
+      tile.next[at] = next(step, row);
+      tile.c[at] = cell(row);
+      tile.update[at] = updates_ ? updates_ + row * units : nullptr;
+      tile.reset[at] = resets_ ? resets_ + row * units : nullptr;
       if (tile.rows == fns.rows) flush(fns, tile, first_panel, end_panel);
     }
     flush(fns, tile, first_panel, end_panel);
@@ -158,11 +187,10 @@ class Block {
   void write_output(int64_t step) const {
     for (int64_t row = 0; row < rows_; ++row) {
       const bool running = step < length(row);
-      float* target = a_.y + g_.output_at(running ? time_of(step, row) : step, direction_, first_row_ + row);
-      if (running)
-        std::copy_n(state(step + 1, row), g_.weights.hidden, target);
-      else
-        std::fill_n(target, g_.weights.hidden, 0.0f);
+      if (!running)
+        std::fill_n(a_.y + g_.output_at(step, direction_, first_row_ + row), g_.weights.hidden, 0.0f);
+      else if (!g_.states_in_y)
+        std::copy_n(next(step, row), g_.weights.hidden, output(step, row));
     }
   }
 
@@ -170,7 +198,7 @@ class Block {
     for (int64_t row = 0; row < rows_; ++row) {
       const int64_t at = g_.state_at(direction_, first_row_ + row);
       if (a_.last_h) std::copy_n(state(length(row), row), g_.weights.hidden, a_.last_h + at);
-      if (a_.last_c) std::copy_n(cells_ + row * g_.weights.units(), g_.weights.hidden, a_.last_c + at);
+      if (a_.last_c && !g_.cells_in_last_c) std::copy_n(cell(row), g_.weights.hidden, a_.last_c + at);
     }
   }
 
@@ -179,7 +207,8 @@ class Block {
   const CellWeights weights_;
   const int64_t direction_, first_row_, rows_, chunk_;
   const CellFns *project_ = nullptr, *step_ = nullptr, *finish_ = nullptr;
-  float* states_[2] = {};  // after an even and after an odd number of steps
+  // In scratch memory, null where they are elsewhere or there are none. States: after an even and an odd number of steps.
+  float* states_[2] = {};
   float *cells_ = nullptr, *updates_ = nullptr, *resets_ = nullptr, *projected_ = nullptr;
 };
 
@@ -325,6 +354,11 @@ Result<std::shared_ptr<const Primitive>> prepare_recurrent(const RecurrentRecipe
                         : recipe.kind == RecurrentKind::kGru ? gru
                                                              : CellKind::kRnn;
   g.weights = {kind, size(recipe.input_size), recipe.hidden_size, g.directions, kernels.lanes};
+  // Kernels write whole panels.
+  const bool whole = g.weights.units() == g.weights.hidden;
+  g.given_h = recipe.given_h;
+  g.states_in_y = recipe.gives_y && whole;
+  g.cells_in_last_c = recipe.gives_last_c && whole && kind == CellKind::kLstm;
   if (g.batch == 0) return make_nothing();
   const Sharing sharing = sharing_of(g, kernels, p);
   auto layer = std::make_shared<RecurrentLayer>(g, kernels, recipe.activations, recipe.input_forget, sharing);

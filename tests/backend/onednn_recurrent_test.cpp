@@ -101,6 +101,25 @@ TEST(OnednnRecurrent, SizesAroundVectorsAndTiles) {
   }
 }
 
+// Where whole vectors of states are results, they are made there.
+TEST(OnednnRecurrent, StatesInResults) {
+  for (RecurrentCase c : cells()) {
+    for (const char* direction : {"forward", "reverse", "bidirectional"}) {
+      for (const std::vector<bool>& wanted : std::vector<std::vector<bool>>{{true, true, true}, {true, false, false}, {false, true, true}, {true, true, false}}) {
+        for (const bool initial : {false, true}) {
+          c.direction = direction;
+          c.wanted = wanted;
+          c.initial = initial;
+          c.hidden = 32;
+          c.batch = 4;
+          c.lengths = c.batch_first = initial == wanted[1];
+          expect_recurrent(c);
+        }
+      }
+    }
+  }
+}
+
 TEST(OnednnRecurrent, LargeOnesAreSharedOut) {
   for (RecurrentCase c : cells()) {
     c.hidden = 272;  // one row: the steps are shared out over panels
