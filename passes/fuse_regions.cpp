@@ -65,6 +65,19 @@ constexpr std::array<std::string_view, 9> kReductions = {"ReduceSum", "ReduceMea
 constexpr std::array<std::string_view, 7> kColumnReductions = {"ReduceSum",  "ReduceMean", "ReduceMax",      "ReduceMin",
                                                                "ReduceProd", "ReduceL1",   "ReduceSumSquare"};
 
+// Whether it sums numbers that are widened to f64 on the way, which take twice the memory of what they come from where
+// they are written down.
+bool sums_widened(const Node& reduction) {
+  const Value* x = reduction.input(0);
+  auto is_widened = [](const Value* value) {
+    return value->producer() && value->producer()->op().name == "Cast" && value->producer()->input(0)->type.dtype != DType::kF64;
+  };
+  if (x->type.dtype != DType::kF64 || !x->producer()) return false;
+  return is_widened(x) || (is_elementwise(*x->producer()) && std::ranges::all_of(x->producer()->inputs(), [&](const Value* operand) {
+                             return operand && is_widened(operand);
+                           }));
+}
+
 std::optional<Demand> demand_of_reduction(const Node& node, bool columns) {
   const Shape& x = *node.input(0)->type.shape;
   const std::optional<std::vector<int64_t>> axes = constant_ints(node.input(1));
@@ -72,13 +85,13 @@ std::optional<Demand> demand_of_reduction(const Node& node, bool columns) {
   if (const size_t count = trailing(*axes, x.size()); count > 0) {
     return node.attrs.integer("keepdims") == 0 ? std::nullopt : std::optional(Demand{x, last_axes(count, x.size())});
   }
-  if (!columns || axes->empty() || std::ranges::find(kColumnReductions, node.op().name) == kColumnReductions.end()) return std::nullopt;
+  if (!(columns || sums_widened(node)) || axes->empty() || std::ranges::find(kColumnReductions, node.op().name) == kColumnReductions.end()) return std::nullopt;
   Demand demand{x, std::vector<bool>(x.size(), false)};
   for (const int64_t axis : *axes) demand.reduced[static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(x.size()) : axis)] = true;
   return demand.columns() ? std::optional(demand) : std::nullopt;
 }
 
-// What `node` demands where it may be part of a region, with `columns` also one over columns; nothing where it may not.
+// What `node` demands where it may be part of a region, with `columns` also any over columns; nothing where it may not.
 std::optional<Demand> demand_of(const Node& node, bool columns) {
   if (!has_generated_types(node) || node.outputs().size() != 1 || node.inputs().empty()) return std::nullopt;
   const std::string_view op = node.op().name;
@@ -368,7 +381,7 @@ Result<bool> fuse(Graph& graph, bool columns) {
   if (changed) erase_dead_nodes(graph);
   Grower grower(graph, columns, std::move(kept_out));
   for (const auto& node : graph.nodes()) grower.visit(*node);
-  if (columns) grower.join_columns();
+  grower.join_columns();
   const std::vector<std::shared_ptr<Region>> regions = grower.regions(graph);
   for (const auto& region : regions) TRY(fuse_nodes(graph, region->members, "region"));
   if (!regions.empty()) sort_nodes(graph);
@@ -379,7 +392,8 @@ Result<bool> fuse(Graph& graph, bool columns) {
 
 Result<bool> fuse_regions(Graph& graph, PassContext&) { return fuse(graph, false); }
 
-// For gradients: one position of what is not reduced is done by one thread, which is too little for a picture alone.
+// For gradients: one position of what is not reduced is done by one thread, which is too little for a picture alone, but for
+// statistics in f64, which would be written down otherwise.
 Result<bool> fuse_regions_with_columns(Graph& graph, PassContext&) { return fuse(graph, true); }
 
 }  // namespace gannet
