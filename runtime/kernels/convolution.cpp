@@ -165,6 +165,58 @@ Status finish_transposed(CallSequence& sequence, const Parts& parts, const Convo
   return {};
 }
 
+// The same as a product over the channels of each pixel, where windows are single pixels; nothing for others. An extent of
+// the kernel, which is 1, serves wherever an extent or a stride of 1 is wanted.
+std::optional<MatmulRecipe> product_of_pixels(const ConvolutionRecipe& recipe, std::span<const int64_t> sizes) {
+  const Layout x = layout_at(recipe.x, sizes), w = layout_at(recipe.w, sizes), y = layout_at(recipe.y, sizes);
+  auto all = [](std::span<const int64_t> list, int64_t wanted) { return std::ranges::all_of(list, [&](int64_t value) { return value == wanted; }); };
+  if (recipe.transposed || recipe.groups != 1 || recipe.in_place >= 0 || !is_channels_last(x) || !is_channels_last(y)) return std::nullopt;
+  if (!all(std::span(w.extents).subspan(2), 1) || !all(recipe.strides, 1) || !all(values_at(recipe.pads_begin, sizes), 0)) return std::nullopt;
+  if (!std::equal(x.extents.begin() + 2, x.extents.end(), y.extents.begin() + 2)) return std::nullopt;
+  auto channels_last = [](TensorLayout layout) {
+    for (auto* list : {&layout.extents, &layout.strides}) std::rotate(list->begin() + 1, list->begin() + 2, list->end());
+    return layout;
+  };
+  MatmulRecipe product;
+  product.x = channels_last(recipe.x);
+  product.y = channels_last(recipe.y);
+  product.w = recipe.w;
+  for (auto* list : {&product.w.extents, &product.w.strides}) {
+    std::rotate(list->begin(), list->begin() + 2, list->end());
+    std::swap(list->end()[-1], list->end()[-2]);
+  }
+  const SizeId one = recipe.w.extents[2];
+  product.has_bias = recipe.has_bias;
+  if (recipe.has_bias) {
+    product.bias = {DType::kF32, std::vector<SizeId>(y.rank(), one), std::vector<SizeId>(y.rank(), one)};
+    product.bias.extents.back() = recipe.y.extents[1];
+  }
+  product.constant_weights = recipe.constant_weights;
+  product.x_zero = recipe.x_zero;
+  product.x_zero_input = recipe.x_zero_input;
+  product.epilogue = recipe.epilogue;
+  for (EpilogueStep& step : product.epilogue) {
+    if (step.operand < 0) continue;
+    if (step.layout.extents.size() != y.rank()) return std::nullopt;
+    step.layout = channels_last(step.layout);
+  }
+  return product;
+}
+
+// The product in place of a small convolution, which has scratch memory of 8 KiB and more in the library's kernel; null
+// where it cannot be or takes no less. It is not for what several threads would share, so that the choice does not depend on
+// how many there are.
+std::shared_ptr<const Primitive> smaller_product(const ConvolutionRecipe& recipe, const Parts& parts, const Preparation& p, int64_t scratch_bytes) {
+  Preparation two = p;
+  two.threads = 2;
+  const double bytes = 4.0 * static_cast<double>(parts.x.elements() + parts.w.elements() + parts.y.elements());
+  if (two.threads_for(flops_of(parts), bytes, sums_integers(recipe.x) ? kIntegerSpeed : 1) > 1) return nullptr;
+  const std::optional<MatmulRecipe> product = product_of_pixels(recipe, p.sizes);
+  if (!product) return nullptr;
+  Result<std::shared_ptr<const Primitive>> made = prepare_matmul(*product, p);
+  return made.ok() && (*made)->scratch_bytes() < scratch_bytes ? *std::move(made) : nullptr;
+}
+
 }  // namespace
 
 Layout library_weights(const Layout& w, int64_t groups) {
@@ -240,6 +292,9 @@ Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRe
   sequence->add(made.primitive, std::move(operands));
   if (!in_place) TRY(sequence->copy(y_used, made.y, y, parts.y_memory));
   if (recipe.transposed && (recipe.has_bias || !later.empty())) TRY(finish_transposed(*sequence, parts, recipe, later, y));
+  if (made.implementation.starts_with("brg")) {
+    if (std::shared_ptr<const Primitive> product = smaller_product(given, parts, p, sequence->scratch_bytes())) return product;
+  }
   return std::shared_ptr<const Primitive>(std::move(sequence));
 }
 

@@ -84,19 +84,42 @@ TEST(OnednnConvolution, epilogues) {
   }
 }
 
+// Windows of one pixel are products where they are small.
 TEST(OnednnConvolution, epilogues_with_channels_last) {
-  for (const std::string& op : kEpilogues) {
-    const std::string text = R"(graph "main"(%x: f32[2, 7, 8, 16], %w: f32[16, 16, 3, 3], %b: f32[16], %rl: f32[2, 7, 8, 16]) {
-    %t = Transpose(%x) {perm = [0, 3, 1, 2]}
-    %r = Transpose(%rl) {perm = [0, 3, 1, 2]}
-    %c = Conv(%t, %w, %b) {pads = [1, 1, 1, 1]}
+  for (const int64_t kernel : {3, 1}) {
+    for (const std::string& op : kEpilogues) {
+      const std::string text = fmt::format(R"(graph "main"(%x: f32[2, 7, 8, 16], %w: f32[16, 16, {0}, {0}], %b: f32[16], %rl: f32[2, 7, 8, 16]) {{
+    %t = Transpose(%x) {{perm = [0, 3, 1, 2]}}
+    %r = Transpose(%rl) {{perm = [0, 3, 1, 2]}}
+    %c = Conv(%t, %w, %b) {{pads = [{1}, {1}, {1}, {1}]}}
     %s = Add(%r, %c)
-    %u = )" + op + R"(
-    %y = Transpose(%u) {perm = [0, 2, 3, 1]}
+    %u = {2}
+    %y = Transpose(%u) {{perm = [0, 2, 3, 1]}}
     return %y as "y"
-  })";
-    expect_onednn(text, {uniform({2, 7, 8, 16}, 1), uniform({16, 16, 3, 3}, 2), uniform({16}, 3), uniform({2, 7, 8, 16}, 4)}, {.one_step = true});
+  }})", kernel, kernel / 2, op);
+      expect_onednn(text, {uniform({2, 7, 8, 16}, 1), uniform({16, 16, kernel, kernel}, 2), uniform({16}, 3), uniform({2, 7, 8, 16}, 4)},
+                    {.one_step = true});
+    }
   }
+}
+
+TEST(OnednnConvolution, small_products_of_pixels) {
+  expect_convolution({1, 1, 39, 1}, {16, 1, 1, 1}, "", 16);
+  expect_convolution({3, 7, 20}, {9, 7, 1}, "", 9);
+  expect_convolution({2, 3, 4, 5, 6}, {4, 3, 1, 1, 1}, "", 4);
+  expect_convolution({2, 3, 4, 5}, {4, 3, 1, 1}, "pads = [0, 1, 0, 1]", 4);
+  expect_convolution({2, 3, 4, 5}, {4, 3, 1, 1}, "strides = [2, 1]", 4);
+}
+
+TEST(OnednnConvolution, small_products_of_pixels_take_little_scratch) {
+  constexpr int64_t kPage = 4096;  // of which the library's convolutions take two and more
+  EXPECT_LT(scratch_of(R"(graph "main"(%x: f32[n, 5, 6, 8], %w: f32[16, 8, 1, 1], %b: f32[16]) {
+    %t = Transpose(%x) {perm = [0, 3, 1, 2]}
+    %c = Conv(%t, %w, %b)
+    %r = Relu(%c)
+    %y = Transpose(%r) {perm = [0, 2, 3, 1]}
+    return %y as "y"
+  })", {uniform({1, 5, 6, 8}, 1), uniform({16, 8, 1, 1}, 2), uniform({16}, 3)}), kPage);
 }
 
 TEST(OnednnConvolution, bias_and_scale_as_nodes) {

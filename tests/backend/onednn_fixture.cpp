@@ -187,6 +187,22 @@ void expect_onednn_node(const OnednnNode& node, bool constant_weights, bool symb
   expect_runs(graph, {inputs}, tolerance);
 }
 
+int64_t scratch_of(std::string_view text, const std::vector<Tensor>& inputs) {
+  const std::unique_ptr<Graph> graph = parsed(text);
+  hold_constants(*graph, inputs);
+  rewrite(*graph, kChannelsLast);
+  const CompiledProgram compiled = compiled_by_onednn(*graph);
+  expect_all_taken(compiled);
+  const std::unique_ptr<Session> session = session_on(compiled, 2);
+  const Result<std::vector<Datum>> outputs = session->run(data_of({inputs[0]}));
+  EXPECT_TRUE(outputs.ok()) << (outputs.ok() ? "" : outputs.error().message);
+  int64_t most = 0;
+  for (const PlannedMemory& part : session->plan()) {
+    if (part.buffer == kNone) most = std::max(most, part.bytes);
+  }
+  return most;
+}
+
 std::string refusal_of(std::string_view text, std::string_view op) {
   const std::unique_ptr<Graph> graph = parsed(text);
   const CompiledProgram compiled = compiled_by_onednn(*graph);

@@ -40,6 +40,9 @@ struct OnednnNode {
   std::vector<bool> wanted;
 };
 void expect_onednn_node(const OnednnNode& node, bool constant_weights, bool symbolic, double tolerance = 2e-5);
+// The most scratch memory of a step of the graph after the passes for channels-last operands, with all inputs but the first as
+// constants, on two threads.
+int64_t scratch_of(std::string_view text, const std::vector<Tensor>& inputs);
 // Why the backend does not take the node named `op` of the graph.
 std::string refusal_of(std::string_view text, std::string_view op);
 
