@@ -13,7 +13,7 @@ namespace gannet {
 
 namespace {
 
-constexpr int64_t kSmallBytes = 1 << 14;          // always worth folding
+constexpr int64_t kSmallBytes = 1 << 16;          // always worth folding, as masks and positions spread out of ranges
 constexpr int64_t kMostGrowth = 8;                // results over operands, as of f32 from 4-bit integers
 constexpr int64_t kMostBytes = int64_t{1} << 30;  // that one run may add to a graph
 constexpr int64_t kMostFlops = int64_t{1} << 32;  // a second or two of reference evaluation
