@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "ir/builder.h"
-#include "ir/evaluate.h"
+#include "ir/evaluate_op.h"
 #include "ir/op.h"
 
 namespace gannet {
@@ -44,14 +44,7 @@ Shape permuted(const Shape& shape, const Permutation& p) {
   return result;
 }
 
-Result<Tensor> permuted(const Tensor& tensor, const Permutation& p) {
-  Graph scratch("constant");
-  GraphBuilder b(scratch);
-  Value* y = b.transpose(b.constant(tensor), p);
-  TRY(b.status());
-  scratch.outputs.push_back({"y", y});
-  return TRY(evaluate(scratch, {})).outputs[0].tensor();
-}
+Result<Tensor> permuted(const Tensor& tensor, const Permutation& p) { return evaluate_op("Transpose", std::span(&tensor, 1), {{"perm", p}}); }
 
 std::optional<Permutation> permutation_of(const Node& node) {
   if (node.attrs.has("perm")) return node.attrs.integers("perm");

@@ -1,11 +1,12 @@
 #include "passes/quantized_weights.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 
 #include "ir/builder.h"
-#include "ir/evaluate.h"
+#include "ir/evaluate_op.h"
 #include "ir/op.h"
 #include "ir/ops/quantization_grid.h"
 #include "ir/ops/quantize.h"
@@ -15,17 +16,6 @@ namespace gannet {
 namespace {
 
 bool is_wide_code(DType dtype) { return dtype == DType::kI32; }
-
-// What an op gives for these operands; an undefined one is absent.
-Result<Tensor> computed(std::string_view op, const std::vector<Tensor>& operands, const Attributes& attrs) {
-  Graph scratch("constant");
-  std::vector<Value*> values;
-  for (const Tensor& tensor : operands) values.push_back(tensor.defined() ? scratch.add_constant(tensor) : nullptr);
-  GraphBuilder b(scratch);
-  scratch.outputs.push_back({"y", b.op(op, std::move(values), attrs)});
-  TRY(Status(b.status()));
-  return TRY(evaluate(scratch, {})).outputs[0].tensor();
-}
 
 // A value that follows from constants through a few nodes, such as the product of two scales.
 std::optional<Tensor> known(const Value* value, int depth = 4) {
@@ -39,7 +29,7 @@ std::optional<Tensor> known(const Value* value, int depth = 4) {
     if (!tensor) return std::nullopt;
     operands.push_back(*std::move(tensor));
   }
-  Result<Tensor> result = computed(node->op().name, operands, node->attrs);
+  Result<Tensor> result = evaluate_op(node->op().name, operands, node->attrs);
   return result.ok() ? std::optional(*std::move(result)) : std::nullopt;
 }
 
@@ -137,7 +127,7 @@ Result<std::vector<QuantizedWeight>> open_quantized_weights(Graph& graph) {
   for (Value* codes : candidates) {
     const std::optional<QuantizedWeight> weight = codes->uses().empty() ? std::nullopt : reading_of(*codes);
     if (!weight || graph.is_result(codes)) continue;
-    const Tensor numbers = TRY(computed("DequantizeLinear", {*codes->constant(), weight->scale, weight->zero_point}, weight->attrs));
+    const Tensor numbers = TRY(evaluate_op("DequantizeLinear", std::array{*codes->constant(), weight->scale, weight->zero_point}, weight->attrs));
     const bool returns = is_wide_code(weight->code) || TRY(quantize_again(*weight, numbers)).identical(*codes->constant());
     if (!returns) continue;
     TRY(open(graph, codes, *weight, numbers));
@@ -148,7 +138,7 @@ Result<std::vector<QuantizedWeight>> open_quantized_weights(Graph& graph) {
 
 Result<Tensor> quantize_again(const QuantizedWeight& weight, const Tensor& numbers) {
   if (is_wide_code(weight.code)) return to_wide_codes(weight, numbers);
-  return computed("QuantizeLinear", {numbers, weight.scale, weight.zero_point}, attrs_to_quantize(weight));
+  return evaluate_op("QuantizeLinear", std::array{numbers, weight.scale, weight.zero_point}, attrs_to_quantize(weight));
 }
 
 std::vector<std::string> names_of_codes(const Graph& graph) {

@@ -3,7 +3,7 @@
 // cancel, and a bound that the range of the code has anyway goes.
 #include <algorithm>
 
-#include "ir/evaluate.h"
+#include "ir/evaluate_op.h"
 #include "ir/op.h"
 #include "ir/quantize_scalar.h"
 #include "passes/linear_code.h"
@@ -57,17 +57,13 @@ Value* same_code(Rewrite& r) {
 
 // Weights that are encoded in the graph are codes.
 Value* encoded_constant(Rewrite& r) {
-  Graph scratch("constant");
-  std::vector<Value*> operands;
+  std::vector<Tensor> operands;
   for (const Value* operand : r.node->inputs()) {
     if (operand && !operand->constant()) return nullptr;
-    operands.push_back(operand ? scratch.add_constant(*operand->constant()) : nullptr);
+    operands.push_back(operand ? *operand->constant() : Tensor());
   }
-  GraphBuilder b(scratch);
-  scratch.outputs.push_back({"y", b.op("QuantizeLinear", std::move(operands), r.node->attrs)});
-  if (!b.status().ok()) return nullptr;
-  const Result<EvaluateResult> result = evaluate(scratch, {});
-  return result.ok() ? r.b.constant(result->outputs[0].tensor()) : nullptr;
+  const Result<Tensor> codes = evaluate_op("QuantizeLinear", operands, r.node->attrs);
+  return codes.ok() ? r.b.constant(*codes) : nullptr;
 }
 
 // The code of `x`, as QuantizeLinear computes it.
