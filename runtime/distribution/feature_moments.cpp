@@ -61,11 +61,11 @@ void FeatureMoments::merge_block() {
   block_.clear();
 }
 
-MeanAndScatter FeatureMoments::moments() const {
+MeanAndCovariance FeatureMoments::moments() const {
   FeatureMoments whole = *this;
   whole.merge_block();
   CHECK(whole.count_ > 1, "moments of {} rows", whole.count_);
-  MeanAndScatter result{whole.count_, std::move(whole.mean_), std::move(whole.squares_)};
+  MeanAndCovariance result{whole.count_, std::move(whole.mean_), std::move(whole.squares_)};
   for (int64_t i = 0; i < width_; ++i) {
     for (int64_t j = i; j < width_; ++j) {
       double& upper = result.covariance[static_cast<size_t>(i * width_ + j)];

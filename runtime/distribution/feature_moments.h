@@ -9,7 +9,7 @@
 
 namespace gannet {
 
-struct MeanAndScatter {
+struct MeanAndCovariance {
   int64_t count = 0;
   std::vector<double> mean;        // [width]
   std::vector<double> covariance;  // [width, width], divided by count - 1
@@ -26,7 +26,7 @@ class FeatureMoments {
   // Whole rows, one after the other.
   void add(std::span<const float> rows);
   // Of all rows so far, at least two.
-  MeanAndScatter moments() const;
+  MeanAndCovariance moments() const;
 
  private:
   void merge_block();

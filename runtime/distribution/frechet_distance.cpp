@@ -16,7 +16,7 @@ using Matrix = Eigen::MatrixXd;
 
 // A with S = AA', of as many columns as S has rank: P'LD^(1/2) of the pivoted decomposition. Pivots that are
 // nothing but rounding are left out.
-Matrix factor_of(const MeanAndScatter& moments) {
+Matrix factor_of(const MeanAndCovariance& moments) {
   const Eigen::Map<const Matrix> covariance(moments.covariance.data(), moments.width(), moments.width());
   const Eigen::LDLT<Matrix> decomposition(covariance);
   const Eigen::VectorXd pivots = decomposition.vectorD();
@@ -30,14 +30,14 @@ Matrix factor_of(const MeanAndScatter& moments) {
   return decomposition.transpositionsP().transpose() * factor.leftCols(rank);
 }
 
-double trace_of(const MeanAndScatter& moments) {
+double trace_of(const MeanAndCovariance& moments) {
   double sum = 0;
   for (int64_t i = 0; i < moments.width(); ++i)
     sum += moments.covariance[static_cast<size_t>(i * moments.width() + i)];
   return sum;
 }
 
-Status check_finite(const MeanAndScatter& moments) {
+Status check_finite(const MeanAndCovariance& moments) {
   const auto finite = [](double value) { return std::isfinite(value); };
   if (std::ranges::all_of(moments.mean, finite) && std::ranges::all_of(moments.covariance, finite)) return {};
   return invalid_input("features hold values that are not finite");
@@ -45,7 +45,7 @@ Status check_finite(const MeanAndScatter& moments) {
 
 }  // namespace
 
-Result<double> frechet_distance(const MeanAndScatter& first, const MeanAndScatter& second) {
+Result<double> frechet_distance(const MeanAndCovariance& first, const MeanAndCovariance& second) {
   if (first.width() != second.width()) {
     return invalid_input(fmt::format("features of width {} and {}", first.width(), second.width()));
   }

@@ -11,6 +11,6 @@ namespace gannet {
 // |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), of covariances of any rank. The trace of the root is the sum
 // of the singular values of A'B for S1 = AA' and S2 = BB', so that nothing is squared on the way: singular
 // covariances keep their digits. An error where the widths differ or a number is not finite.
-Result<double> frechet_distance(const MeanAndScatter& first, const MeanAndScatter& second);
+Result<double> frechet_distance(const MeanAndCovariance& first, const MeanAndCovariance& second);
 
 }  // namespace gannet

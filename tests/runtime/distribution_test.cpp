@@ -38,7 +38,7 @@ FeatureMatrix sample(int64_t rows, int64_t width, int64_t rank, double shift, ui
   return features;
 }
 
-MeanAndScatter moments_of(const FeatureMatrix& features, int threads = 2) {
+MeanAndCovariance moments_of(const FeatureMatrix& features, int threads = 2) {
   FeatureMoments moments(features.width, threads);
   moments.add(features.values);
   return moments.moments();
@@ -207,7 +207,7 @@ TEST(FeatureMoments, AgreeWithTwoPassesHoweverRowsCome) {
   FeatureMatrix features = sample(700, 70, 20, 3, 1);
   for (float& value : features.values) value += 1000;
   const SlowMoments slow = slow_moments(features);
-  const MeanAndScatter whole = moments_of(features, 1);
+  const MeanAndCovariance whole = moments_of(features, 1);
   EXPECT_EQ(whole.count, 700);
   for (size_t i = 0; i < 70; ++i) {
     EXPECT_NEAR(whole.mean[i], slow.mean[i], 1e-9);
@@ -241,7 +241,7 @@ TEST(FrechetDistance, HandlesFewerRowsThanFeatures) {
 
 // Two normal distributions along the axes have a distance that can be written down.
 TEST(FrechetDistance, OfDiagonalCovariances) {
-  MeanAndScatter a{9, {0, 0}, {4, 0, 0, 9}}, b{9, {3, 4}, {1, 0, 0, 0}};
+  MeanAndCovariance a{9, {0, 0}, {4, 0, 0, 9}}, b{9, {3, 4}, {1, 0, 0, 0}};
   EXPECT_NEAR(*frechet_distance(a, b), 25 + 14 - 2 * 2, 1e-12);
   b.mean = {0};
   EXPECT_THAT(frechet_distance(a, b).error().message, HasSubstr("width 2 and 1"));

@@ -19,7 +19,7 @@ namespace gannet {
 struct FeatureSet {
   FeatureMatrix features;
   std::optional<FeatureMatrix> probabilities;  // of classes, where the model has such an output
-  MeanAndScatter moments;
+  MeanAndCovariance moments;
   std::string content;  // tells sets of other pictures, or of another order, apart
 };
 
