@@ -160,6 +160,8 @@ TEST_F(ImageEvaluate, TakesArraysAndShares) {
   const auto hard = figures("cnn.onnx --task image-classification --test hard.npz");
   const auto soft = figures("cnn.onnx --task image-classification --test soft.npz");
   EXPECT_NEAR(hard["loss"], soft["loss"], 1e-9);
+  EXPECT_THAT(error("evaluate cnn.onnx --test hard.npz --tta"), HasSubstr("--tta is for pictures, and hard.npz is read as arrays"));
+  EXPECT_THAT(error("evaluate cnn.onnx --test test --vocab v.txt"), HasSubstr("--vocab is for texts, and test is read as pictures"));
   EXPECT_EQ(hard["confusion"], soft["confusion"]);
 }
 

@@ -14,6 +14,7 @@
 #include "tools/driver/gan_evaluation.h"
 #include "tools/driver/image_task.h"
 #include "tools/driver/picture_input.h"
+#include "tools/driver/row_flags.h"
 #include "tools/driver/text_model.h"
 #include "tools/driver/text_rows.h"
 
@@ -29,6 +30,7 @@ struct EvaluateArguments {
   PictureMeasureArguments pictures;
   GanEvaluationArguments gan;
   MeasureOptions measure;
+  RowFlags flags;
   bool json = false;
 };
 
@@ -110,6 +112,7 @@ Status evaluate_model(const EvaluateArguments& arguments) {
   evaluation.data = arguments.data;
   RunnableModel model = TRY(load_runnable(arguments.model));
   const RowKind kind = rows_of(arguments, model);
+  TRY(check_row_flags(arguments.flags, arguments.data, kind));
   if (kind == RowKind::kPictures) {
     PictureEvaluation pictures{arguments.data,       arguments.target,  arguments.names, arguments.thresholds,
                                arguments.pictures,   arguments.measure, {},              arguments.model.threads};
@@ -138,7 +141,10 @@ CLI::App* add_evaluate_command(CLI::App& app, std::function<int()>& run) {
   CLI::App* command =
       add_command(app, "evaluate", "Measure a model, from ONNX or compiled, on labelled data.",
                   "gannet evaluate tuned.onnx --data test.tsv --vocab vocab.txt", run,
-                  [arguments] { return evaluate_model(*arguments); });
+                  [&app, arguments] {
+                    collect_given(*app.get_subcommand("evaluate"), arguments->flags.given);
+                    return evaluate_model(*arguments);
+                  });
   add_model_arguments(*command, a.model.model);
   std::vector<std::string> tasks = {"arrays", kImageTask, kGanTask};
   for (const NamedTextTask& task : kTextTasks) tasks.emplace_back(task.name);
@@ -154,10 +160,14 @@ CLI::App* add_evaluate_command(CLI::App& app, std::function<int()>& run) {
                    "array of labels or targets [labels, targets, y or the only one left]; pictures: column of "
                    "the labels")
       ->type_name("NAME");
-  add_tokenizer_flags(*command, a.text);
-  add_column_flags(*command, a.text);
-  command->add_option("--labels", a.names, "pictures: class names, one a line [those of the model's metadata]")
-      ->type_name("FILE");
+  collect_flags(*command, a.flags.for_texts, [&] {
+    add_tokenizer_flags(*command, a.text);
+    add_column_flags(*command, a.text);
+  });
+  collect_flags(*command, a.flags.for_pictures, [&] {
+    command->add_option("--labels", a.names, "pictures: class names, one a line [those of the model's metadata]")
+        ->type_name("FILE");
+  });
   command->add_flag("--json", a.json, "print one JSON object with all figures");
   add_threads(*command, a.model.threads);
   const std::vector<CLI::Option*> main = command->get_options(nullptr);
@@ -178,13 +188,13 @@ CLI::App* add_evaluate_command(CLI::App& app, std::function<int()>& run) {
   command->add_option("--batch-size", a.measure.batch_size, "rows computed together")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
-  add_token_input_flags(*command, a.text);
+  collect_flags(*command, a.flags.for_texts, [&] { add_token_input_flags(*command, a.text); });
   add_backend_argument(*command, a.model.backend);
   add_compile_arguments(*command, a.model.compile);
   for (CLI::Option* option : command->get_options(nullptr)) {
     if (std::ranges::find(main, option) == main.end()) option->group(kMoreFlags);
   }
-  add_picture_measure_arguments(*command, a.pictures);
+  collect_flags(*command, a.flags.for_pictures, [&] { add_picture_measure_arguments(*command, a.pictures); });
   add_gan_evaluation_flags(*command, a.gan, kMoreFlags);
   add_help_all(*command);
   return command;

@@ -56,16 +56,6 @@ CLI::Option* repeatable(CLI::Option* option) {
   return option->take_all()->expected(1)->allow_extra_args(false);
 }
 
-// The names of the flags that `add` adds.
-template <class Add>
-void collect(CLI::App& command, std::set<std::string>& names, const Add& add) {
-  const std::vector<CLI::Option*> before = command.get_options(nullptr);
-  add();
-  for (const CLI::Option* option : command.get_options(nullptr)) {
-    if (std::ranges::find(before, option) == before.end()) names.insert(option->get_name());
-  }
-}
-
 void add_main_flags(CLI::App& command, TuneArguments& a) {
   std::vector<std::string> tasks = {"arrays", "image-classification"};
   for (const NamedTextTask& task : kTextTasks) tasks.emplace_back(task.name);
@@ -86,7 +76,7 @@ void add_main_flags(CLI::App& command, TuneArguments& a) {
       ->check(CLI::Range(0.0, 1.0))
       ->excludes(eval);
   command.add_option("-o,--output", a.output, "the tuned model")->type_name("FILE.onnx")->required();
-  collect(command, a.for_texts, [&] { add_tokenizer_flags(command, a.text); });
+  collect_flags(command, a.for_texts, [&] { add_tokenizer_flags(command, a.text); });
   command
       .add_option("--target", a.target,
                   "array of labels or targets [labels, targets, y or the only one left]")
@@ -318,7 +308,7 @@ void add_tune_arguments(CLI::App& command, TuneArguments& arguments) {
   add_main_flags(command, arguments);
   const std::vector<CLI::Option*> main = command.get_options(nullptr);
   add_model_arguments(command, arguments.model);
-  collect(command, arguments.for_texts, [&] { add_text_flags(command, arguments); });
+  collect_flags(command, arguments.for_texts, [&] { add_text_flags(command, arguments); });
   add_model_flags(command, arguments);
   add_run_flags(command, arguments);
   add_rate_flags(command, arguments);
@@ -328,23 +318,12 @@ void add_tune_arguments(CLI::App& command, TuneArguments& arguments) {
     const bool shown = std::ranges::find(main, option) != main.end() || option->get_positional();
     if (!shown) option->group(kMoreFlags);
   }
-  collect(command, arguments.for_pictures, [&] { add_image_tune_arguments(command, arguments.pictures); });
+  collect_flags(command, arguments.for_pictures, [&] { add_image_tune_arguments(command, arguments.pictures); });
   add_help_all(command);
 }
 
 Status check_flags(const TuneArguments& arguments, RowKind rows) {
-  constexpr std::array<std::string_view, 3> kNames = {"arrays", "texts", "pictures"};
-  auto check = [&](const std::set<std::string>& flags, RowKind kind) -> Status {
-    for (const std::string& flag : arguments.given) {
-      if (rows == kind || !flags.contains(flag)) continue;
-      return invalid_input(fmt::format("{} is for {}, and {} is read as {}; --task says what to read", flag,
-                                       kNames[static_cast<size_t>(kind)], arguments.train,
-                                       kNames[static_cast<size_t>(rows)]));
-    }
-    return {};
-  };
-  TRY(check(arguments.for_texts, RowKind::kTexts));
-  return check(arguments.for_pictures, RowKind::kPictures);
+  return check_row_flags({arguments.given, arguments.for_texts, arguments.for_pictures}, arguments.train, rows);
 }
 
 void fill_in(TuneArguments& arguments, const TuneDefaults& defaults) {

@@ -13,6 +13,7 @@
 #include "runtime/training/schedule.h"
 #include "tools/driver/command.h"
 #include "tools/driver/image_tune_arguments.h"
+#include "tools/driver/row_flags.h"
 #include "tools/driver/text_arguments.h"
 
 namespace CLI {
@@ -20,8 +21,6 @@ class App;
 }
 
 namespace gannet {
-
-enum class RowKind { kArrays, kTexts, kPictures };
 
 struct TuneArguments {
   std::set<std::string>

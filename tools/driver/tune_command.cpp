@@ -474,8 +474,7 @@ CLI::App* add_tune_command(CLI::App& app, std::function<int()>& run) {
       add_command(app, "tune", "Train a model's weights and write the same file with the new ones.",
                   "gannet tune mlp.onnx --train samples.npz --eval-fraction 0.1 --epochs 20 -o tuned.onnx",
                   run, [&app, arguments] {
-                    for (const CLI::Option* option : app.get_subcommand("tune")->get_options(nullptr))
-                      if (option->count() > 0) arguments->given.insert(option->get_name());
+                    collect_given(*app.get_subcommand("tune"), arguments->given);
                     return tune(*arguments);
                   });
   add_tune_arguments(*command, *arguments);
