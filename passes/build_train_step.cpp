@@ -6,6 +6,7 @@
 
 #include "ir/builder.h"
 #include "ir/op.h"
+#include "passes/averaged_instance.h"
 #include "passes/differentiate.h"
 #include "passes/train_batch_normalization.h"
 #include "passes/twin_model.h"
@@ -135,20 +136,54 @@ Result<std::unique_ptr<Graph>> build_apply(const Graph& accumulating, const std:
   return graph;
 }
 
+bool has_teacher(const TrainStepOptions& options) {
+  return options.weak && options.weak->method == WeakMethod::kMeanTeacher;
+}
+
+Result<AveragedInstance> add_teacher(Graph& graph, const TrainStepOptions& options,
+                                     const std::vector<const Value*>& shared) {
+  if (options.optimizer.ema_decay == 0)
+    return invalid_input("a mean teacher needs a decay of its moving averages");
+  return add_averaged_instance(graph, shared);
+}
+
+// What the loss reads of an output of the model.
+Value* scores_of(Value* prediction, const LossOptions& loss, std::string& ending) {
+  Value* exact = before_rounding(prediction);
+  Value* scores = before_ending(exact, loss, ending);
+  return scores ? scores : exact;
+}
+
 struct StepLoss {
   Value* minimized = nullptr;
-  Value* reported = nullptr;
+  std::vector<GraphOutput> outputs;   // "loss" first
   std::optional<State> counter = {};  // the last of all
 };
 
-Result<StepLoss> build_step_loss(GraphBuilder& b, const TrainStepOptions& options, Value* scores) {
+Result<StepLoss> build_step_loss(GraphBuilder& b, const TrainStepOptions& options,
+                                 const AveragedInstance& teacher, std::string& ending) {
+  Value* scores = scores_of(b.graph().outputs[0].value, options.loss, ending);
+  if (options.weak) {
+    if (options.co_teaching) return invalid_input("co-teaching does not go with rows without labels");
+    Value* wanted = teacher.outputs.empty() ? nullptr : scores_of(teacher.outputs[0], options.loss, ending);
+    WeakLoss weak = TRY(build_weak_loss(b, options.loss, *options.weak, scores, wanted));
+    StepLoss loss = {weak.loss, {{"loss", weak.loss}}};
+    loss.outputs.insert(loss.outputs.end(), weak.measures.begin(), weak.measures.end());
+    return loss;
+  }
   if (!options.co_teaching) {
     Value* loss = TRY(build_loss(b, options.loss, scores));
-    return StepLoss{loss, loss};
+    return StepLoss{loss, {{"loss", loss}}};
   }
   Value* second = TRY(add_twin(b.graph(), scores, options.co_teaching->initial));
   CoTeachingLoss loss = TRY(build_co_teaching_loss(b, *options.co_teaching, options.loss, scores, second));
-  return StepLoss{loss.minimized, loss.reported, std::move(loss.batches)};
+  return StepLoss{loss.minimized, {{"loss", loss.reported}}, std::move(loss.batches)};
+}
+
+std::vector<std::string> state_names(const Graph* graph) {
+  std::vector<std::string> names;
+  if (graph) std::ranges::transform(graph->states, std::back_inserter(names), &State::name);
+  return names;
 }
 
 }  // namespace
@@ -161,16 +196,18 @@ Result<TrainStep> build_train_step(const Graph& model, const TrainStepOptions& o
   step.trained_output = output.name;
   graph.outputs.assign(1, output);
   step.running_statistics = TRY(train_batch_normalization(graph, options.batch_norm_momentum));
+  std::vector<const Value*> shared;
   if (!options.dropout.empty()) {
     Value* seed = graph.add_input("seed", Type::tensor(DType::kI64, Shape{}));
     TRY(insert_dropout(graph, options.dropout, seed));
+    shared.push_back(seed);
   }
+  AveragedInstance teacher;
+  if (has_teacher(options)) teacher = TRY(add_teacher(graph, options, shared));
   Value* prediction = graph.outputs[0].value;
-  Value* exact = before_rounding(prediction);
-  Value* scores = before_ending(exact, options.loss, step.skipped_ending);
   GraphBuilder b(graph);
-  StepLoss loss = TRY(build_step_loss(b, options, scores ? scores : exact));
-  graph.outputs = {{"loss", loss.reported}};
+  StepLoss loss = TRY(build_step_loss(b, options, teacher, step.skipped_ending));
+  graph.outputs = loss.outputs;
   if (options.prediction) graph.outputs.push_back({"prediction", prediction});
 
   size_t weights = graph.states.size();
@@ -194,6 +231,7 @@ Result<TrainStep> build_train_step(const Graph& model, const TrainStepOptions& o
   }
   if (loss.counter) graph.states.push_back(*std::move(loss.counter));
   TRY(Status(b.status()));
+  connect_averages(graph, teacher, state_names(step.apply.get()));
   erase_dead_nodes(graph);
   return step;
 }

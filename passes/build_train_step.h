@@ -14,11 +14,14 @@
 #include "passes/insert_dropout.h"
 #include "passes/optimizer.h"
 #include "passes/training_loss.h"
+#include "passes/weak_loss.h"
 
 namespace gannet {
 
 struct TrainStepOptions {
   LossOptions loss = {};
+  // Most rows of a batch have no label. kMeanTeacher needs optimizer.ema_decay.
+  std::optional<WeakLossOptions> weak = {};
   OptimizerOptions optimizer = {};
   // The model output that the loss reads; empty: its first float one that depends on a weight.
   std::string output_name = {};
@@ -36,13 +39,16 @@ struct TrainStepOptions {
 
 struct TrainStep {
   // Inputs, in this order: those of the model; with dropout "seed", an i64 scalar from which all of it
-  // follows, so give each batch another; "target"; with LossOptions::sample_weights "sample_weight"
-  // (training_loss.h); last "learning_rate", or with accumulation "gradient_scale", the share of this batch
-  // in the update: 1/N for N equal ones. The last is an f32 scalar, f64 where a weight is f64. A model that
-  // has an input of one of these names keeps it, ours is called otherwise then: go by the order. Outputs, by
-  // name: "loss"; where asked "prediction" and, without accumulation, "gradient_norm". States: first those of
-  // the model, in its order; with co-teaching those of the second model (twin_model.h); then the optimizer's (optimizer.h), or with accumulation "gradient/W" for each
-  // weight W with a gradient, zeros to begin with.
+  // follows, so give each batch another; for a teacher those of the model once more; with `weak`
+  // "hidden_label" and "unlabeled_weight" (weak_loss.h); "target"; with LossOptions::sample_weights
+  // "sample_weight" (training_loss.h); last "learning_rate", or with accumulation "gradient_scale", the share
+  // of this batch in the update: 1/N for N equal ones. The last is an f32 scalar, f64 where a weight is f64.
+  // A model that has an input of one of these names keeps it, ours is called otherwise then: go by the order.
+  // Outputs, by name: "loss"; where asked "prediction" and, without accumulation, "gradient_norm"; with
+  // `weak` the measures of weak_loss.h. States: first those of the model, in its order; with co-teaching
+  // those of the second model (twin_model.h); then the optimizer's (optimizer.h), or with accumulation
+  // "gradient/W" for each weight W with a gradient, zeros to begin with; then what a teacher has of its own
+  // (averaged_instance.h).
   std::unique_ptr<Graph> graph;
   // With accumulation, else null. Its one input is "learning_rate", its one output "gradient_norm". States:
   // the weights that have a gradient, their "gradient/W" (zeros afterwards), the optimizer's.

@@ -155,7 +155,8 @@ class UpdateBuilder {
     bool corrects = options_.kind == Optimizer::kAdam || options_.kind == Optimizer::kAdamW ||
                     options_.kind == Optimizer::kLamb;
     const bool waits = std::ranges::any_of(options_.rates, [](const RateRule& rule) { return rule.after > 0; });
-    if (!corrects && !waits) return;
+    const bool warms = options_.ema_decay > 0 && options_.ema_warmup;
+    if (!corrects && !waits && !warms) return;
     size_t index = add_state(options_.prefix + "train.step", Tensor::scalar<int64_t>(0));
     Value* step = b.map(E::arg(0) + E::integer(1), {b.graph().states[index].in});
     b.graph().states[index].out = step;
@@ -260,9 +261,14 @@ class UpdateBuilder {
 
   void average(size_t i, Value* weight) {
     size_t index = add_state("ema/" + b.graph().states[i].name, b.graph().states[i].initial);
-    double decay = options_.ema_decay;
+    const double share = 1 - options_.ema_decay;
     State& shadow = b.graph().states[index];
-    shadow.out = b.map(lerp(E::arg(0), E::arg(1), 1 - decay), {shadow.in, weight});
+    if (!options_.ema_warmup) {
+      shadow.out = b.map(lerp(E::arg(0), E::arg(1), share), {shadow.in, weight});
+      return;
+    }
+    Value* part = shared("ema", weight->type.dtype, scalar::max(share, 1.0 / (E::arg(0) + 1.0)), {step_});
+    shadow.out = b.map(E::arg(0) + E::arg(2) * (E::arg(1) - E::arg(0)), {shadow.in, weight, part});
   }
 
   GraphBuilder& b;

@@ -38,6 +38,9 @@ struct OptimizerOptions {
   double clip_norm = 0;  // then scaled by min(1, clip_norm / (norm + 1e-6)), norm over all of them; 0: not
   // 0: none. Else shadow = ema_decay * shadow + (1 - ema_decay) * weight after each update.
   double ema_decay = 0;
+  // The decay is no more than 1 - 1 / (updates + 1), so that the first averages follow the weights (Tarvainen
+  // and Valpola 2017, the released code).
+  bool ema_warmup = false;
   std::string prefix = {};  // of "train.step", where a graph holds several optimizers
 };
 
@@ -46,7 +49,7 @@ std::string_view name_of(Optimizer optimizer);  // "AdamW"
 // Appends the update of the first gradients.size() States of the builder's graph, which are weights: sets
 // `out` of those that have a gradient (not null, of the weight's type) and appends the States of the
 // optimizer, with zeros (EMA: the weight) to begin with:
-//   PREFIXtrain.step     i64 scalar, updates so far (kAdam, kAdamW, kLamb; any with a RateRule::after)
+//   PREFIXtrain.step     i64 scalar, updates so far (kAdam, kAdamW, kLamb; RateRule::after; ema_warmup)
 //   sgd.momentum/W       kSgd with momentum
 //   adam.m/W adam.v/W    kAdam, kAdamW; lamb.m/W lamb.v/W
 //   adagrad.sum/W

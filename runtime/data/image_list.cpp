@@ -136,15 +136,42 @@ std::vector<std::string> split_labels(const std::string& cell) {
   return labels;
 }
 
+int64_t place_among(const std::string& name, const std::vector<std::string>& classes) {
+  const auto found = std::ranges::find(classes, name);
+  return found == classes.end() ? -1 : found - classes.begin();
+}
+
+Result<ImageList> list_unlabelled_folder(const std::string& path, const std::vector<std::string>& classes) {
+  ImageList list{path, {}, classes, ImageLabels::kOne, {}};
+  list.files = TRY(pictures_in(path));
+  std::vector<int64_t> labels;
+  for (const std::string& file : list.files)
+    labels.push_back(place_among(fs::path(file).lexically_relative(path).begin()->string(), classes));
+  list.target = Tensor::of_ints(labels);
+  return list;
+}
+
 // Reads one table.
 class TableReader {
  public:
   TableReader(Table table, const ImageListOptions& options) : table_(std::move(table)), options_(options) {}
 
+  // With labels where there are some that are known.
+  Result<ImageList> read_unlabelled() {
+    start();
+    labels_ = column({"label", "labels", "class", "tags"}, files_);
+    if (!options_.label_column.empty()) labels_ = table_.find(options_.label_column).value_or(files_);
+    std::vector<int64_t> labels;
+    for (int64_t row = 0; row < table_.rows(); ++row) {
+      TRY(add_file(row));
+      labels.push_back(labels_ == files_ ? -1 : place_among(cell(labels_, row), list_.classes));
+    }
+    list_.target = Tensor::of_ints(labels);
+    return std::move(list_);
+  }
+
   Result<ImageList> read() {
-    list_.path = table_.path;
-    list_.classes = options_.classes;
-    files_ = column({"path", "file", "filename", "image"}, 0);
+    start();
     for (size_t i = 0; i < table_.names.size(); ++i) {
       if (table_.names[i].starts_with(kSharePrefix) && options_.label_column.empty()) shares_.push_back(i);
     }
@@ -160,6 +187,12 @@ class TableReader {
   }
 
  private:
+  void start() {
+    list_.path = table_.path;
+    list_.classes = options_.classes;
+    files_ = column({"path", "file", "filename", "image"}, 0);
+  }
+
   size_t column(std::initializer_list<const char*> names, size_t otherwise) const {
     for (const char* name : names) {
       if (const auto found = std::ranges::find(table_.names, name); found != table_.names.end())
@@ -273,24 +306,38 @@ class TableReader {
 
 }  // namespace
 
+namespace {
+
+Result<Table> read_image_table(const std::string& path, std::string_view otherwise) {
+  const std::optional<TableFormat> format = table_format_of(path);
+  if (!format)
+    return invalid_input(fmt::format(
+        "{}: pictures come from {}, or from a table (.csv, .tsv or .jsonl) of paths", path, otherwise));
+  Table table = TRY(read_table(path, *format, kMostTableBytes));
+  if (table.names.empty() && table.rows() > 0) table.take_header();
+  return table;
+}
+
+}  // namespace
+
 Result<ImageList> list_images(const std::string& path, const ImageListOptions& options) {
   std::error_code error;
   if (fs::is_directory(path, error)) return list_folder(path, options);
-  const std::optional<TableFormat> format = table_format_of(path);
-  if (!format)
-    return invalid_input(
-        fmt::format("{}: pictures come from a folder with a folder for each class, or from a table (.csv, "
-                    ".tsv or .jsonl) of paths and labels",
-                    path));
-  Table table = TRY(read_table(path, *format, kMostTableBytes));
-  if (table.names.empty() && table.rows() > 0) table.take_header();
-  return TableReader(std::move(table), options).read();
+  return TableReader(TRY(read_image_table(path, "a folder with a folder for each class")), options).read();
 }
 
-Result<ImageList> list_unlabelled_images(const std::string& folder) {
-  ImageList list{folder, TRY(pictures_in(folder)), {}, ImageLabels::kOne, {}};
-  if (list.files.empty()) return invalid_input(fmt::format("{}: holds no pictures", folder));
-  list.target = Tensor::zeros(DType::kI64, {static_cast<int64_t>(list.files.size())});
+Result<ImageList> list_unlabelled_images(const std::string& path, const std::vector<std::string>& classes,
+                                         const std::string& label_column) {
+  std::error_code error;
+  ImageListOptions options;
+  options.classes = classes;
+  options.label_column = label_column;
+  ImageList list;
+  if (fs::is_directory(path, error))
+    list = TRY(list_unlabelled_folder(path, classes));
+  else
+    list = TRY(TableReader(TRY(read_image_table(path, "a folder")), options).read_unlabelled());
+  if (list.files.empty()) return invalid_input(fmt::format("{}: holds no pictures", path));
   return list;
 }
 

@@ -38,7 +38,11 @@ struct ImageListOptions {
 // folders; hidden ones too.
 Result<ImageList> list_images(const std::string& path, const ImageListOptions& options = {});
 
-// All pictures in a folder and below, whatever its folders are for; their target is 0 for each.
-Result<ImageList> list_unlabelled_images(const std::string& folder);
+// Pictures without labels: all in a folder and below, or those that a table names. The target is i64
+// [pictures]: the place among `classes` of the folder in `path` that a picture is in, or of what column
+// `label_column` (empty: label, labels, class, tags) of its row says; -1 where there is no such column, or it
+// says none of them.
+Result<ImageList> list_unlabelled_images(const std::string& path, const std::vector<std::string>& classes = {},
+                                         const std::string& label_column = "");
 
 }  // namespace gannet

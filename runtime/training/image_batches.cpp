@@ -2,22 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
-#include <mutex>
-#include <new>
-#include <optional>
 
 #include "runtime/training/batches.h"
+#include "runtime/training/image_tensor.h"
 #include "runtime/training/row_order.h"
 
 namespace gannet {
-
-namespace {
-
-// What a pixel costs about, to say how many threads are worth waking.
-constexpr int64_t kNanosecondsToCopy = 3, kNanosecondsToDecode = 30;
-
-}  // namespace
 
 Result<std::unique_ptr<ImageBatches>> ImageBatches::make(std::shared_ptr<const ImageRows> source,
                                                          std::vector<int64_t> rows,
@@ -75,54 +65,13 @@ Result<Image> ImageBatches::picture(int64_t row, int64_t place) const {
   return fit_image(image, options);
 }
 
-// An exception cannot leave a thread of the team.
-Result<Image> ImageBatches::picture_in_memory(int64_t row, int64_t place) const {
-  try {
-    return picture(row, place);
-  } catch (const std::bad_alloc&) {
-    return io_error("no memory for the pictures of a batch");
-  }
-}
-
-Status ImageBatches::make_pictures(std::span<const int64_t> rows, int64_t first, std::vector<Image>& images) const {
-  images.resize(rows.size());
-  std::mutex mutex;
-  std::optional<Error> error;
-  int64_t failed = std::numeric_limits<int64_t>::max();  // the first one, for any number of threads
-  const int64_t per_pixel = source_->store->is_complete() ? kNanosecondsToCopy : kNanosecondsToDecode;
+Result<std::vector<Image>> ImageBatches::make_pictures(std::span<const int64_t> rows, int64_t first) const {
+  const int64_t per_pixel =
+      source_->store->is_complete() ? kNanosecondsToCopyPixel : kNanosecondsToDecodePixel;
   const auto count = static_cast<int64_t>(rows.size());
   const int64_t cost = count * options_.image.height * options_.image.width * per_pixel;
-  threads_.parallel_for(count, threads_.workers_for(cost), [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      Result<Image> image = picture_in_memory(rows[static_cast<size_t>(i)], first + i);
-      if (image.ok()) {
-        images[static_cast<size_t>(i)] = *std::move(image);
-        continue;
-      }
-      const std::lock_guard lock(mutex);
-      if (i < failed) error = image.error();
-      failed = std::min(failed, i);
-      break;
-    }
-  });
-  return error ? Status(*error) : Status();
-}
-
-Result<Tensor> ImageBatches::tensor_of(const std::vector<Image>& images) const {
-  const ImageOptions& options = options_.image;
-  std::vector<int64_t> extents = {static_cast<int64_t>(images.size()), options.channels, options.height,
-                                  options.width};
-  if (options.layout == ImageLayout::kNhwc)
-    extents = {extents[0], options.height, options.width, options.channels};
-  Tensor tensor = TRY(Tensor::allocate(options.dtype, extents));
-  auto* out = static_cast<std::byte*>(tensor.mutable_raw());
-  const int64_t bytes = tensor.bytes() / tensor.extent(0);
-  threads_.parallel_for(tensor.extent(0), threads_.workers_for(tensor.elements() * 2),
-                        [&](int64_t begin, int64_t end, int) {
-                          for (int64_t i = begin; i < end; ++i)
-                            writer_.write(images[static_cast<size_t>(i)], out + i * bytes);
-                        });
-  return tensor;
+  return make_images(count, cost, threads_,
+                     [&](int64_t i) { return picture(rows[static_cast<size_t>(i)], first + i); });
 }
 
 Result<BatchColumns> ImageBatches::read(int64_t index) {
@@ -130,15 +79,14 @@ Result<BatchColumns> ImageBatches::read(int64_t index) {
   const int64_t first = index * options_.batch_size;
   const int64_t count = index == per_epoch() - 1 ? rows() - first : options_.batch_size;
   const std::span<const int64_t> rows(order_.data() + first, static_cast<size_t>(count));
-  std::vector<Image> images;
-  TRY(make_pictures(rows, first, images));
+  std::vector<Image> images = TRY(make_pictures(rows, first));
   Tensor target = take_rows({{"", source_->target}}, rows)[0].second;
   if (epoch_ >= 0 && !options_.augmentation.mixing().empty()) {
     Random random = mixing_random(options_.seed, epoch_, index);
     mix_batch(images, target, options_.augmentation.mixing(), random);
   }
   BatchColumns columns;
-  columns.push_back(TRY(tensor_of(images)));
+  columns.push_back(TRY(images_tensor(images, options_.image, writer_, threads_)));
   columns.push_back(std::move(target));
   return columns;
 }

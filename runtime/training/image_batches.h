@@ -53,9 +53,7 @@ class ImageBatches final : public BatchSource {
         threads_(options_.threads) {}
   // `place` is that of the epoch: a row that comes twice in one looks otherwise each time.
   Result<Image> picture(int64_t row, int64_t place) const;
-  Result<Image> picture_in_memory(int64_t row, int64_t place) const;
-  Status make_pictures(std::span<const int64_t> rows, int64_t first, std::vector<Image>& images) const;
-  Result<Tensor> tensor_of(const std::vector<Image>& images) const;
+  Result<std::vector<Image>> make_pictures(std::span<const int64_t> rows, int64_t first) const;
 
   std::shared_ptr<const ImageRows> source_;
   std::vector<int64_t> rows_, order_;

@@ -90,6 +90,7 @@ Status Progress::begin(const RunStart& start) {
   shown_.step = start.step;
   shown_.total_steps = start.total_steps;
   shown_.epochs = start.epochs;
+  measures_.clear();
   last_drawn_ = -1;
   last_seconds_ = seconds_per_step_ = rows_per_step_ = 0;
   return {};
@@ -105,6 +106,7 @@ Status Progress::step(const StepReport& report) {
   seconds_per_step_ = first || second ? seconds : kOld * seconds_per_step_ + (1 - kOld) * seconds;
   rows_per_step_ = first || second ? rows : kOld * rows_per_step_ + (1 - kOld) * rows;
   shown_.loss = first ? report.loss : kOld * shown_.loss + (1 - kOld) * report.loss;
+  smooth(report.measures);
   shown_.step = report.step;
   shown_.epoch = report.epoch;
   if (!first && seconds_per_step_ > 0) {
@@ -121,8 +123,22 @@ Status Progress::step(const StepReport& report) {
   return {};
 }
 
+void Progress::smooth(const std::vector<Measure>& measures) {
+  constexpr double kOld = 0.95;
+  for (const Measure& measure : measures) {
+    const auto known = std::ranges::find(measures_, measure.name, &Measure::name);
+    if (known == measures_.end())
+      measures_.push_back(measure);
+    else
+      known->value = kOld * known->value + (1 - kOld) * measure.value;
+  }
+}
+
 Status Progress::epoch(const EpochReport& report) {
-  line(fmt::format("epoch {}/{}  loss {:.6g}", report.epoch + 1, start_.epochs, report.loss));
+  const std::string measures = measures_text(measures_);
+  last_epoch_end_ = report.step;
+  line(fmt::format("epoch {}/{}  loss {:.6g}{}{}", report.epoch + 1, start_.epochs, report.loss,
+                   measures.empty() ? "" : "  ", measures));
   return {};
 }
 
@@ -133,6 +149,7 @@ Status Progress::evaluation(const EvaluationReport& report) {
   }
   line(fmt::format("step {}  held out: {}{}", report.step, measures_text(report.measures),
                    report.best ? "  best so far" : ""));
+  if (!measures_.empty() && report.step != last_epoch_end_) line("  of late: " + measures_text(measures_));
   return {};
 }
 

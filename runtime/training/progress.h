@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "runtime/training/training_observer.h"
 
@@ -48,6 +49,7 @@ class Progress final : public TrainingObserver {
  private:
   void line(const std::string& text);
   void erase_bar();
+  void smooth(const std::vector<Measure>& measures);
 
   std::FILE* stream_;
   RunStart start_;
@@ -56,6 +58,8 @@ class Progress final : public TrainingObserver {
   double last_seconds_ = 0;
   double seconds_per_step_ = 0;  // smoothed
   double rows_per_step_ = 0;
+  std::vector<Measure> measures_;  // of steps, smoothed
+  int64_t last_epoch_end_ = -1;
   bool bar_ = false;  // a bar stands on the last line
 };
 

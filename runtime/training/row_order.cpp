@@ -11,29 +11,18 @@ namespace {
 
 constexpr uint64_t kClassStreams = uint64_t{1} << 60;  // no epoch has them
 
-// Element `position` of the endless sequence of shuffled passes over `rows`.
-class Passes {
- public:
-  Passes(std::vector<int64_t> rows, uint64_t seed, uint64_t label)
-      : rows_(std::move(rows)), seed_(seed), label_(label) {}
-  int64_t at(int64_t position) {
-    const auto size = static_cast<int64_t>(rows_.size());
-    if (position / size != pass_) {
-      pass_ = position / size;
-      order_ = rows_;
-      Random random(seed_, kClassStreams | label_ << 36 | static_cast<uint64_t>(pass_));
-      random.shuffle(std::span<int64_t>(order_));
-    }
-    return order_[static_cast<size_t>(position % size)];
-  }
-
- private:
-  std::vector<int64_t> rows_, order_;
-  uint64_t seed_, label_;
-  int64_t pass_ = -1;
-};
-
 }  // namespace
+
+int64_t RowPasses::at(int64_t position) {
+  const auto size = static_cast<int64_t>(rows_.size());
+  if (position / size != pass_) {
+    pass_ = position / size;
+    order_ = rows_;
+    Random random(seed_, kClassStreams | label_ << 36 | static_cast<uint64_t>(pass_));
+    random.shuffle(std::span<int64_t>(order_));
+  }
+  return order_[static_cast<size_t>(position % size)];
+}
 
 std::vector<int64_t> shuffled_rows(int64_t rows, uint64_t seed, int64_t epoch) {
   std::vector<int64_t> order(static_cast<size_t>(rows));
@@ -54,7 +43,7 @@ std::vector<int64_t> balanced_rows(std::span<const int64_t> class_of_row, uint64
   for (auto& [label, rows] : rows_of) {
     // Over many epochs class i has the share of the numbers n of [0, epochs * total) with n mod classes = i.
     const auto before = [&](int64_t end) { return (end + classes - 1 - index) / classes; };
-    Passes passes(std::move(rows), seed, static_cast<uint64_t>(index));
+    RowPasses passes(std::move(rows), seed, static_cast<uint64_t>(index));
     for (int64_t n = before(epoch * total); n < before((epoch + 1) * total); ++n)
       order.push_back(passes.at(n));
     ++index;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace gannet {
@@ -12,5 +13,20 @@ std::vector<int64_t> shuffled_rows(int64_t rows, uint64_t seed, int64_t epoch);
 // As many rows as there are classes of rows given, every class that occurs as often as any other (one more or
 // less): rows of rare classes come several times, those of frequent ones take turns over the epochs.
 std::vector<int64_t> balanced_rows(std::span<const int64_t> class_of_row, uint64_t seed, int64_t epoch);
+
+// An endless sequence of passes over `rows`, each in an order of its own. Sequences of other labels (below
+// 2^24) have other orders; balanced_rows has those of the numbers of classes.
+class RowPasses {
+ public:
+  RowPasses(std::vector<int64_t> rows, uint64_t seed, uint64_t label)
+      : rows_(std::move(rows)), seed_(seed), label_(label) {}
+  // Element `position` >= 0; elements of one pass one after the other cost nothing.
+  int64_t at(int64_t position);
+
+ private:
+  std::vector<int64_t> rows_, order_;
+  uint64_t seed_, label_;
+  int64_t pass_ = -1;
+};
 
 }  // namespace gannet

@@ -103,7 +103,8 @@ Result<bool> Trainer::update() {
   int64_t rows = 0;
   for (const BatchColumns& batch : batches) rows += batch.at(0).extent(0);
   const double rate = rate_at(options_.schedule, position_.step);
-  loss_ = TRY(engine_.update(batches, rate, step_seed(options_.seed, position_.step)));
+  Updated updated = TRY(engine_.update(batches, rate, step_seed(options_.seed, position_.step)));
+  loss_ = updated.loss;
   busy_ += Clock::now() - start;
   ++position_.step;
   position_.epoch_loss_sum += loss_ * static_cast<double>(rows);
@@ -112,6 +113,7 @@ Result<bool> Trainer::update() {
   position_.batch = position_.step % updates_per_epoch() * options_.accumulate;
   StepReport report{
       position_.step, epoch, 0, rows, loss_, rate, std::chrono::duration<double>(busy_).count()};
+  report.measures = std::move(updated.measures);
   report.epochs_done = static_cast<double>(position_.step) / static_cast<double>(updates_per_epoch());
   TRY(tell([&](TrainingObserver& observer) { return observer.step(report); }));
   return std::isfinite(loss_);

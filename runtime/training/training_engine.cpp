@@ -9,7 +9,7 @@ namespace gannet {
 
 namespace {
 
-constexpr std::string_view kAverage = "ema/";
+constexpr std::string_view kAverage = "ema/", kMeasure = "measure/";
 constexpr std::string_view kSecond = "second/";  // of passes/twin_model.h
 
 std::optional<size_t> index_in(const std::vector<std::string>& names, std::string_view name) {
@@ -32,6 +32,36 @@ Result<Tensor> output_of(const GraphRunner& runner, const std::vector<Datum>& ou
   CHECK(index, "a training graph has no output '{}'", name);
   return outputs[*index].tensor();
 }
+
+// The measures of an update, gathered batch by batch.
+class Fractions {
+ public:
+  void add(const GraphRunner& runner, const std::vector<Datum>& outputs) {
+    size_t count = 0;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const std::string& name = runner.output_names()[i];
+      if (!name.starts_with(kMeasure)) continue;
+      if (count == all_.size()) all_.push_back({name.substr(kMeasure.size())});
+      all_[count].part += outputs[i].tensor().double_at(0);
+      all_[count].whole += outputs[i].tensor().double_at(1);
+      ++count;
+    }
+  }
+  std::vector<Measure> measures() const {
+    std::vector<Measure> result;
+    for (const Fraction& each : all_) {
+      if (each.whole > 0) result.push_back({each.name, each.part / each.whole});
+    }
+    return result;
+  }
+
+ private:
+  struct Fraction {
+    std::string name;
+    double part = 0, whole = 0;
+  };
+  std::vector<Fraction> all_;
+};
 
 }  // namespace
 
@@ -91,14 +121,16 @@ std::vector<Datum> TrainingEngine::step_inputs(const BatchColumns& batch, double
   return inputs;
 }
 
-Result<double> TrainingEngine::update(std::span<const BatchColumns> batches, double rate, uint64_t seed) {
+Result<Updated> TrainingEngine::update(std::span<const BatchColumns> batches, double rate, uint64_t seed) {
   CHECK(!batches.empty() && (batches.size() == 1 || accumulates()), "{} batches in an update",
         batches.size());
   end_evaluation();
   GraphRunner& step = *graphs_.step;
+  Fractions fractions;
   if (!accumulates()) {
     const std::vector<Datum> outputs = TRY(step.run(step_inputs(batches[0], rate, seed), seed));
-    return TRY(output_of(step, outputs, "loss")).double_at(0);
+    fractions.add(step, outputs);
+    return Updated{TRY(output_of(step, outputs, "loss")).double_at(0), fractions.measures()};
   }
   int64_t all = 0;
   for (const BatchColumns& batch : batches) all += rows(batch);
@@ -108,13 +140,14 @@ Result<double> TrainingEngine::update(std::span<const BatchColumns> batches, dou
     const uint64_t piece_seed = step_seed(seed, static_cast<int64_t>(i));
     const std::vector<Datum> outputs = TRY(step.run(step_inputs(batches[i], share, piece_seed), piece_seed));
     loss += share * TRY(output_of(step, outputs, "loss")).double_at(0);
+    fractions.add(step, outputs);
   }
   GraphRunner& apply = *graphs_.apply;
   TRY(hand_over(step, apply, to_apply_));
   const Result<std::vector<Datum>> applied = apply.run(with_scalar(apply, {}, rate), seed);
   TRY(hand_over(apply, step, from_apply_));
   if (!applied.ok()) return applied.error();
-  return loss;
+  return Updated{loss, fractions.measures()};
 }
 
 Result<Evaluated> TrainingEngine::evaluate(const BatchColumns& batch) {
@@ -220,7 +253,7 @@ NamedTensors TrainingEngine::weights() const {
   const GraphRunner& model = evaluates() ? *graphs_.evaluation : *graphs_.step;
   for (const std::string& name : model.state_names()) {
     const std::string own = second_ ? std::string(kSecond) + name : name;
-    const Tensor* value = find(std::string(kAverage) + own);
+    const Tensor* value = graphs_.averages ? find(std::string(kAverage) + own) : nullptr;
     if (value == nullptr) value = find(own);
     CHECK(value != nullptr, "the training step has no state '{}'", own);
     weights.emplace_back(name, *value);

@@ -12,12 +12,14 @@
 #include "runtime/data/npy.h"
 #include "runtime/training/batch_source.h"
 #include "runtime/training/graph_runner.h"
+#include "runtime/training/training_observer.h"
 
 namespace gannet {
 
 struct EngineGraphs {
   // Inputs: the columns of a batch, then one scalar: the learning rate, or with `apply` the share of the
-  // batch in the update. Output "loss": the mean over the batch.
+  // batch in the update. Output "loss": the mean over the batch. Outputs "measure/NAME": [2], a sum and what
+  // it is divided by.
   std::unique_ptr<GraphRunner> step;
   // Where the step takes, in front of column `seed_input`, an i64 scalar that its own random ops follow from.
   std::optional<size_t> seed_input = {};
@@ -26,6 +28,12 @@ struct EngineGraphs {
   std::unique_ptr<GraphRunner> apply;
   // Inputs: the columns; outputs "loss" and "prediction". Changes no State. Null: the engine cannot evaluate.
   std::unique_ptr<GraphRunner> evaluation;
+  bool averages = true;  // weights() are moving averages where the step keeps them
+};
+
+struct Updated {
+  double loss = 0;  // mean over the rows, before the update
+  std::vector<Measure> measures;
 };
 
 struct Evaluated {
@@ -37,15 +45,15 @@ class TrainingEngine {
  public:
   explicit TrainingEngine(EngineGraphs graphs);
 
-  // One update on one batch, or with accumulation on several, which count by their rows. Gives the mean loss
-  // before the update. Random ops draw from `seed`.
-  Result<double> update(std::span<const BatchColumns> batches, double rate, uint64_t seed);
+  // One update on one batch, or with accumulation on several, which count by their rows. Measures whose
+  // divisor is 0 are left out. Random ops draw from `seed`.
+  Result<Updated> update(std::span<const BatchColumns> batches, double rate, uint64_t seed);
   // Of co-teaching's two models, which one evaluate() and weights() are about: the first unless said otherwise.
   bool has_second() const;
   void choose_second(bool second);
   bool accumulates() const { return graphs_.apply != nullptr; }
   bool evaluates() const { return graphs_.evaluation != nullptr; }
-  // With the present weights, or their moving average where the step keeps one.
+  // With the present weights().
   Result<Evaluated> evaluate(const BatchColumns& batch);
   // Evaluates with these weights, as weights() gives them, until the next update or restore.
   Status evaluate_with(const NamedTensors& weights);
@@ -54,8 +62,8 @@ class TrainingEngine {
   NamedTensors states() const;
   // Takes States back; an error names one that is missing, unknown or of another type.
   Status restore(const NamedTensors& states);
-  // The States of the model under their names (those of the first, where the second is chosen); moving averages where
-  // the step keeps them.
+  // The States of the model under their names (those of the first, where the second is chosen); moving
+  // averages where the step keeps them and EngineGraphs::averages says so.
   NamedTensors weights() const;
 
   // Copies States that others hold as well (a mapped file), as the first update would.

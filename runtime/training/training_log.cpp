@@ -85,8 +85,9 @@ Status TrainingLog::step(const StepReport& report) {
   const double seconds = report.seconds - last_seconds_;
   last_seconds_ = report.seconds;
   const double speed = seconds > 0 ? static_cast<double>(report.rows) / seconds : 0;
-  const std::pair<const char*, double> values[] = {
-      {"loss", report.loss}, {"learning_rate", report.rate}, {"rows_per_second", speed}};
+  std::vector<Measure> values = {{"loss", report.loss}, {"learning_rate", report.rate}};
+  values.insert(values.end(), report.measures.begin(), report.measures.end());
+  values.push_back({"rows_per_second", speed});
   Json line = {{"kind", "step"}, {"step", report.step}, {"epoch", report.epochs_done}};
   for (const auto& [name, value] : values) {
     line[name] = value;
@@ -145,11 +146,11 @@ void TrainingLog::remember(const std::string& series, int64_t step, double value
 Status TrainingLog::finish(const std::string& title, std::vector<std::pair<std::string, std::string>> facts) {
   CurvesPage page{title, std::move(facts), {}};
   Panel loss{"Loss", {}}, rate{"Learning rate", {}}, speed{"Rows a second", {}};
-  Panel shares{"Held out", {}};  // measures of at most 1 are of one scale
+  Panel shares{"Held out", {}}, unlabeled{"Pseudo labels", {}};  // measures of at most 1 are of one scale
   std::vector<Panel> others;
   for (const auto& [name, points] : series_) {
+    const double keep = 1 - 1 / (1 + static_cast<double>(points.size()) / 50);
     if (name == "train/loss") {
-      const double keep = 1 - 1 / (1 + static_cast<double>(points.size()) / 50);
       loss.curves.push_back({"training, each step", points, true, false});
       loss.curves.push_back({"training", smoothed(points, keep), false, false});
     } else if (name == "eval/loss") {
@@ -158,6 +159,12 @@ Status TrainingLog::finish(const std::string& title, std::vector<std::pair<std::
       rate.curves.push_back({"learning rate", points, false, false});
     } else if (name == "train/rows_per_second") {
       speed.curves.push_back({"rows a second", points, false, false});
+    } else if (name == "train/unlabeled_loss") {
+      loss.curves.push_back({"rows without labels", smoothed(points, keep), false, false});
+    } else if (name == "train/above_threshold") {
+      unlabeled.curves.push_back({"share above the threshold", smoothed(points, keep), false, false});
+    } else if (name == "train/pseudo_label_accuracy") {
+      unlabeled.curves.push_back({"accuracy of those", smoothed(points, keep), false, false});
     } else if (name.starts_with(kEvalSeries)) {
       const std::string measure = name.substr(kEvalSeries.size());
       if (measure == "mae" || measure == "rmse")
@@ -168,6 +175,7 @@ Status TrainingLog::finish(const std::string& title, std::vector<std::pair<std::
   }
   page.panels.push_back(std::move(loss));
   page.panels.push_back(std::move(shares));
+  if (!unlabeled.curves.empty()) page.panels.push_back(std::move(unlabeled));
   std::ranges::move(others, std::back_inserter(page.panels));
   page.panels.push_back(std::move(rate));
   page.panels.push_back(std::move(speed));

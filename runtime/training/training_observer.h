@@ -31,6 +31,7 @@ struct StepReport {
   double loss = 0;   // mean over them
   double rate = 0;
   double seconds = 0;  // since the run began or went on, without evaluations
+  std::vector<Measure> measures = {};  // what else the step found out about its batches
 };
 
 struct EpochReport {

@@ -42,7 +42,8 @@ void write_tables_of(const std::string& file) {
 class Documents : public CommandLine, public testing::WithParamInterface<const char*> {};
 
 INSTANTIATE_TEST_SUITE_P(All, Documents,
-                         testing::Values("README.md", "docs/training.md", "docs/tutorial-bert.md", "docs/tutorial-images.md"));
+                         testing::Values("README.md", "docs/training.md", "docs/tutorial-bert.md",
+                                         "docs/tutorial-images.md", "docs/weak-supervision.md"));
 
 INSTANTIATE_TEST_SUITE_P(Generators, Documents, testing::Values("docs/tutorial-generate.md"));
 

@@ -121,10 +121,12 @@ Result<std::unique_ptr<PictureRows>> open_pictures(const ImageList& list, const 
   return rows;
 }
 
-Result<PictureArrays> read_picture_arrays(const std::string& path, const std::string& input,
-                                          const std::string& target, const Limits& limits) {
+namespace {
+
+// Without labels the target stays undefined.
+Result<PictureArrays> find_picture_arrays(const std::string& path, const std::string& input,
+                                          const std::string& target, const Limits& limits, std::string& all) {
   PictureArrays result;
-  std::string all;
   for (const auto& [name, tensor] : TRY(read_npz(path, limits))) {
     all += fmt::format("{}{} {}", all.empty() ? "" : ", ", name, type_string(tensor));
     const bool pixels = tensor.dtype() == DType::kU8 && (tensor.rank() == 3 || tensor.rank() == 4);
@@ -139,6 +141,15 @@ Result<PictureArrays> read_picture_arrays(const std::string& path, const std::st
   if (!result.pixels.defined())
     return invalid_input(fmt::format(
         "{}: holds no u8 array of pictures; it holds {}. Other arrays train without --task", path, all));
+  return result;
+}
+
+}  // namespace
+
+Result<PictureArrays> read_picture_arrays(const std::string& path, const std::string& input,
+                                          const std::string& target, const Limits& limits) {
+  std::string all;
+  PictureArrays result = TRY(find_picture_arrays(path, input, target, limits, all));
   if (!result.target.defined())
     return invalid_input(
         fmt::format("{}: which array are the labels? give --target; it holds {}", path, all));
@@ -146,6 +157,24 @@ Result<PictureArrays> read_picture_arrays(const std::string& path, const std::st
       result.pixels.elements() == 0)
     return invalid_input(fmt::format("{}: {} pictures and labels {}", path, result.pixels.extent(0),
                                      type_string(result.target)));
+  return result;
+}
+
+Result<PictureArrays> read_unlabelled_arrays(const std::string& path, const std::string& input,
+                                             const std::string& target, int64_t classes,
+                                             const Limits& limits) {
+  std::string all;
+  PictureArrays result = TRY(find_picture_arrays(path, input, target, limits, all));
+  const int64_t rows = result.pixels.extent(0);
+  if (result.pixels.elements() == 0) return invalid_input(fmt::format("{}: holds no pictures", path));
+  const Tensor& given = result.target;
+  const bool known = given.defined() && is_int(given.dtype()) && given.rank() == 1 && given.extent(0) == rows;
+  std::vector<int64_t> labels(static_cast<size_t>(rows), -1);
+  for (int64_t i = 0; known && i < rows; ++i) {
+    const int64_t label = given.int_at(i);
+    if (label >= 0 && label < classes) labels[static_cast<size_t>(i)] = label;
+  }
+  result.target = Tensor::of_ints(labels);
   return result;
 }
 

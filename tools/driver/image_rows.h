@@ -45,6 +45,10 @@ struct PictureArrays {
 };
 Result<PictureArrays> read_picture_arrays(const std::string& path, const std::string& input,
                                           const std::string& target, const Limits& limits);
+// The same where labels may be missing; the target is i64 [rows], -1 where there is none below `classes`.
+Result<PictureArrays> read_unlabelled_arrays(const std::string& path, const std::string& input,
+                                             const std::string& target, int64_t classes,
+                                             const Limits& limits);
 Result<std::unique_ptr<PictureRows>> open_arrays(const PictureArrays& arrays, const std::string& path,
                                                  int64_t classes, const ImageReading& reading);
 

@@ -9,6 +9,7 @@
 #include "ir/op.h"
 #include "runtime/core/crc32c.h"
 #include "runtime/training/checkpoint.h"
+#include "runtime/training/image_views.h"
 #include "tools/deploy/arguments.h"
 #include "tools/driver/image_report.h"
 #include "tools/driver/image_rows.h"
@@ -57,6 +58,7 @@ class ImageTask final : public TuneTask {
     TRY(is_archive(arguments.train) ? read_arrays(*model.graph, arguments)
                                     : read_lists(*model.graph, arguments));
     TRY(settle_head(*model.graph, arguments));
+    if (arguments.weak.used()) TRY(read_unlabelled(*model.graph, arguments));
     settle_run(arguments);
     if (arguments.best_by.empty()) arguments.best_by = labels_ == ImageLabels::kSeveral ? "map" : "accuracy";
     return {};
@@ -76,8 +78,12 @@ class ImageTask final : public TuneTask {
     Result<std::unique_ptr<PictureRows>> rows = open(eval_, eval_arrays_);
     std::swap(reading, reading_);
     if (!rows.ok()) return rows.error();
+    reading_.cache_bytes = std::max<int64_t>(reading_.cache_bytes - (*rows)->images.store->kept_bytes(), 0);
     return std::unique_ptr<LabelledRows>(*std::move(rows));
   }
+
+  Result<UnlabelledRows> unlabelled_rows(const LabelledRows& labelled,
+                                         const TuneArguments& arguments) override;
 
   Metadata metadata() const override {
     Metadata metadata = {
@@ -94,6 +100,10 @@ class ImageTask final : public TuneTask {
     all["--task"] = kImageTask;
     all["data"] = TRY(identity_of(arguments.train, train_));
     if (!arguments.eval.empty()) all["held-out data"] = TRY(identity_of(arguments.eval, eval_));
+    if (arguments.weak.used()) {
+      all["unlabeled data"] = TRY(identity_of(arguments.weak.unlabelled, unlabelled_));
+      all["--weak-augment and --strong-augment"] = weak_changes_.text() + " " + strong_changes_.text();
+    }
     const ImageOptions& image = reading_.options;
     all["--augment"] = reading_.augmentation.text();
     all["--balanced-sampling"] = reading_.balanced ? "yes" : "no";
@@ -127,6 +137,7 @@ class ImageTask final : public TuneTask {
   Status read_arrays(const Graph& model, const TuneArguments& arguments);
   Status settle_head(const Graph& model, TuneArguments& arguments);
   void settle_run(TuneArguments& arguments) const;
+  Status read_unlabelled(const Graph& model, const TuneArguments& arguments);
 
   Result<std::unique_ptr<PictureRows>> open(const ImageList& list, const PictureArrays& arrays) const {
     auto rows = arrays.pixels.defined()
@@ -156,6 +167,9 @@ class ImageTask final : public TuneTask {
   ImageLabels labels_ = ImageLabels::kOne;
   ImageList train_, eval_;
   PictureArrays train_arrays_, eval_arrays_;
+  ImageList unlabelled_;
+  PictureArrays unlabelled_arrays_;
+  Augmentation weak_changes_, strong_changes_;
 };
 
 // Names that the model brings count where the data keep to them: then a class keeps its number.
@@ -251,6 +265,60 @@ void ImageTask::settle_run(TuneArguments& arguments) const {
     }
   }
   fill_in(arguments, defaults);
+}
+
+Status ImageTask::read_unlabelled(const Graph& model, const TuneArguments& arguments) {
+  const WeakTuneArguments& weak = arguments.weak;
+  const ImageOptions& image = reading_.options;
+  const int64_t side = std::min(image.height, image.width);
+  std::string changes = weak.weak_changes;
+  if (changes.empty() && !reading_.augmentation.empty()) changes = arguments.pictures.augment;
+  if (changes.empty()) changes = fmt::format("crop={}", std::max<int64_t>(side / 8, 1));
+  weak_changes_ = TRY(Augmentation::parse(changes));
+  const std::string before = weak_changes_.empty() ? "" : changes + ",";
+  strong_changes_ = TRY(Augmentation::parse(weak.strong_changes.empty()
+                                                ? fmt::format("{}randaugment,cutout={}", before, side / 2)
+                                                : weak.strong_changes));
+  for (const Augmentation* line : {&reading_.augmentation, &weak_changes_, &strong_changes_}) {
+    if (!line->mixing().empty())
+      return invalid_input(
+          "mixup and cutmix do not go with --unlabeled: a row without a label has none to mix");
+  }
+  const std::string& path = weak.unlabelled;
+  unlabelled_.path = path;
+  if (is_archive(path)) {
+    const Limits limits = TRY(limits_of(arguments.model));
+    unlabelled_arrays_ = TRY(read_unlabelled_arrays(path, model.inputs()[0]->name, arguments.target,
+                                                    static_cast<int64_t>(classes_.size()), limits));
+    return {};
+  }
+  unlabelled_ =
+      TRY(list_unlabelled_images(path, classes_, is_archive(arguments.train) ? "" : arguments.target));
+  return {};
+}
+
+Result<UnlabelledRows> ImageTask::unlabelled_rows(const LabelledRows& labelled,
+                                                  const TuneArguments& arguments) {
+  const auto& own = dynamic_cast<const PictureRows&>(labelled);
+  ImageReading reading = reading_;
+  reading.balanced = false;
+  reading.augmentation = strong_changes_.resizes() ? strong_changes_ : weak_changes_;
+  std::swap(reading, reading_);
+  Result<std::unique_ptr<PictureRows>> opened = open(unlabelled_, unlabelled_arrays_);
+  std::swap(reading, reading_);
+  if (!opened.ok()) return opened.error();
+  ImageViewOptions options;
+  options.seed = arguments.seed;
+  options.image = reading_.options;
+  options.labelled = reading_.augmentation;
+  options.weak = weak_changes_;
+  options.strong = strong_changes_;
+  options.threads = arguments.threads;
+  const auto share = [](const PictureRows& rows) { return std::make_shared<const ImageRows>(rows.images); };
+  UnlabelledRows rows;
+  rows.views = TRY(make_image_views(share(own), share(**opened), std::move(options)));
+  rows.hidden = (*opened)->class_of_row;
+  return rows;
 }
 
 Result<Metadata> ImageTask::examine(const HeldOut& held_out, const TuneArguments& arguments) {

@@ -211,4 +211,14 @@ Result<Tensor> label_target(const TextTable& table, const TextArguments& argumen
   return Tensor::from<int64_t>({table.table.rows()}, classes);
 }
 
+std::vector<int64_t> known_labels(const TextTable& table, const std::vector<std::string>& names) {
+  std::vector<int64_t> labels(static_cast<size_t>(table.table.rows()), -1);
+  if (table.labels.size() != 1) return labels;
+  const auto places = places_of(names);
+  const std::vector<std::string>& cells = table.table.cells[table.labels[0]];
+  for (size_t row = 0; row < labels.size(); ++row)
+    labels[row] = class_of(std::string(trimmed(cells[row])), places).value_or(-1);
+  return labels;
+}
+
 }  // namespace gannet

@@ -46,4 +46,8 @@ Result<std::vector<std::string>> find_label_names(const TextTable& table, const 
 Result<Tensor> label_target(const TextTable& table, const TextArguments& arguments, TextTaskKind kind,
                             const std::vector<std::string>& names);
 
+// The class of each row among `names` where the table has a column of labels and it says one of them, else
+// -1.
+std::vector<int64_t> known_labels(const TextTable& table, const std::vector<std::string>& names);
+
 }  // namespace gannet

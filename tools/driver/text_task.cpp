@@ -10,6 +10,7 @@
 #include "tools/driver/model_inputs.h"
 #include "tools/driver/model_output.h"
 #include "tools/driver/text_rows.h"
+#include "tools/driver/text_views.h"
 
 namespace gannet {
 
@@ -70,6 +71,7 @@ class TextTask final : public TuneTask {
     if (!arguments.eval.empty())
       eval_ = TRY(read_text_table(arguments.eval, arguments.text, task_.kind, true, limits.file_bytes));
     TRY(settle_labels(model, arguments));
+    if (arguments.weak.used()) TRY(read_unlabelled(arguments, limits.file_bytes));
     TuneDefaults defaults;
     defaults.epochs = 3;
     defaults.schedule = "linear";
@@ -93,6 +95,13 @@ class TextTask final : public TuneTask {
   Result<std::unique_ptr<LabelledRows>> held_out_rows(const Graph&, const TuneArguments& arguments) override {
     return rows_of_table(*eval_, arguments);
   }
+  Result<UnlabelledRows> unlabelled_rows(const LabelledRows&, const TuneArguments& arguments) override {
+    const TextViewOptions options = {arguments.seed, weak_changes_, strong_changes_};
+    UnlabelledRows rows;
+    rows.views = TRY(make_text_views(train_, *unlabelled_, reading_of(arguments), options));
+    rows.hidden = known_labels(*unlabelled_, names_);
+    return rows;
+  }
   double head_dropout() const override { return 0.1; }
 
   Metadata metadata() const override {
@@ -106,6 +115,10 @@ class TextTask final : public TuneTask {
     const TextArguments& text = arguments.text;
     std::map<std::string, std::string> all = TRY(TuneTask::identity(arguments));
     all["--task"] = task_.name;
+    if (arguments.weak.used()) {
+      all["unlabeled data"] = TRY(file_identity(arguments.weak.unlabelled));
+      all["--weak-augment and --strong-augment"] = weak_changes_.text() + " " + strong_changes_.text();
+    }
     all["tokenizer"] = TRY(file_identity(text.tokenizer.empty() ? text.vocabulary : text.tokenizer));
     all["--cased and --uncased"] = fmt::format("{} {}", text.cased, text.uncased);
     all["--text-column, --pair-column and --label-column"] =
@@ -119,6 +132,25 @@ class TextTask final : public TuneTask {
   }
 
  private:
+  // A column of labels is looked at where there is one.
+  Status read_unlabelled(const TuneArguments& arguments, int64_t max_bytes) {
+    const WeakTuneArguments& weak = arguments.weak;
+    if (task_.kind != TextTaskKind::kClassification)
+      return invalid_input(
+          fmt::format("--unlabeled needs one class for each row, which {} does not have", task_.name));
+    Result<TextTable> table = read_text_table(weak.unlabelled, arguments.text, task_.kind, true, max_bytes);
+    if (!table.ok()) table = read_text_table(weak.unlabelled, arguments.text, task_.kind, false, max_bytes);
+    if (!table.ok()) return table.error();
+    unlabelled_ = *std::move(table);
+    const bool masks = !mask_word(*tokenizer_).empty();
+    const bool teacher = method_of(weak) == WeakMethod::kMeanTeacher;
+    const std::string usual = teacher ? "delete=0.1,swap=0.1" : "none";
+    weak_changes_ = TRY(WordNoise::parse(weak.weak_changes.empty() ? usual : weak.weak_changes));
+    const std::string strong = masks ? "delete=0.1,swap=0.1,mask=0.15" : "delete=0.2,swap=0.1";
+    strong_changes_ = TRY(WordNoise::parse(weak.strong_changes.empty() ? strong : weak.strong_changes));
+    return {};
+  }
+
   Status settle_inputs(const ImportedModel& model, const TuneArguments& arguments) {
     Result<TextInputs> inputs = find_text_inputs(input_specs(*model.graph), arguments.text);
     if (!inputs.ok()) return with_prefix(arguments.model.path + ": ", inputs.error());
@@ -164,13 +196,17 @@ class TextTask final : public TuneTask {
   Result<std::unique_ptr<LabelledRows>> rows_of_table(const TextTable& table,
                                                       const TuneArguments& arguments) const {
     Tensor target = TRY(label_target(table, arguments.text, task_.kind, names_));
+    return make_text_rows(table, std::move(target), reading_of(arguments));
+  }
+
+  TextReading reading_of(const TuneArguments& arguments) const {
     TextReading reading = {*tokenizer_, inputs_, layout_of(inputs_, *tokenizer_, longest_)};
     reading.layout.multiple = arguments.pad_multiple;
     reading.longest = longest_;
     reading.threads = arguments.threads;
     if (arguments.padding == "batch") reading.padding = Padding::kBatch;
     if (arguments.padding == "fixed") reading.padding = Padding::kFixed;
-    return make_text_rows(table, std::move(target), reading);
+    return reading;
   }
 
   const NamedTextTask& task_;
@@ -178,7 +214,8 @@ class TextTask final : public TuneTask {
   std::optional<Tokenizer> tokenizer_;
   int64_t longest_ = 0;
   TextTable train_;
-  std::optional<TextTable> eval_;
+  std::optional<TextTable> eval_, unlabelled_;
+  WordNoise weak_changes_, strong_changes_;
   std::vector<std::string> names_;
 };
 

@@ -319,10 +319,12 @@ void add_tune_arguments(CLI::App& command, TuneArguments& arguments) {
     if (!shown) option->group(kMoreFlags);
   }
   collect_flags(command, arguments.for_pictures, [&] { add_image_tune_arguments(command, arguments.pictures); });
+  collect_flags(command, arguments.for_unlabelled, [&] { add_weak_tune_arguments(command, arguments.weak); });
   add_help_all(command);
 }
 
 Status check_flags(const TuneArguments& arguments, RowKind rows) {
+  TRY(check_weak_flags(arguments.weak, arguments.for_unlabelled, arguments.given));
   return check_row_flags({arguments.given, arguments.for_texts, arguments.for_pictures}, arguments.train, rows);
 }
 
@@ -357,6 +359,11 @@ Result<OptimizerOptions> optimizer_of(const TuneArguments& arguments) {
   OptimizerOptions options = arguments.update;
   const OptimizerOptions named = named_optimizer_options(arguments.optimizer);
   options.kind = named.kind;
+  if (arguments.weak.used()) {
+    options.ema_warmup = true;
+    const bool teacher = method_of(arguments.weak) == WeakMethod::kMeanTeacher;
+    if (teacher && options.ema_decay == 0) options.ema_decay = kTeacherDecay;
+  }
   options.nesterov = named.nesterov;
   if (options.momentum == 0) options.momentum = named.momentum;
   if (options.momentum > 0 && named.kind != Optimizer::kSgd)

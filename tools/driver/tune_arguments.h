@@ -15,6 +15,7 @@
 #include "tools/driver/image_tune_arguments.h"
 #include "tools/driver/row_flags.h"
 #include "tools/driver/text_arguments.h"
+#include "tools/driver/weak_tune_arguments.h"
 
 namespace CLI {
 class App;
@@ -26,6 +27,7 @@ struct TuneArguments {
   std::set<std::string>
       given;  // flags of the command line ("--lr"); the others have defaults that a task may change
   std::set<std::string> for_texts, for_pictures;  // flags that mean nothing for other rows
+  std::set<std::string> for_unlabelled;           // flags that mean nothing without rows without labels
   ModelArguments model;
   std::string task;  // empty: by the data
   std::string train, eval, output;
@@ -37,6 +39,7 @@ struct TuneArguments {
   std::vector<std::string> freeze;
 
   ImageTuneArguments pictures;
+  WeakTuneArguments weak;
 
   int64_t epochs = 10;
   int64_t steps = 0;  // 0: as many as the epochs have

@@ -21,6 +21,7 @@
 #include "tools/driver/tune_report.h"
 #include "tools/driver/tune_search.h"
 #include "tools/driver/tune_task.h"
+#include "tools/driver/weak_tuning.h"
 
 namespace gannet {
 
@@ -30,7 +31,8 @@ namespace {
 struct TuneBatches {
   std::unique_ptr<LabelledRows> rows, held_out_rows;
   std::unique_ptr<BatchSource> train, held_out;
-  std::vector<int64_t> held_out_numbers;  // in the rows that they are of
+  std::unique_ptr<BatchSource> labelled;                 // where `train` has other rows too
+  std::vector<int64_t> train_numbers, held_out_numbers;  // in the rows that they are of
 };
 
 // `batch_statistics`: the step normalizes by the batch, for which one row is too few.
@@ -43,6 +45,8 @@ Status make_batches(TuneBatches& batches, const TuneArguments& arguments, bool b
     std::iota(batches.held_out_numbers.begin(), batches.held_out_numbers.end(), 0);
   }
   if (batches.held_out_rows || !arguments.eval_fraction || *arguments.eval_fraction == 0) {
+    batches.train_numbers.resize(static_cast<size_t>(batches.rows->rows()));
+    std::iota(batches.train_numbers.begin(), batches.train_numbers.end(), 0);
     batches.train = TRY(batches.rows->batches(std::nullopt, for_training));
     return {};
   }
@@ -53,6 +57,7 @@ Status make_batches(TuneBatches& batches, const TuneArguments& arguments, bool b
   if (!split.ok()) return with_prefix(batches.rows->target.file + ": ", split.error());
   batches.held_out = TRY(batches.rows->batches(split->held_out, for_measures));
   batches.held_out_numbers = split->held_out;
+  batches.train_numbers = split->train;
   batches.train = TRY(batches.rows->batches(split->train, for_training));
   return {};
 }
@@ -68,9 +73,24 @@ struct Tuning {
   bool normalizes_by_batch = false;
   int64_t share = 0;  // MemoryChoice::share
   TrainerOptions trainer;
+  RampUp ramp;     // of rows without labels
   Metadata found;  // after the training
   Status afterwards;  // of reports and logs: the weights are written whatever became of them
 };
+
+// Puts the rows of --unlabeled beside the labelled ones.
+Status add_unlabelled(Tuning& tuning, TuneTask& task, const TrainStep& step, const TuneArguments& arguments) {
+  TuneBatches& batches = tuning.batches;
+  const size_t inputs = step.graph->inputs().size();
+  const DType weight_dtype = step.graph->inputs()[inputs - 3]->type.dtype;
+  WeakTuning weak =
+      TRY(make_weak_tuning(task, *batches.rows, batches.train_numbers, weight_dtype, arguments));
+  batches.labelled = std::move(batches.train);
+  batches.train = std::move(weak.batches);
+  tuning.ramp = weak.ramp;
+  fmt::print("{}\n", weak.summary);
+  return {};
+}
 
 // The step for these rows, and the loss that they ask for.
 Result<TrainStep> make_step(Tuning& tuning, const TuneArguments& arguments) {
@@ -111,6 +131,7 @@ Status set_options(TrainStepOptions& options, const TuneArguments& arguments) {
   options.dropout = TRY(dropout_of(arguments));
   options.output_name = arguments.trained_output;
   options.accumulate = arguments.accumulate > 1;
+  if (arguments.weak.used()) options.weak = weak_loss_of(arguments.weak);
   options.batch_norm_momentum = arguments.batch_norm_momentum;
   return {};
 }
@@ -137,6 +158,7 @@ Result<Tuning> prepare(TuneTask& task, TuneArguments& arguments) {
   if (!arguments.eval.empty()) tuning.batches.held_out_rows = TRY(task.held_out_rows(graph, arguments));
   TrainStep step = TRY(make_step(tuning, arguments));
   TRY(make_batches(tuning.batches, arguments, !step.running_statistics.empty()));
+  if (arguments.weak.used()) TRY(add_unlabelled(tuning, task, step, arguments));
   TRY(set_rates(tuning, arguments));
   if (tuning.options.co_teaching)
     tuning.options.co_teaching->ramp_batches = arguments.forget_epochs * tuning.batches.train->per_epoch();
@@ -349,7 +371,8 @@ Status report(Tuning& tuning, TuneTask& task, Trainer& trainer, Progress& progre
               const TrainingOutcome& outcome, const TuneArguments& arguments) {
   TRY(progress.note(outcome_text(outcome, tuning.trainer)));
   if (!tuning.batches.held_out && outcome.end != TrainingEnd::kDiverged) {
-    const std::vector<Measure> measures = TRY(trainer.evaluate(*tuning.batches.train, *tuning.metrics));
+    BatchSource& rows = tuning.batches.labelled ? *tuning.batches.labelled : *tuning.batches.train;
+    const std::vector<Measure> measures = TRY(trainer.evaluate(rows, *tuning.metrics));
     TRY(progress.note(training_measures_text(measures)));
   }
   tuning.found = TRY(examine(tuning, task, trainer, outcome, arguments));
@@ -365,6 +388,7 @@ Result<TrainingOutcome> run_training(Tuning& tuning, TuneTask& task, CheckpointS
   if (store) {
     std::map<std::string, std::string> flags = deciding_flags(arguments, tuning.trainer.schedule.total_steps);
     flags.merge(TRY(task.identity(arguments)));
+    flags.merge(deciding_weak_flags(arguments.weak, tuning.ramp));
     flags[kPieces] = fmt::to_string(tuning.trainer.piece_rows);
     flags[kShare] = fmt::to_string(tuning.share);
     trainer.keep_checkpoints(*store, TRY(file_identity(arguments.model.path)), std::move(flags));

@@ -177,6 +177,7 @@ Result<TrainingEngine> make_engine(const TuneModel& model, TrainStep step, const
   graphs.step = TRY(make_runner(std::move(step.graph), pipeline, arguments, limits, memory));
   if (step.apply) graphs.apply = TRY(make_runner(std::move(step.apply), "training", arguments, limits));
   graphs.evaluation = TRY(make_runner(std::move(evaluation), "training", arguments, limits));
+  graphs.averages = arguments.weak.export_weights == "teacher";
   return TrainingEngine(std::move(graphs));
 }
 

@@ -1,5 +1,7 @@
 #include "tools/driver/tune_task.h"
 
+#include <fmt/format.h>
+
 #include <filesystem>
 
 #include "runtime/data/table.h"
@@ -14,6 +16,11 @@ Result<std::map<std::string, std::string>> TuneTask::identity(const TuneArgument
   std::map<std::string, std::string> all = {{"data", TRY(file_identity(arguments.train))}};
   if (!arguments.eval.empty()) all["held-out data"] = TRY(file_identity(arguments.eval));
   return all;
+}
+
+Result<UnlabelledRows> TuneTask::unlabelled_rows(const LabelledRows&, const TuneArguments& arguments) {
+  return invalid_input(
+      fmt::format("--unlabeled is for pictures and texts, not for the rows of {}", arguments.train));
 }
 
 Result<std::unique_ptr<TuneTask>> make_tune_task(const TuneArguments& arguments) {

@@ -12,6 +12,7 @@
 
 #include "frontend/import.h"
 #include "runtime/training/batch_source.h"
+#include "runtime/training/weak_batches.h"
 #include "tools/driver/label_metadata.h"
 #include "tools/driver/tune_arguments.h"
 #include "tools/driver/tune_target.h"
@@ -44,6 +45,12 @@ class LabelledRows {
                                                        const BatchRequest& request) const = 0;
 };
 
+// Rows of --unlabeled beside labelled ones.
+struct UnlabelledRows {
+  std::shared_ptr<ViewSource> views;  // of the labelled rows by their numbers, and of these
+  std::vector<int64_t> hidden;        // the class of each row where the data tell it after all, else -1
+};
+
 // What a tuned model says of the rows that were held out.
 struct HeldOut {
   const LabelledRows& rows;
@@ -65,6 +72,10 @@ class TuneTask {
                                                               const TuneArguments& arguments) = 0;
   virtual Result<std::unique_ptr<LabelledRows>> held_out_rows(const Graph& model,
                                                               const TuneArguments& arguments) = 0;
+  // The rows of --unlabeled, behind training_rows, whose rows `labelled` are. An error where the task has
+  // none.
+  virtual Result<UnlabelledRows> unlabelled_rows(const LabelledRows& labelled,
+                                                 const TuneArguments& arguments);
   // Dropout between the features and a new head, where --dropout does not say otherwise.
   virtual double head_dropout() const { return 0; }
   // What the tuned file says in its metadata: names of labels and the like. The same keys are replaced.

@@ -1,0 +1,189 @@
+#include "runtime/training/weak_batches.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "runtime/training/image_views.h"
+
+namespace gannet {
+namespace {
+
+using testing::ElementsAre;
+
+// Says of each row what was asked for: 100 * view + row, and the place.
+class Echo final : public ViewSource {
+ public:
+  Result<BatchColumns> read(std::span<const WantedRow> wanted, int64_t batch) override {
+    Tensor column = Tensor::zeros(DType::kI64, {static_cast<int64_t>(wanted.size()), 2});
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      column.mutable_data<int64_t>()[2 * i] = 100 * static_cast<int64_t>(wanted[i].view) + wanted[i].row;
+      column.mutable_data<int64_t>()[2 * i + 1] = 1000 * batch + static_cast<int64_t>(i);
+    }
+    return BatchColumns{column};
+  }
+};
+
+constexpr int64_t kLabelledRows = 5, kOthers = 17;
+
+WeakBatches::Rows rows() {
+  WeakBatches::Rows rows;
+  rows.source = std::make_shared<Echo>();
+  rows.labelled = {0, 2, 4, 6, 8};
+  rows.target = Tensor::zeros(DType::kI64, {10});
+  for (size_t i = 0; i < 10; ++i) rows.target.mutable_data<int64_t>()[i] = static_cast<int64_t>(10 * i);
+  for (int64_t i = 0; i < kOthers; ++i) rows.hidden.push_back(i % 4 - 1);
+  return rows;
+}
+
+WeakBatches batches(UnlabelledViews views, const RampUp& ramp = {}) {
+  WeakBatchOptions options;
+  options.batch_size = 2;
+  options.ratio = 3;
+  options.views = views;
+  options.weight = 8;
+  options.ramp = ramp;
+  options.seed = 4;
+  return {rows(), options};
+}
+
+std::vector<int64_t> every_second(const Tensor& column) {
+  std::vector<int64_t> values;
+  for (int64_t i = 0; i < column.elements(); i += 2) values.push_back(column.int_at(i));
+  return values;
+}
+
+TEST(WeakBatches, ALabelledRowStandsBeforeItsOthers) {
+  WeakBatches source = batches(UnlabelledViews::kWeakAndStrong);
+  EXPECT_EQ(source.per_epoch(), 3);  // 17 rows, 6 in a batch
+  source.start_epoch(0);
+  const Result<BatchColumns> batch = source.read(1);
+  ASSERT_TRUE(batch.ok());
+  ASSERT_EQ(batch->size(), 4u);
+  const std::vector<int64_t> given = every_second((*batch)[0]);
+  ASSERT_EQ(given.size(), 14u);
+  for (size_t group = 0; group < 2; ++group) {
+    const int64_t labelled = given[7 * group];
+    EXPECT_LT(labelled, 100);
+    EXPECT_EQ((*batch)[3].int_at(static_cast<int64_t>(group)), 10 * labelled);
+    for (size_t i = 1; i <= 3; ++i) {
+      const int64_t row = given[7 * group + i] - 100;
+      EXPECT_EQ(given[7 * group + 3 + i], 200 + row);
+      EXPECT_EQ((*batch)[1].int_at(static_cast<int64_t>(3 * group + i - 1)), row % 4 - 1);
+    }
+  }
+  EXPECT_EQ(type_string((*batch)[1]), "i64[2, 3]");
+  EXPECT_EQ((*batch)[2].double_at(1), 8);
+}
+
+TEST(WeakBatches, ATeacherSeesEachRowOnceMore) {
+  WeakBatches source = batches(UnlabelledViews::kTwice);
+  const Result<BatchColumns> batch = source.read(0);
+  ASSERT_TRUE(batch.ok());
+  ASSERT_EQ(batch->size(), 5u);
+  EXPECT_EQ(every_second((*batch)[0]), every_second((*batch)[1]));
+  EXPECT_EQ((*batch)[0].extent(0), 8);
+  EXPECT_NE((*batch)[0].int_at(1), (*batch)[1].int_at(1));  // other places, other random numbers
+}
+
+// Every pass has every row once, whatever the batches are.
+TEST(WeakBatches, PassesAreWhole) {
+  WeakBatches source = batches(UnlabelledViews::kOne);
+  std::vector<int64_t> others, labelled;
+  for (int64_t epoch = 0; epoch < 17; ++epoch) {
+    source.start_epoch(epoch);
+    for (int64_t i = 0; i < 3; ++i) {
+      const std::vector<int64_t> given = every_second((*source.read(i))[0]);
+      for (const int64_t value : given) (value < 100 ? labelled : others).push_back(value);
+    }
+  }
+  for (size_t first = 0; first + kOthers <= others.size(); first += kOthers) {
+    const auto begin = others.begin() + static_cast<std::ptrdiff_t>(first);
+    EXPECT_EQ(std::set<int64_t>(begin, begin + kOthers).size(), static_cast<size_t>(kOthers));
+  }
+  for (size_t first = 0; first + kLabelledRows <= labelled.size(); first += kLabelledRows) {
+    const auto begin = labelled.begin() + static_cast<std::ptrdiff_t>(first);
+    EXPECT_EQ(std::set<int64_t>(begin, begin + kLabelledRows).size(), static_cast<size_t>(kLabelledRows));
+  }
+  EXPECT_NE(std::vector(others.begin(), others.begin() + kOthers),
+            std::vector(others.begin() + kOthers, others.begin() + 2 * kOthers));
+}
+
+TEST(WeakBatches, AreAFunctionOfTheirNumber) {
+  WeakBatches one = batches(UnlabelledViews::kWeakAndStrong), two = batches(UnlabelledViews::kWeakAndStrong);
+  one.start_epoch(0);
+  for (int64_t i = 0; i < 3; ++i) ASSERT_TRUE(one.read(i).ok());
+  one.start_epoch(5);
+  two.start_epoch(5);
+  EXPECT_TRUE((*two.read(2))[0].identical((*one.read(2))[0]));
+}
+
+TEST(WeakBatches, TheWeightGrowsWithTheUpdates) {
+  WeakBatches source = batches(UnlabelledViews::kOne, {RampShape::kLinear, 2, 6});
+  std::vector<double> weights;
+  for (int64_t epoch = 0; epoch < 3; ++epoch) {
+    source.start_epoch(epoch);
+    for (int64_t i = 0; i < 3; ++i) weights.push_back((*source.read(i))[2].double_at(0));
+  }
+  EXPECT_THAT(weights, ElementsAre(0, 0, 0, 2, 4, 6, 8, 8, 8));
+  EXPECT_NEAR(ramp_at({RampShape::kGaussian, 0, 10}, 5), std::exp(-1.25), 1e-15);
+  EXPECT_EQ(ramp_at({RampShape::kGaussian, 0, 0}, 0), 1);
+}
+
+// Fewer rows than a batch takes come several times.
+TEST(WeakBatches, FewRowsAreEnough) {
+  WeakBatches::Rows few = rows();
+  few.hidden = {1};
+  few.labelled = {3};
+  WeakBatchOptions options;
+  options.batch_size = 32;
+  WeakBatches source(std::move(few), options);
+  EXPECT_EQ(source.per_epoch(), 1);
+  const Result<BatchColumns> batch = source.read(0);
+  ASSERT_TRUE(batch.ok());
+  EXPECT_THAT(every_second((*batch)[0]), ElementsAre(3, 100, 100, 100, 200, 200, 200));
+}
+
+std::shared_ptr<const ImageRows> pictures(int64_t count, uint8_t grey) {
+  auto rows = std::make_shared<ImageRows>();
+  rows->store = std::make_shared<ImageStore>(
+      count,
+      [grey](int64_t index) {
+        Image image{6, 6, 1, std::vector<uint8_t>(36)};
+        for (size_t i = 0; i < 36; ++i)
+          image.pixels[i] = static_cast<uint8_t>(grey + i + static_cast<size_t>(index));
+        return Result<Image>(std::move(image));
+      },
+      1 << 20);
+  for (int64_t i = 0; i < count; ++i) rows->pictures.push_back(i);
+  return rows;
+}
+
+TEST(ImageViews, EachViewHasItsChangesForAnyNumberOfThreads) {
+  ImageViewOptions options;
+  options.image.height = options.image.width = 6;
+  options.image.channels = 1;
+  options.image.scale = 1;
+  options.weak = *Augmentation::parse("crop=2");
+  options.strong = *Augmentation::parse("invert=1");
+  options.threads = 1;
+  const auto labelled = pictures(3, 10), others = pictures(4, 100);
+  const std::vector<WantedRow> wanted = {
+      {View::kLabelled, 2}, {View::kWeak, 1}, {View::kWeak, 1}, {View::kStrong, 3}};
+  auto views = make_image_views(labelled, others, options);
+  ASSERT_TRUE(views.ok());
+  const Tensor first = (*(*views)->read(wanted, 7))[0];
+  EXPECT_EQ(first.double_at(0), 12);
+  EXPECT_EQ(first.double_at(3 * 36), 255 - 103);
+  bool differ = false;
+  for (int64_t i = 0; i < 36; ++i) differ |= first.double_at(36 + i) != first.double_at(72 + i);
+  EXPECT_TRUE(differ);
+  options.threads = 2;
+  EXPECT_TRUE((*(*(*make_image_views(labelled, others, options))->read(wanted, 7)).begin()).identical(first));
+  EXPECT_FALSE((*(*views)->read(wanted, 8))[0].identical(first));
+}
+
+}  // namespace
+}  // namespace gannet
