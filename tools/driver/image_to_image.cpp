@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
+#include "ir/op.h"
 #include "runtime/data/image_tiles.h"
 #include "runtime/data/input_file.h"
 #include "tools/driver/value_range.h"
@@ -26,6 +28,31 @@ Result<ImageOptions> options_of_input(const RunnableModel& model, const ImageArg
       image_options_for(TRY(image_options_of(flags, model.metadata)), type.dtype, extents);
   if (!options.ok()) return with_prefix(model.path + ": ", options.error());
   return options;
+}
+
+bool are_means_of_blue_first(const Tensor& constant) {
+  constexpr std::array<double, 3> kMeans = {103.939, 116.779, 123.68};  // of Caffe's networks
+  if (constant.elements() != 3 || !is_float(constant.dtype())) return false;
+  for (int64_t i = 0; i < 3; ++i) {
+    if (std::fabs(std::fabs(constant.double_at(i)) - kMeans[static_cast<size_t>(i)]) > 1) return false;
+  }
+  return true;
+}
+
+// Whether the model begins by subtracting means that are known to be those of blue, green and red.
+bool takes_blue_first(const Value& input) {
+  const Value* value = &input;
+  while (value != nullptr && value->uses().size() == 1) {
+    const Node& node = *value->uses()[0].node;
+    const std::string_view name = node.op().name;
+    if (name != "Cast" && name != "Identity" && name != "Mul" && name != "Add" && name != "Sub") return false;
+    for (const Value* operand : node.inputs()) {
+      const Tensor* constant = operand ? operand->constant() : nullptr;
+      if (constant != nullptr && are_means_of_blue_first(*constant)) return true;
+    }
+    value = node.output();
+  }
+  return false;
 }
 
 int64_t rounded_up(int64_t length, int64_t multiple) { return (length + multiple - 1) / multiple * multiple; }
@@ -88,8 +115,10 @@ Result<ImageToImage> ImageToImage::load(const RunnableOptions& options,
                                         const ImageToImageArguments& arguments) {
   ImageToImage loaded;
   std::vector<std::optional<ValueRange>> ranges;
+  bool blue_first = false;
   RunnableOptions prepared = options;
   prepared.prepare = [&](Graph& graph) -> Status {
+    blue_first = graph.inputs().size() == 1 && takes_blue_first(*graph.inputs()[0]);
     for (const GraphOutput& output : graph.outputs) ranges.push_back(find_output_range(*output.value));
     return {};
   };
@@ -109,6 +138,8 @@ Result<ImageToImage> ImageToImage::load(const RunnableOptions& options,
                                      model.inputs[0].name, to_string(model.inputs[0].type)));
   }
   TRY(loaded.settle_ranges(of_output, arguments));
+  if (blue_first || metadata_value(model.metadata, "Image.BitmapPixelFormat").value_or("").starts_with("Bgr"))
+    loaded.input_.order = ChannelOrder::kBgr;
   ImageOptions& input = loaded.input_;
   const Shape& shape = *model.inputs[0].type.shape;
   const size_t rows = input.layout == ImageLayout::kNchw ? 2 : 1;
@@ -155,9 +186,10 @@ Status ImageToImage::settle_ranges(std::optional<ValueRange> of_output,
 }
 
 std::string ImageToImage::description() const {
-  return fmt::format("input '{}' {} of {}, output '{}' {} of {}", model_.inputs[0].name,
-                     to_string(model_.inputs[0].type), to_string(input_range_), model_.outputs[output_].name,
-                     to_string(model_.outputs[output_].type), to_string(output_range_));
+  return fmt::format(
+      "input '{}' {} of {}{}, output '{}' {} of {}", model_.inputs[0].name, to_string(model_.inputs[0].type),
+      to_string(input_range_), input_.order == ChannelOrder::kBgr ? " (blue, green, red)" : "",
+      model_.outputs[output_].name, to_string(model_.outputs[output_].type), to_string(output_range_));
 }
 
 Result<Tensor> ImageToImage::planes_of(const Tensor& output) const {

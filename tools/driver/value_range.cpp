@@ -79,7 +79,7 @@ std::optional<ValueRange> range_of_ending(const Node& node) {
 
 // The usual range that a picture in `range` is meant to have.
 ValueRange snapped(ValueRange range) {
-  constexpr double kReach = 1.5, kOff = 0.02;
+  constexpr double kReach = 1.5, kOff = 0.06;
   for (const ValueRange& usual : kUsual) {
     const double width = usual.high - usual.low, off = (range.low + range.high - usual.low - usual.high) / 2;
     const double ratio = (range.high - range.low) / width;
