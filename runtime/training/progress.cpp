@@ -61,7 +61,8 @@ std::string progress_line(const ProgressText& progress, const Terminal& terminal
                            ? static_cast<double>(progress.step) / static_cast<double>(progress.total_steps)
                            : 1.0;
   // In the order in which they are given up last to first: a narrow terminal keeps the loss.
-  std::vector<std::string> parts = {fmt::format("loss {:.4g}", progress.loss)};
+  std::vector<std::string> parts = {progress.losses.empty() ? fmt::format("loss {:.4g}", progress.loss)
+                                                            : progress.losses};
   parts.push_back(fmt::format("epoch {}/{}", std::min(progress.epoch + 1, progress.epochs), progress.epochs));
   if (progress.seconds_left >= 0) parts.push_back(duration_text(progress.seconds_left) + " left");
   if (!progress.measure.empty()) parts.push_back(progress.measure);
@@ -107,6 +108,10 @@ Status Progress::step(const StepReport& report) {
   rows_per_step_ = first || second ? rows : kOld * rows_per_step_ + (1 - kOld) * rows;
   shown_.loss = first ? report.loss : kOld * shown_.loss + (1 - kOld) * report.loss;
   smooth(report.measures);
+  if (!report.has_loss) {
+    constexpr size_t kShown = 4;
+    shown_.losses = measures_text({measures_.begin(), measures_.begin() + static_cast<std::ptrdiff_t>(std::min(measures_.size(), kShown))});
+  }
   shown_.step = report.step;
   shown_.epoch = report.epoch;
   if (!first && seconds_per_step_ > 0) {
@@ -154,6 +159,11 @@ Status Progress::evaluation(const EvaluationReport& report) {
 }
 
 Status Progress::note(const std::string& text) {
+  line(text);
+  return {};
+}
+
+Status Progress::summary(const std::string& text) {
   line(text);
   return {};
 }

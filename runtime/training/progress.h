@@ -24,6 +24,7 @@ struct ProgressText {
   int64_t step = 0, total_steps = 1;
   int64_t epoch = 0, epochs = 1;
   double loss = 0;
+  std::string losses = {};     // what stands in place of "loss 0.1", where a step has more to say
   std::string measure;         // of the last evaluation, "accuracy 0.91"; may be empty
   double rows_per_second = 0;  // 0: not known yet
   double seconds_left = -1;    // below 0: not known yet
@@ -45,6 +46,7 @@ class Progress final : public TrainingObserver {
   Status epoch(const EpochReport& report) override;
   Status evaluation(const EvaluationReport& report) override;
   Status note(const std::string& text) override;
+  Status summary(const std::string& text) override;
 
  private:
   void line(const std::string& text);

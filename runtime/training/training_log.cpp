@@ -85,14 +85,17 @@ Status TrainingLog::step(const StepReport& report) {
   const double seconds = report.seconds - last_seconds_;
   last_seconds_ = report.seconds;
   const double speed = seconds > 0 ? static_cast<double>(report.rows) / seconds : 0;
-  std::vector<Measure> values = {{"loss", report.loss}, {"learning_rate", report.rate}};
+  std::vector<Measure> values;
+  if (report.has_loss) values.push_back({"loss", report.loss});
+  values.push_back({"learning_rate", report.rate});
   values.insert(values.end(), report.measures.begin(), report.measures.end());
   values.push_back({"rows_per_second", speed});
   Json line = {{"kind", "step"}, {"step", report.step}, {"epoch", report.epochs_done}};
   for (const auto& [name, value] : values) {
     line[name] = value;
-    remember(std::string(kTrainSeries) + name, report.step, value);
-    TRY(events_->scalar(std::string(kTrainSeries) + name, report.step, value));
+    const std::string series = std::string(kTrainSeries) + name;
+    remember(series, report.step, value);
+    TRY(events_->scalar(series, report.step, value));
   }
   line["seconds"] = report.seconds;
   return append(text_of(line));
@@ -147,12 +150,15 @@ Status TrainingLog::finish(const std::string& title, std::vector<std::pair<std::
   CurvesPage page{title, std::move(facts), {}};
   Panel loss{"Loss", {}}, rate{"Learning rate", {}}, speed{"Rows a second", {}};
   Panel shares{"Held out", {}}, unlabeled{"Pseudo labels", {}};  // measures of at most 1 are of one scale
+  Panel losses{"Losses", {}}, accuracies{"The discriminator's accuracy", {}}, scores{"The discriminator's scores", {}};
+  const auto smooth = [](const Points& points) {
+    return smoothed(points, 1 - 1 / (1 + static_cast<double>(points.size()) / 50));
+  };
   std::vector<Panel> others;
   for (const auto& [name, points] : series_) {
-    const double keep = 1 - 1 / (1 + static_cast<double>(points.size()) / 50);
     if (name == "train/loss") {
       loss.curves.push_back({"training, each step", points, true, false});
-      loss.curves.push_back({"training", smoothed(points, keep), false, false});
+      loss.curves.push_back({"training", smooth(points), false, false});
     } else if (name == "eval/loss") {
       loss.curves.push_back({"held out", points, false, true});
     } else if (name == "train/learning_rate") {
@@ -160,11 +166,15 @@ Status TrainingLog::finish(const std::string& title, std::vector<std::pair<std::
     } else if (name == "train/rows_per_second") {
       speed.curves.push_back({"rows a second", points, false, false});
     } else if (name == "train/unlabeled_loss") {
-      loss.curves.push_back({"rows without labels", smoothed(points, keep), false, false});
+      loss.curves.push_back({"rows without labels", smooth(points), false, false});
     } else if (name == "train/above_threshold") {
-      unlabeled.curves.push_back({"share above the threshold", smoothed(points, keep), false, false});
+      unlabeled.curves.push_back({"share above the threshold", smooth(points), false, false});
     } else if (name == "train/pseudo_label_accuracy") {
-      unlabeled.curves.push_back({"accuracy of those", smoothed(points, keep), false, false});
+      unlabeled.curves.push_back({"accuracy of those", smooth(points), false, false});
+    } else if (name.starts_with(kTrainSeries)) {
+      const std::string measure = name.substr(kTrainSeries.size());
+      Panel& panel = measure.ends_with("_accuracy") ? accuracies : measure.ends_with("_score") ? scores : losses;
+      panel.curves.push_back({measure, smooth(points), false, false});
     } else if (name.starts_with(kEvalSeries)) {
       const std::string measure = name.substr(kEvalSeries.size());
       if (measure == "mae" || measure == "rmse")
@@ -173,9 +183,14 @@ Status TrainingLog::finish(const std::string& title, std::vector<std::pair<std::
         shares.curves.push_back({measure, points, false, true});
     }
   }
-  page.panels.push_back(std::move(loss));
-  page.panels.push_back(std::move(shares));
-  if (!unlabeled.curves.empty()) page.panels.push_back(std::move(unlabeled));
+  const bool adversarial = !losses.curves.empty();
+  if (!adversarial) {
+    page.panels.push_back(std::move(loss));
+    page.panels.push_back(std::move(shares));
+  }
+  for (Panel* panel : {&losses, &accuracies, &scores, &unlabeled}) {
+    if (!panel->curves.empty()) page.panels.push_back(std::move(*panel));
+  }
   std::ranges::move(others, std::back_inserter(page.panels));
   page.panels.push_back(std::move(rate));
   page.panels.push_back(std::move(speed));

@@ -32,6 +32,7 @@ struct StepReport {
   double rate = 0;
   double seconds = 0;  // since the run began or went on, without evaluations
   std::vector<Measure> measures = {};  // what else the step found out about its batches
+  bool has_loss = true;                // false: a run of several losses has them among the measures
 };
 
 struct EpochReport {
@@ -58,6 +59,8 @@ class TrainingObserver {
   virtual Status evaluation(const EvaluationReport&) { return {}; }
   // One sentence for a person, such as why the run stops.
   virtual Status note(const std::string&) { return {}; }
+  // Where the run stands, for a person: one line now and then.
+  virtual Status summary(const std::string&) { return {}; }
 };
 
 }  // namespace gannet

@@ -45,7 +45,7 @@ INSTANTIATE_TEST_SUITE_P(All, Documents,
                          testing::Values("README.md", "docs/training.md", "docs/tutorial-bert.md",
                                          "docs/tutorial-images.md", "docs/weak-supervision.md"));
 
-INSTANTIATE_TEST_SUITE_P(Generators, Documents, testing::Values("docs/tutorial-generate.md"));
+INSTANTIATE_TEST_SUITE_P(Generators, Documents, testing::Values("docs/gan.md", "docs/tutorial-generate.md"));
 
 TEST_P(Documents, EveryCommandWorks) {
   std::vector<std::string> commands = commands_of(kRoot + GetParam());

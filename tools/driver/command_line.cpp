@@ -10,6 +10,7 @@
 #include "tools/driver/compile_command.h"
 #include "tools/driver/evaluate_command.h"
 #include "tools/driver/explain_command.h"
+#include "tools/driver/gan_command.h"
 #include "tools/driver/generate_command.h"
 #include "tools/driver/inspect_command.h"
 #include "tools/driver/label_command.h"
@@ -34,6 +35,7 @@ int run_command_line(int argc, char** argv) {
   add_tune_command(app, run);
   add_evaluate_command(app, run);
   add_apply_weights_command(app, run);
+  add_gan_command(app, run);
   add_generate_command(app, run);
   add_new_command(app, run);
   add_tokenize_command(app, run);

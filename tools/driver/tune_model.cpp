@@ -9,6 +9,7 @@
 #include "passes/build_evaluation.h"
 #include "passes/widen_model.h"
 #include "tools/driver/compile.h"
+#include "tools/driver/training_runner.h"
 
 namespace gannet {
 
@@ -114,15 +115,8 @@ const Tensor& weight_named(const NamedTensors& weights, const std::string& name)
 Result<std::unique_ptr<GraphRunner>> make_runner(std::unique_ptr<Graph> graph, std::string_view pipeline,
                                                  const TuneArguments& arguments, const Limits& limits,
                                                  MemoryAim* memory = nullptr) {
-  if (arguments.backend == "reference") return make_reference_runner(std::move(graph), limits);
-  const CompiledModel compiled = TRY(compile_graph(*graph, arguments.compile, pipeline, {}, memory));
-  std::unique_ptr<Session> session =
-      TRY(make_session(compiled.program, arguments.threads, arguments.seed, limits));
-  // The session has what States begin with; held here as well, it would be copied by the first update.
-  for (const ProgramState& state : compiled.program->states) {
-    compiled.program->constants[static_cast<size_t>(state.initial)] = Tensor();
-  }
-  return make_session_runner(*compiled.program, std::move(session));
+  const RunnerOptions options = {arguments.backend == "reference", arguments.compile, arguments.threads, arguments.seed, limits};
+  return make_training_runner(std::move(graph), pipeline, options, memory);
 }
 
 }  // namespace

@@ -1,0 +1,152 @@
+// `gannet gan` from two files and a folder of pictures to two trained files: what it checks, what it writes, and that a run
+// that is stopped goes on as if it had not been.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "frontend/onnx_writer.h"
+#include "runtime/data/image.h"
+#include "runtime/data/npy.h"
+#include "runtime/data/text_lists.h"
+#include "tests/tools/command_line_fixture.h"
+
+namespace gannet::test {
+namespace {
+
+using testing::HasSubstr;
+
+class GanCommand : public CommandLine {
+ protected:
+  void SetUp() override {
+    CommandLine::SetUp();
+    make("generator --latent 8", "g.onnx");
+    make("discriminator --sample-data pictures --samples 40", "d.onnx");
+  }
+
+  void make(const std::string& words, const std::string& file) {
+    const CommandResult made = gannet_line("new dcgan-" + words + " --image-size 28 --channels 1 --features 4 -o " + file);
+    ASSERT_EQ(made.status, 0) << made.err;
+  }
+
+  CommandResult train(const std::string& more, const std::string& output = "out", const std::string& models = "--generator g.onnx --discriminator d.onnx") {
+    return gannet_line(fmt::format("gan {} --images pictures --batch-size 8 --samples 4 --seed 5 -o {} {}", models, output, more));
+  }
+
+  // The record without what depends on the clock.
+  static std::vector<std::string> record(const std::string& folder) {
+    Result<std::vector<std::string>> lines = read_lines(folder + "/log/training.jsonl");
+    EXPECT_TRUE(lines.ok());
+    for (std::string& line : *lines) line = line.substr(0, line.find(",\"rows_per_second\""));
+    return *lines;
+  }
+};
+
+TEST_F(GanCommand, LeavesModelsSamplesAndARecord) {
+  const CommandResult result = train("--steps 6 --sample-every 3 --ema 0.9");
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("pixels of 0 to 255 become -1 to 1: the range of the generator's Tanh"));
+  EXPECT_THAT(result.out, HasSubstr("40 pictures of [1, 28, 28], non-saturating loss, 1 and 1 updates a round"));
+  EXPECT_THAT(result.out, HasSubstr("round 6/6  d_loss"));
+  EXPECT_THAT(result.out, HasSubstr("wrote out/generator.onnx and out/discriminator.onnx"));
+  for (const char* round : {"000000", "000003", "000006"}) {
+    const Result<Image> grid = read_image(fmt::format("out/samples/round-{}.png", round));
+    ASSERT_TRUE(grid.ok()) << grid.error().message;
+    EXPECT_EQ(grid->height, 2 * 28 + 3 * 2);
+  }
+  EXPECT_TRUE(contents("out/samples.gif").starts_with("GIF89a"));
+  EXPECT_EQ(gannet_line("run out/generator.onnx --output made").status, 0);
+  EXPECT_EQ(gannet_line("run out/discriminator.onnx").status, 0);
+  const auto lines = record("out");
+  EXPECT_THAT(lines.front(), HasSubstr("\"real_accuracy\""));
+  EXPECT_THAT(contents("out/log/curves.html"), HasSubstr("The discriminator's accuracy"));
+  EXPECT_NE(contents("out/generator.onnx"), contents("g.onnx"));
+}
+
+TEST_F(GanCommand, AResumedRunIsTheUnbrokenOne) {
+  const std::string flags = "--ema 0.9 --diff-augment color,translation,cutout --flip-labels 0.1 --spectral-norm --d-steps 2 --g-steps 2";
+  ASSERT_EQ(train("--steps 7 --threads 1 " + flags, "whole").status, 0);
+  ASSERT_EQ(train("--steps 3 --threads 2 " + flags, "parts").status, 0);
+  const CommandResult refused = train("--steps 7 " + flags, "parts");
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("holds checkpoints of an earlier run, up to round 3"));
+  const CommandResult other = train("--steps 7 --resume --d-lr 0.1 " + flags, "parts");
+  EXPECT_THAT(other.err, HasSubstr("the checkpoint was made with --d-lr 0.0002, this run has 0.1"));
+  const CommandResult resumed = train("--steps 7 --resume " + flags, "parts");
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_THAT(resumed.out, HasSubstr("going on after round 3"));
+  EXPECT_EQ(contents("parts/generator.onnx"), contents("whole/generator.onnx"));
+  EXPECT_EQ(contents("parts/discriminator.onnx"), contents("whole/discriminator.onnx"));
+  EXPECT_EQ(contents("parts/samples/round-000007.png"), contents("whole/samples/round-000007.png"));
+  EXPECT_EQ(record("parts"), record("whole"));
+}
+
+TEST_F(GanCommand, EveryLossRuns) {
+  for (const char* flags : {"--loss minimax", "--loss hinge --spectral-norm", "--loss least-squares --label-smoothing 0.1",
+                            "--loss wasserstein", "--loss wasserstein-gp", "--r1 5", "--instance-noise 0.2 --simultaneous",
+                            "--g-optimizer adamw --d-optimizer sgd --schedule cosine"}) {
+    const CommandResult result = train(std::string("--steps 2 ") + flags, std::string("out") + flags);
+    EXPECT_EQ(result.status, 0) << flags << ": " << result.err;
+  }
+}
+
+TEST_F(GanCommand, ASigmoidAtTheEndIsKeptAndNotTrained) {
+  make("discriminator --sigmoid", "p.onnx");
+  const CommandResult result = train("--steps 2", "out", "--generator g.onnx --discriminator p.onnx");
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("on the logits before the discriminator's Sigmoid"));
+  EXPECT_THAT(gannet_line("inspect out/discriminator.onnx").out, HasSubstr("Sigmoid"));
+  const CommandResult plain = train("--steps 2", "plain");
+  EXPECT_EQ(record("out"), record("plain"));
+}
+
+TEST_F(GanCommand, ModelsThatDoNotFitAreRefused) {
+  ASSERT_EQ(gannet_line("new dcgan-discriminator --image-size 32 --channels 3 --features 4 -o large.onnx").status, 0);
+  const CommandResult large = train("--steps 2", "out", "--generator g.onnx --discriminator large.onnx");
+  EXPECT_EQ(large.status, 1);
+  EXPECT_THAT(large.err, HasSubstr("g.onnx: output 'image' is f32[batch, 1, 28, 28], which does not fit input 'image' of large.onnx, f32[batch, 3, 32, 32]"));
+  ASSERT_EQ(gannet_line("new mlp --inputs 784 --outputs 2 --softmax -o classes.onnx").status, 0);
+  EXPECT_THAT(train("--steps 2", "out", "--generator g.onnx --discriminator classes.onnx").err, HasSubstr("ends in Softmax: a discriminator gives one logit"));
+  EXPECT_THAT(train("--steps 2", "out", "--generator d.onnx --discriminator d.onnx").err, HasSubstr("does not fit"));
+  EXPECT_THAT(train("--label-smoothing 0.1 --loss hinge").err, HasSubstr("--label-smoothing: the hinge loss has no labels"));
+  EXPECT_THAT(train("--diff-augment colour").err, HasSubstr("has color, translation and cutout, not 'colour'"));
+  EXPECT_THAT(gannet_line("gan --generator g.onnx --discriminator d.onnx --images nowhere -o out").err, HasSubstr("nowhere"));
+}
+
+// Dense layers on both sides, fed from arrays of numbers in another range.
+TEST_F(GanCommand, FlatModelsTrainOnArrays) {
+  ASSERT_EQ(gannet_line("new mlp --inputs 784 --units 8 --outputs 1 -o flat.onnx").status, 0);
+  Tensor x = Tensor::zeros(DType::kF32, {20, 28, 28});
+  for (size_t i = 0; i < x.mutable_data<float>().size(); ++i) x.mutable_data<float>()[i] = static_cast<float>(i % 17) / 16;
+  ASSERT_TRUE(write_npz("x.npz", {{"x", x}}).ok());
+  const CommandResult result = gannet_line("gan --generator g.onnx --discriminator flat.onnx --images x.npz --batch-size 6 --steps 3 --samples 2 -o out");
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("numbers of 0 to 1 become -1 to 1, the range of the generator's Tanh"));
+}
+
+// A generator whose classes are numbers, and a discriminator that takes one share for each.
+TEST_F(GanCommand, ConditionalModelsTakeTheFoldersAsClasses) {
+  OnnxWriter g("g", 17, 1), d("d", 17, 2);
+  const std::string z = g.input("z", DType::kF32, {"batch", int64_t{4}}), label = g.input("label", DType::kI64, {"batch"});
+  const std::string h = g.node("Add", {z, g.node("Gather", {g.weight("names", {2, 4}, Fill::normal(0, 1)), label})});
+  g.node("Tanh", {g.node("Reshape", {g.node("MatMul", {h, g.weight("w", {4, 784}, Fill::normal(0, 0.3))}), g.ints({-1, 1, 28, 28})})}, {}, "image");
+  g.output("image", DType::kF32, {"batch", int64_t{1}, int64_t{28}, int64_t{28}});
+  const std::string x = d.input("image", DType::kF32, {"batch", int64_t{1}, int64_t{28}, int64_t{28}});
+  const std::string y = d.input("onehot", DType::kF32, {"batch", int64_t{2}});
+  const std::string flat = d.node("MatMul", {d.node("Flatten", {x}), d.weight("w", {784, 1}, Fill::normal(0, 0.1))});
+  d.node("Add", {flat, d.node("MatMul", {y, d.weight("v", {2, 1}, Fill::normal(0, 0.1))})}, {}, "logit");
+  d.output("logit", DType::kF32, {"batch", int64_t{1}});
+  ASSERT_TRUE(g.save("cg.onnx").ok() && d.save("cd.onnx").ok());
+  const CommandResult result = train("--steps 3", "out", "--generator cg.onnx --discriminator cd.onnx");
+  ASSERT_EQ(result.status, 0) << result.err;
+  const CommandResult half = train("--steps 1", "half", "--generator cg.onnx --discriminator d.onnx");
+  ASSERT_EQ(half.status, 0) << half.err;
+  EXPECT_THAT(half.out, HasSubstr("d.onnx sees no class, so that nothing makes the generator heed its own"));
+  std::filesystem::create_directory("pictures/third");
+  std::filesystem::copy("pictures/0", "pictures/third", std::filesystem::copy_options::recursive);
+  EXPECT_THAT(train("--steps 1", "third", "--generator cg.onnx --discriminator cd.onnx").err, HasSubstr("pictures: holds 3 classes, cd.onnx knows 2"));
+}
+
+}  // namespace
+}  // namespace gannet::test

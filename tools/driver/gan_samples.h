@@ -1,0 +1,24 @@
+// What a generator makes, as pictures: grids in a folder and in TensorBoard.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ir/base/tensor.h"
+#include "runtime/data/image.h"
+#include "runtime/training/event_file.h"
+
+namespace gannet {
+
+// Each row of `pictures` as pixels: the way back from what `options` make of pixels, rounded, clamped to 0 to 255. The
+// layout, channels and their order are those of `options`.
+std::vector<Image> images_of(const Tensor& pictures, const ImageOptions& options);
+
+// Writes FOLDER/round-NNNNNN.png, a grid about as wide as high, and the same to `events` (null: not).
+Status write_samples(const Tensor& pictures, const ImageOptions& options, const std::string& folder, int64_t round, EventFile* events);
+
+// Writes the grids of FOLDER up to `round` as an animation at `path`; of many an even choice, the last one always. Nothing
+// where there are none.
+Status write_animation(const std::string& folder, int64_t round, const std::string& path);
+
+}  // namespace gannet
