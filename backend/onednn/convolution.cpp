@@ -27,6 +27,17 @@ Pads transposed_pads(const Node& core, const Window& window, const MemoryView& x
   return pads;
 }
 
+// Whether `output_shape` may ask for a stride or more beyond what the input reaches: the library has no such results.
+bool may_reach_too_far(const Node& core, const Window& window, const MemoryView& x, const MemoryView& y) {
+  const std::vector<int64_t>& padding = core.attrs.integers("output_padding");
+  for (size_t d = 0; d < window.rank(); ++d) {
+    const Dim full = (x.extents[d + 2] - 1) * window.strides[d] + ((padding.empty() ? 0 : padding[d]) + window.span(d));
+    const std::optional<int64_t> least = (full - y.extents[d + 2]).lower_bound();
+    if (!least || *least <= -window.strides[d]) return true;
+  }
+  return false;
+}
+
 // True for an operand with one element a channel.
 bool is_bias(const MemoryView& view) {
   for (size_t d = 0; d < view.extents.size(); ++d) {
@@ -95,6 +106,7 @@ Refusal lower_convolution(const Node& node, Contraction& contraction, ProgramBui
       if (operand.view && !is_bias(*operand.view)) return "a whole tensor in the epilogue of a transposed convolution";
     }
   }
+  if (recipe.transposed && may_reach_too_far(core, **window, *x, y)) return "a result that may be larger than its input reaches";
   const Pads pads = recipe.transposed ? transposed_pads(core, **window, *x, y) : pads_of(**window, *x, y);
   recipe.has_bias = bias.has_value();
   const Dim in_channels = recipe.transposed ? w->extents[0] : w->extents[1] * recipe.groups;

@@ -64,6 +64,17 @@ TEST(OnednnConvolution, transposed) {
   expect_convolution({2, 6, 9}, {6, 5, 4}, "strides = [2]", 5, "ConvTranspose");
 }
 
+// A fixed output_shape asks for what inputs of other extents do not reach.
+TEST(OnednnConvolution, transposed_results_beyond_the_input_are_left_to_others) {
+  const auto refusal = [](const std::string& extents, const std::string& shape) {
+    return refusal_of(convolution("ConvTranspose", "1, 6, " + extents, "6, 5, 3, 3", "output_shape = [" + shape + "], strides = [2, 2]", 5),
+                      "ConvTranspose");
+  };
+  EXPECT_EQ(refusal("4, 5", "9, 12"), "");
+  EXPECT_NE(refusal("4, 5", "9, 13"), "");
+  EXPECT_NE(refusal("4, n", "9, 12"), "");
+}
+
 TEST(OnednnConvolution, nothing_to_sum) {
   expect_convolution({0, 3, 9, 8}, {5, 3, 3, 3}, "", 5);
   expect_convolution({2, 0, 9, 8}, {5, 0, 3, 3}, "", 5);
