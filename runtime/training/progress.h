@@ -24,10 +24,10 @@ struct ProgressText {
   int64_t step = 0, total_steps = 1;
   int64_t epoch = 0, epochs = 1;
   double loss = 0;
-  std::string losses = {};     // what stands in place of "loss 0.1", where a step has more to say
   std::string measure;         // of the last evaluation, "accuracy 0.91"; may be empty
   double rows_per_second = 0;  // 0: not known yet
   double seconds_left = -1;    // below 0: not known yet
+  std::string losses = {};     // what stands in place of "loss 0.1", where a step has more to say
 };
 
 // At most terminal.width - 1 characters besides colours: what has no room is left out, the loss last.
