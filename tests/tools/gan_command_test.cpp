@@ -83,10 +83,11 @@ TEST_F(GanCommand, AResumedRunIsTheUnbrokenOne) {
 }
 
 TEST_F(GanCommand, EveryLossRuns) {
+  int runs = 0;
   for (const char* flags : {"--loss minimax", "--loss hinge --spectral-norm", "--loss least-squares --label-smoothing 0.1",
                             "--loss wasserstein", "--loss wasserstein-gp", "--r1 5", "--instance-noise 0.2 --simultaneous",
                             "--g-optimizer adamw --d-optimizer sgd --schedule cosine"}) {
-    const CommandResult result = train(std::string("--steps 2 ") + flags, std::string("out") + flags);
+    const CommandResult result = train(std::string("--steps 2 ") + flags, fmt::format("out{}", runs++));
     EXPECT_EQ(result.status, 0) << flags << ": " << result.err;
   }
 }

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "runtime/data/npy.h"
+#include "tests/tools/child_process.h"
 #include "tests/tools/command_line_fixture.h"
 
 namespace gannet::test {
@@ -134,44 +135,42 @@ TEST_F(Tune, MemoryThatDoesNotSufficeIsRefusedWithWhatWould) {
   EXPECT_THAT(out("--max-memory 4G --epochs 1"), HasSubstr("memory: whole batches, about "));
 }
 
+// In processes of their own: what a process keeps of earlier runs counts as memory that it takes.
 class TuneDeep : public CommandLine {
  protected:
-  static constexpr const char* kTune = "tune deep.onnx --train task.npz --batch-size 512 --epochs 1 --threads 2 ";
   void SetUp() override {
     CommandLine::SetUp();
     ASSERT_EQ(gannet_line("new mlp --inputs 64 --layers 512x60 --outputs 3 --sample-data task.npz --samples 1024 -o deep.onnx").status, 0);
   }
-  std::string tune(const std::string& flags) {
-    const CommandResult result = gannet_line(kTune + flags);
-    EXPECT_EQ(result.status, 0) << flags << "\n" << result.err;
-    return result.out;
+  std::string run(std::vector<std::string> flags, int expected) {
+    std::vector<std::string> words = {"tune", "deep.onnx", "--train", "task.npz", "--batch-size", "512", "--epochs", "1", "--threads", "2"};
+    words.insert(words.end(), flags.begin(), flags.end());
+    test::ChildProcess child(words, "output.txt");
+    EXPECT_EQ(child.wait(), expected) << contents("output.txt");
+    return contents("output.txt");
+  }
+  std::string tune(const std::vector<std::string>& flags) { return run(flags, 0); }
+  // MiB that the message of a limit that is too low names.
+  int least() {
+    const std::string refused = run({"--max-memory", "20M", "-o", "tuned.onnx"}, 1);
+    const size_t at = refused.find("feasible is ");
+    EXPECT_NE(at, std::string::npos) << refused;
+    return at == std::string::npos ? 0 : std::stoi(refused.substr(at + 12));
   }
 };
 
 TEST_F(TuneDeep, TheLeastThatIsNamedSuffices) {
-  const CommandResult refused = gannet_line(std::string(kTune) + "--max-memory 20M -o tuned.onnx");
-  ASSERT_EQ(refused.status, 1);
-  const size_t at = refused.err.find("feasible is ");
-  ASSERT_NE(at, std::string::npos) << refused.err;
-  const std::string least = refused.err.substr(at + 12, refused.err.find(':', at) - at - 12);
-  const std::string text = tune("--max-memory " + least + " -o tuned.onnx");
+  const std::string text = tune({"--max-memory", fmt::format("{}M", least()), "-o", "tuned.onnx"});
   EXPECT_THAT(text, ContainsRegex("memory: whole batches, [0-9]+ % of the work twice, about |rows at a time"));
 }
 
 TEST_F(TuneDeep, AResumedRunComputesAsBefore) {
-  tune("--max-memory 4G --steps 4 -o whole.onnx");
-  const CommandResult refused = gannet_line(std::string(kTune) + "--max-memory 20M -o tuned.onnx");
-  const size_t at = refused.err.find("feasible is ");
-  ASSERT_NE(at, std::string::npos) << refused.err;
-  const int least = std::stoi(refused.err.substr(at + 12));
-  constexpr int kHeldByEarlierRuns = 24;  // MiB that this process may keep
-  const std::string small = fmt::format("--max-memory {}M ", least + kHeldByEarlierRuns);
-  tune(small + "--steps 4 -o once.onnx");
-  tune(small + "--steps 2 --checkpoint c -o half.onnx");
-  const std::string resumed = tune("--max-memory 4G --steps 4 --checkpoint c --resume -o twice.onnx");
+  const std::string small = fmt::format("{}M", least() + 8);
+  tune({"--max-memory", small, "--steps", "4", "-o", "once.onnx"});
+  tune({"--max-memory", small, "--steps", "2", "--checkpoint", "c", "-o", "half.onnx"});
+  const std::string resumed = tune({"--max-memory", "4G", "--steps", "4", "--checkpoint", "c", "--resume", "-o", "twice.onnx"});
   EXPECT_THAT(resumed, HasSubstr("going on after update 2"));
-  std::ifstream once("once.onnx", std::ios::binary), twice("twice.onnx", std::ios::binary);
-  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(once), {}), std::string(std::istreambuf_iterator<char>(twice), {}));
+  EXPECT_EQ(contents("once.onnx"), contents("twice.onnx"));
 }
 
 TEST_F(Tune, HelpIsShortAndTheRestIsUnderHelpAll) {

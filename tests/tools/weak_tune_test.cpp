@@ -127,6 +127,7 @@ TEST_F(WeakTune, WritesTheTeacherOrTheStudent) {
 
 TEST_F(WeakTune, NamesAndLeavesOutWhatCannotBeRead) {
   write("more/0/broken.png", "no picture");
+  std::filesystem::create_directory("more/stray");
   write("more/stray/empty.jpg", "");
   EXPECT_THAT(tune("--steps 2"),
               AllOf(HasSubstr("more: 2 of 86 pictures cannot be read and are left out\n"),

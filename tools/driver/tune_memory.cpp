@@ -54,7 +54,7 @@ class Planner {
     if (chosen_) return std::move(chosen_->plan);
     const std::string way = choice.piece_rows > 0 ? fmt::format("{} rows at a time", choice.piece_rows) : "whole batches";
     return invalid_input(fmt::format("the run that is resumed computed {}, which takes {}; --max-memory allows {}", way,
-                                     bytes_text(least_), bytes_text(task_.limit)));
+                                     bytes_text(base_ + least_beyond_base_), bytes_text(task_.limit)));
   }
 
  private:
@@ -108,7 +108,7 @@ class Planner {
   }
 
   void offer(Candidate made) {
-    least_ = std::min(least_, made.plan.expected_bytes);
+    least_beyond_base_ = std::min(least_beyond_base_, made.plan.expected_bytes - base_);
     if (made.plan.expected_bytes > usable_) return;
     if (!chosen_ || made.cost < chosen_->cost) chosen_ = std::move(made);
   }
@@ -125,15 +125,15 @@ class Planner {
   Status recompute(MemoryChoice choice) {
     constexpr int kTrials = 4;
     constexpr double kBelow = 0.97;
-    const int64_t others = last_bytes_ - last_arena_;
-    const double target = static_cast<double>(usable_ - others);
-    double share = 1000 * kBelow * target / static_cast<double>(std::max<int64_t>(last_arena_, 1));
+    double share = 1000;
     for (int trial = 0; trial < kTrials; ++trial) {
+      // What compiling leaves grows with each candidate, and so what there is for a step shrinks.
+      const double target = static_cast<double>(usable_ - (last_bytes_ - last_arena_));
+      const bool last = trial + 1 == kTrials || (trial > 0 && !reached_);
+      share = last ? 1 : share * kBelow * target / static_cast<double>(std::max<int64_t>(last_arena_, 1));
       choice.share = std::clamp<int64_t>(std::llround(share), 1, 999);
       TRY(consider(choice));
-      const double taken = static_cast<double>(last_arena_) / target;
-      if (taken <= 1 || choice.share == 1) return {};
-      share = reached_ && share > 1 && trial + 2 < kTrials ? share * kBelow / taken : 1;
+      if (chosen_ || choice.share == 1) return {};
     }
     return {};
   }
@@ -179,7 +179,9 @@ class Planner {
 
   Error refusal() const {
     constexpr int64_t kMega = int64_t{1} << 20, kBetweenRuns = 24;
-    const int64_t least = (least_ + least_ / (kSlackPart - 1)) / kMega + kBetweenRuns;
+    // What compiling leaves grows with every candidate, and another run looks at others.
+    const int64_t all = base_ + least_beyond_base_;
+    const int64_t least = (all + all / (kSlackPart - 1)) / kMega + kBetweenRuns;
     return invalid_input(fmt::format("--max-memory {}: the least that is feasible is {}M: {} with the model, the data and the "
                                      "program before the first update, the rest weights, gradients and what a step computes",
                                      bytes_text(task_.limit), least, bytes_text(base_ - kSlackBytes - task_.held_bytes)));
@@ -189,7 +191,7 @@ class Planner {
   const int64_t usable_;
   int64_t base_ = 0;
   std::optional<Candidate> chosen_;
-  int64_t least_ = std::numeric_limits<int64_t>::max();
+  int64_t least_beyond_base_ = std::numeric_limits<int64_t>::max();
   double work_ = 0;       // of a batch
   bool reached_ = false;  // of the last aim
   int64_t last_bytes_ = 0, last_arena_ = 0;
