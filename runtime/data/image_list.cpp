@@ -309,6 +309,8 @@ class TableReader {
 namespace {
 
 Result<Table> read_image_table(const std::string& path, std::string_view otherwise) {
+  std::error_code unknown;
+  if (!fs::exists(path, unknown)) return io_error(fmt::format("{}: there is no such file or folder", path));
   const std::optional<TableFormat> format = table_format_of(path);
   if (!format)
     return invalid_input(fmt::format(

@@ -35,7 +35,7 @@ std::optional<Extents> extents_of(const Tensor& tensor, std::optional<ImageLayou
   if (tensor.rank() != 2) return std::nullopt;
   for (const int64_t channels : {1, 3}) {
     const int64_t side = tensor.extent(1) % channels == 0 ? exact_root(tensor.extent(1) / channels) : 0;
-    if (side > 0)
+    if (side > 1)  // a number a row is a score
       return Extents{side, side, channels, layout.value_or(ImageLayout::kNchw) == ImageLayout::kNchw};
   }
   return std::nullopt;

@@ -54,7 +54,8 @@ TEST_F(ImageListTest, SaysWhatAFolderLacks) {
   EXPECT_THAT(error(folder_.path("none")), HasSubstr("holds no folders"));
   std::filesystem::create_directories(folder_.path("empty/cat"));
   EXPECT_THAT(error(folder_.path("empty")), HasSubstr("empty/cat: holds no pictures"));
-  EXPECT_THAT(error(folder_.path("missing")), HasSubstr("a table (.csv, .tsv or .jsonl)"));
+  EXPECT_THAT(error(folder_.path("missing")), HasSubstr("missing: there is no such file or folder"));
+  EXPECT_THAT(error(add("notes.doc")), HasSubstr("a table (.csv, .tsv or .jsonl)"));
 }
 
 TEST_F(ImageListTest, TablesNamePicturesAndLabels) {

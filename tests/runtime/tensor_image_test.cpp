@@ -13,6 +13,11 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
+TEST(TensorImage, ScoresAreNoPictures) {
+  EXPECT_FALSE(images_of(Tensor::zeros(DType::kF32, {4, 1})).ok());
+  EXPECT_TRUE(images_of(Tensor::zeros(DType::kF32, {4, 4})).ok());
+}
+
 TEST(TensorImage, ReadsEveryLayout) {
   const Tensor planar = Tensor::from<float>({1, 3, 1, 2}, {-1, 1, 0, -3, 5, NAN});
   EXPECT_THAT((*images_of(planar))[0].pixels, ElementsAre(0, 128, 255, 255, 0, 128));
