@@ -23,6 +23,7 @@
 #include "tools/driver/model_summary.h"
 #include "tools/driver/process_memory.h"
 #include "tools/driver/tune_arguments.h"
+#include "tools/driver/tune_options.h"
 
 namespace gannet {
 

@@ -10,6 +10,7 @@
 #include "tools/deploy/arguments.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/tune_arguments.h"
+#include "tools/driver/tune_options.h"
 
 namespace gannet {
 

@@ -17,6 +17,7 @@
 #include "tools/deploy/arguments.h"
 #include "tools/driver/image_rows.h"
 #include "tools/driver/tune_arguments.h"
+#include "tools/driver/tune_options.h"
 
 namespace gannet {
 

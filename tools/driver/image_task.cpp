@@ -17,6 +17,7 @@
 #include "tools/driver/model_inputs.h"
 #include "tools/driver/model_output.h"
 #include "tools/driver/picture_input.h"
+#include "tools/driver/tune_options.h"
 
 namespace gannet {
 

@@ -10,6 +10,7 @@
 #include "passes/widen_model.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/training_runner.h"
+#include "tools/driver/tune_options.h"
 
 namespace gannet {
 

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <limits>
 
+#include "tools/driver/tune_options.h"
+
 namespace gannet {
 
 namespace {
