@@ -68,6 +68,19 @@ CommandResult CommandLine::gannet(const std::vector<std::string>& arguments) {
 
 CommandResult CommandLine::gannet_line(const std::string& line) { return gannet(words_of(line)); }
 
+std::string CommandLine::run(const std::string& line) {
+  const CommandResult result = gannet_line(line);
+  EXPECT_EQ(result.status, 0) << line << "\n" << result.err << result.out;
+  EXPECT_EQ(result.err, "") << line;
+  return result.out;
+}
+
+std::string CommandLine::error(const std::string& line) {
+  const CommandResult result = gannet_line(line);
+  EXPECT_EQ(result.status, 1) << line << "\n" << result.out;
+  return result.err;
+}
+
 CommandResult CommandLine::gannet_run_line(const std::string& line) {
   return result_of(run_deployed_command_line, "gannet-run", words_of(line));
 }

@@ -24,6 +24,10 @@ class CommandLine : public testing::Test {
   CommandResult gannet(const std::vector<std::string>& arguments);
   // The same for a line split at spaces, but for those between double quotes.
   CommandResult gannet_line(const std::string& line);
+  // What that prints where it must succeed and say nothing on standard error.
+  std::string run(const std::string& line);
+  // What it says on standard error where it must fail with status 1.
+  std::string error(const std::string& line);
   // Runs `gannet-run` with the arguments of a line split at spaces.
   CommandResult gannet_run_line(const std::string& line);
   static std::string contents(const std::filesystem::path& path);

@@ -27,17 +27,6 @@ class GanEvaluation : public CommandLine {
     run("new dcgan-generator --image-size 28 --channels 1 --features 4 --latent 8 -o g.onnx");
     write_features();
   }
-  std::string run(const std::string& line) {
-    const CommandResult result = gannet_line(line);
-    EXPECT_EQ(result.status, 0) << line << "\n" << result.err << result.out;
-    EXPECT_EQ(result.err, "") << line;
-    return result.out;
-  }
-  std::string error(const std::string& line) {
-    const CommandResult result = gannet_line(line);
-    EXPECT_EQ(result.status, 1) << line << "\n" << result.out;
-    return result.err;
-  }
   nlohmann::json measured(const std::string& line) {
     return nlohmann::json::parse(run("evaluate " + line + " --task gan --json"));
   }

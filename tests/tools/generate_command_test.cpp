@@ -18,17 +18,6 @@ using testing::HasSubstr;
 
 class Generate : public CommandLine {
  protected:
-  std::string run(const std::string& line) {
-    const CommandResult result = gannet_line(line);
-    EXPECT_EQ(result.status, 0) << line << "\n" << result.err << result.out;
-    EXPECT_EQ(result.err, "") << line;
-    return result.out;
-  }
-  std::string error(const std::string& line) {
-    const CommandResult result = gannet_line(line);
-    EXPECT_EQ(result.status, 1) << line << "\n" << result.out;
-    return result.err;
-  }
   void make_dcgan() {
     run("new dcgan-generator --image-size 28 --channels 1 --features 4 --latent 8 -o g.onnx");
   }

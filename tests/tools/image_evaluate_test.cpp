@@ -29,11 +29,6 @@ class ImageEvaluate : public CommandLine {
     EXPECT_EQ(result.status, 0) << line << "\n" << result.err << result.out;
     return result.out;
   }
-  std::string error(const std::string& line) {
-    const CommandResult result = gannet_line(line);
-    EXPECT_EQ(result.status, 1) << line << "\n" << result.out;
-    return result.err;
-  }
   nlohmann::json figures(const std::string& line) { return nlohmann::json::parse(run("evaluate " + line + " --json")); }
   // The number behind the last `name` in a text.
   static double last(const std::string& text, const std::string& name) {

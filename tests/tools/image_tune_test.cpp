@@ -23,20 +23,9 @@ class ImageTune : public CommandLine {
     CommandLine::SetUp();
     run("new cnn --image-size 12 --channels 3 --classes 3 --sample-data train --samples 96 -o cnn.onnx");
   }
-  std::string run(const std::string& line) {
-    const CommandResult result = gannet_line(line);
-    EXPECT_EQ(result.status, 0) << line << "\n" << result.err << result.out;
-    EXPECT_EQ(result.err, "") << line;
-    return result.out;
-  }
   std::string tune(const std::string& flags) {
     return run("tune cnn.onnx --task image-classification --train train -o tuned.onnx --image-cache 10M " +
                flags);
-  }
-  std::string error(const std::string& line) {
-    const CommandResult result = gannet_line(line);
-    EXPECT_EQ(result.status, 1) << line << "\n" << result.out;
-    return result.err;
   }
 };
 

@@ -35,17 +35,6 @@ class WeakTune : public CommandLine {
       }
     }
   }
-  std::string run(const std::string& line) {
-    const CommandResult result = gannet_line(line);
-    EXPECT_EQ(result.status, 0) << line << "\n" << result.err << result.out;
-    EXPECT_EQ(result.err, "") << line;
-    return result.out;
-  }
-  std::string error(const std::string& line) {
-    const CommandResult result = gannet_line(line);
-    EXPECT_EQ(result.status, 1) << line << "\n" << result.out;
-    return result.err;
-  }
   std::string tune(const std::string& flags) { return run(kTune + flags); }
 
   static constexpr const char* kTune =

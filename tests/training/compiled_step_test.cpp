@@ -8,6 +8,7 @@
 #include "ir/base/random.h"
 #include "ir/evaluate.h"
 #include "passes/pass.h"
+#include "tests/training/tensor_check.h"
 #include "tools/deploy/run_artifact.h"
 #include "tools/driver/bench_train.h"
 #include "tools/driver/compile.h"
@@ -62,17 +63,6 @@ std::vector<Datum> inputs_of(const Step& step, uint64_t seed, float rate = 0.05f
   return inputs;
 }
 
-void expect_close(const Tensor& given, const Tensor& expected, double tolerance, const std::string& what) {
-  ASSERT_EQ(type_string(given), type_string(expected)) << what;
-  double largest = 1e-3, difference = 0;
-  for (int64_t i = 0; i < expected.elements(); ++i) {
-    largest = std::max(largest, std::abs(expected.double_at(i)));
-    difference = std::max(difference, std::abs(given.double_at(i) - expected.double_at(i)));
-    ASSERT_TRUE(std::isfinite(given.double_at(i))) << what << " element " << i;
-  }
-  EXPECT_LE(difference, tolerance * largest) << what;
-}
-
 // Two steps on one and on two threads: same bits; and all weights after each as the reference evaluator gives them.
 void expect_same_as_reference(const Result<OnnxWriter>& writer, double tolerance, float rate = 0.05f, MemoryAim* memory = nullptr,
                               bool batch_statistics = false) {
@@ -88,10 +78,10 @@ void expect_same_as_reference(const Result<OnnxWriter>& writer, double tolerance
     ASSERT_TRUE(single.ok()) << single.error().message;
     ASSERT_TRUE(dual.ok()) << dual.error().message;
     EXPECT_TRUE((*single)[0].tensor().identical((*dual)[0].tensor()));
-    expect_close((*single)[0].tensor(), expected->outputs[0].tensor(), tolerance, "loss");
+    test::expect_close((*single)[0].tensor(), expected->outputs[0].tensor(), tolerance, "loss");
     for (size_t i = 0; i < states.size(); ++i) {
       EXPECT_TRUE(one->state(i).identical(two->state(i))) << step.graph->states[i].name << " has other bits on two threads";
-      expect_close(one->state(i), expected->state_outputs[i], tolerance, step.graph->states[i].name);
+      test::expect_close(one->state(i), expected->state_outputs[i], tolerance, step.graph->states[i].name);
     }
     states = std::move(expected->state_outputs);
   }
@@ -213,7 +203,7 @@ TEST(CompiledStep, AdamWUpdatesItsSlotsInPlace) {
     ASSERT_TRUE(session->run(inputs).ok());
     states = evaluate(*step.graph, inputs, {}, states)->state_outputs;
   }
-  for (size_t i = 0; i < states.size(); ++i) expect_close(session->state(i), states[i], 1e-3, step.graph->states[i].name);
+  for (size_t i = 0; i < states.size(); ++i) test::expect_close(session->state(i), states[i], 1e-3, step.graph->states[i].name);
 }
 
 TEST(CompiledStep, ACheckpointStaysAndResumesToTheSameBits) {

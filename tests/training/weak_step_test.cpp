@@ -10,6 +10,7 @@
 #include "passes/build_train_step.h"
 #include "passes/pass.h"
 #include "passes/weights_to_state.h"
+#include "tests/training/tensor_check.h"
 #include "tools/deploy/run_artifact.h"
 #include "tools/driver/compile.h"
 
@@ -54,16 +55,6 @@ std::vector<Datum> inputs_of(const Graph& step, const WeakLossOptions& weak, uin
   return inputs;
 }
 
-void expect_close(const Tensor& given, const Tensor& expected, double tolerance, const std::string& what) {
-  ASSERT_EQ(type_string(given), type_string(expected)) << what;
-  double largest = 1e-3, difference = 0;
-  for (int64_t i = 0; i < expected.elements(); ++i) {
-    largest = std::max(largest, std::abs(expected.double_at(i)));
-    difference = std::max(difference, std::abs(given.double_at(i) - expected.double_at(i)));
-  }
-  EXPECT_LE(difference, tolerance * largest) << what;
-}
-
 // Three steps on one and on two threads: the same bits, and all States as the reference evaluator gives them.
 void expect_same_as_reference(const Result<OnnxWriter>& writer, WeakMethod method) {
   TrainStepOptions options;
@@ -87,11 +78,11 @@ void expect_same_as_reference(const Result<OnnxWriter>& writer, WeakMethod metho
     ASSERT_TRUE(dual.ok()) << dual.error().message;
     for (size_t i = 0; i < expected->outputs.size(); ++i) {
       EXPECT_TRUE((*single)[i].tensor().identical((*dual)[i].tensor())) << step->outputs[i].name;
-      expect_close((*single)[i].tensor(), expected->outputs[i].tensor(), 1e-3, step->outputs[i].name);
+      test::expect_close((*single)[i].tensor(), expected->outputs[i].tensor(), 1e-3, step->outputs[i].name);
     }
     for (size_t i = 0; i < states.size(); ++i) {
       EXPECT_TRUE(one->state(i).identical(two->state(i))) << step->states[i].name;
-      expect_close(one->state(i), expected->state_outputs[i], 1e-3, step->states[i].name);
+      test::expect_close(one->state(i), expected->state_outputs[i], 1e-3, step->states[i].name);
     }
     states = std::move(expected->state_outputs);
   }
