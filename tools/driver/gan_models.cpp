@@ -154,7 +154,7 @@ class Fitting {
     pair_.generated = TRY(find_generated(g, row_of(taken_->type), a_.generator.path));
     made_ = g.outputs[pair_.generated].value;
     TRY(find_form());
-    m_.range = output_range(*made_);
+    m_.range = find_output_range(*made_).value_or(FoundRange());
     note_classes();
     return {};
   }

@@ -9,7 +9,7 @@
 #include "passes/build_gan_step.h"
 #include "runtime/data/image.h"
 #include "tools/driver/gan_arguments.h"
-#include "tools/driver/output_range.h"
+#include "tools/driver/value_range.h"
 #include "tools/driver/tune_model.h"
 
 namespace gannet {
@@ -19,7 +19,7 @@ struct GanModels {
   GanPair pair;  // points into both
   // How pictures between the models look; nothing where rows are no pictures (flat, and of no size that is a picture's).
   std::optional<ImageOptions> picture;
-  OutputRange range;  // of what is generated
+  FoundRange range;  // of what is generated
   std::vector<std::string> notes;  // sentences for the user
 };
 

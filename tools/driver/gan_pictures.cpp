@@ -55,7 +55,7 @@ class Opening {
     options = *m_.picture;
     options.dtype = DType::kF32;
     if (options.scale || !options.mean.empty() || !options.std.empty()) return {};
-    const OutputRange& range = m_.range;
+    const FoundRange& range = m_.range;
     options.scale = (range.high - range.low) / 255;
     if (range.low != 0) options.mean = {-range.low};
     const std::string why = range.ending.empty()
@@ -157,7 +157,7 @@ class Opening {
 
   // Numbers of [-1, 1], [0, 1] or [0, 255] become those that the generator gives.
   Status bring_into_range(Tensor& rows) {
-    const OutputRange& range = m_.range;
+    const FoundRange& range = m_.range;
     if (range.ending.empty()) return {};
     const std::span<float> values = rows.mutable_data<float>();
     const auto [least, most] = std::ranges::minmax_element(values);

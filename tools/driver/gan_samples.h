@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "ir/base/tensor.h"
 #include "runtime/data/image.h"
@@ -10,11 +9,7 @@
 
 namespace gannet {
 
-// Each row of `pictures` as pixels: the way back from what `options` make of pixels, rounded, clamped to 0 to 255. The
-// layout, channels and their order are those of `options`.
-std::vector<Image> images_of(const Tensor& pictures, const ImageOptions& options);
-
-// Writes FOLDER/round-NNNNNN.png, a grid about as wide as high, and the same to `events` (null: not).
+// Writes FOLDER/round-NNNNNN.png, a grid about as wide as high of what was pixels before `options` made it numbers, and the same to `events` (null: not).
 Status write_samples(const Tensor& pictures, const ImageOptions& options, const std::string& folder, int64_t round, EventFile* events);
 
 // Writes the grids of FOLDER up to `round` as an animation at `path`; of many an even choice, the last one always. Nothing

@@ -102,8 +102,8 @@ Result<ValueRange> parse_value_range(const std::string& text, std::string_view f
 
 std::string to_string(const ValueRange& range) { return fmt::format("{}..{}", range.low, range.high); }
 
-std::optional<ValueRange> find_output_range(const Value& output) {
-  if (output.type.dtype == DType::kU8) return ValueRange{0, 255};
+std::optional<FoundRange> find_output_range(const Value& output) {
+  if (output.type.dtype == DType::kU8) return FoundRange{{0, 255}, ""};
   Line line;
   const Value* value = &output;
   while (value != nullptr && value->producer() != nullptr) {
@@ -111,7 +111,7 @@ std::optional<ValueRange> find_output_range(const Value& output) {
     if (const auto range = range_of_ending(node)) {
       const double a = line.factor * range->low + line.offset, b = line.factor * range->high + line.offset;
       if (a == b) return std::nullopt;
-      return snapped({std::min(a, b), std::max(a, b)});
+      return FoundRange{snapped({std::min(a, b), std::max(a, b)}), std::string(node.op().name)};
     }
     value = moves_only(node.op().name) ? node.input(0) : before_arithmetic(node, line);
   }
