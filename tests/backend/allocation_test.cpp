@@ -11,11 +11,15 @@ namespace {
 std::atomic<long> allocations = 0;
 }
 
-// Not inlined: GCC takes a free() inlined where a test is deleted for a mismatch with operator new.
+// All that are not aligned, since what one of them allocates another frees. Not inlined: GCC takes a free() inlined where a test is deleted for a mismatch with operator new.
 [[gnu::noinline]] void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
+}
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  ++allocations;
+  return std::malloc(size);
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }

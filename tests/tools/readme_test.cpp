@@ -47,11 +47,21 @@ INSTANTIATE_TEST_SUITE_P(All, Documents,
 
 INSTANTIATE_TEST_SUITE_P(Generators, Documents, testing::Values("docs/gan.md", "docs/tutorial-generate.md"));
 
+// A limit of memory is about the process's own; most of it is a sanitizer's where there is one.
+bool can_run(const std::string& command) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return command.find("--max-memory") == std::string::npos;
+#else
+  return !command.empty();
+#endif
+}
+
 TEST_P(Documents, EveryCommandWorks) {
   std::vector<std::string> commands = commands_of(kRoot + GetParam());
   ASSERT_GE(commands.size(), 8u);
   write_tables_of(kRoot + GetParam());
   for (const std::string& command : commands) {
+    if (!can_run(command)) continue;
     const bool deployed = command.starts_with(kDeployed);
     CommandResult result = deployed ? gannet_run_line(command.substr(kDeployed.size())) : gannet_line(command.substr(7));
     EXPECT_EQ(result.status, 0) << command << "\n" << result.err;
