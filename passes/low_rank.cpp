@@ -15,9 +15,6 @@ namespace gannet {
 
 namespace {
 
-constexpr std::string_view kUsualTargets[] = {"*query*",  "*value*", "*q_proj*",
-                                              "*v_proj*", "*q_lin*", "*v_lin*"};
-
 // A weight on its way to a layer: transposed, or rounded to the numbers of codes.
 bool passes_weight(const Node& node) {
   constexpr std::array<std::string_view, 4> kOps = {"Transpose", "Cast", "QuantizeLinear", "DequantizeLinear"};
@@ -110,19 +107,18 @@ class LowRank {
     std::vector<bool> used(options_.targets.size());
     for (const size_t i : linear) {
       const State& state = graph_.states[i];
-      bool usual = false, asked = false;
-      for (const std::string_view pattern : kUsualTargets) usual |= matches(state, *state.in, pattern);
+      bool asked = used.empty();
       for (size_t k = 0; k < used.size(); ++k) {
         if (!matches(state, *state.in, options_.targets[k])) continue;
         asked = used[k] = true;
       }
-      if (options_.targets.empty() ? usual : asked) chosen.push_back(i);
+      if (asked) chosen.push_back(i);
     }
     for (size_t k = 0; k < used.size(); ++k) {
       if (!used[k])
         return invalid_input(fmt::format("no weight of a linear layer matches '{}'", options_.targets[k]));
     }
-    return chosen.empty() ? linear : chosen;
+    return chosen;
   }
 
   Value* add_state(const std::string& name, Tensor initial, std::vector<State>& added) {

@@ -1,6 +1,6 @@
 // Tuning a few numbers instead of all: beside each chosen weight W, which stays as it is, stands a product of
 // two thin matrices, W + alpha / rank * down * up. Hu et al., "LoRA: low-rank adaptation of large language
-// models" (2022).
+// models" (2022); of all linear layers, as Dettmers et al., "QLoRA" (2023), found that it takes to match full tuning.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,7 @@ namespace gannet {
 struct LowRankOptions {
   int64_t rank = 8;
   double alpha = 16;
-  // Patterns of names of weights or of the nodes that multiply by them. Empty: the projections to queries and
-  // values where names tell which these are, else all weights of linear layers.
+  // Patterns of names of weights or of the nodes that multiply by them. Empty: all weights of linear layers.
   std::vector<std::string> targets = {};
   // The model output whose last layer is trained as a whole; empty: the first floating point one.
   std::string output = {};

@@ -102,10 +102,14 @@ TEST(LowRank, MergedWeightsGiveWhatTheThinOnesGave) {
   expect_near(net.run(values), merged.run(whole));
 }
 
-TEST(LowRank, QueriesAndValuesAreTheUsualTargets) {
-  Net net;
+TEST(LowRank, AllLinearLayersAreTheUsualTargets) {
+  Net net, named;
   ASSERT_TRUE(make_low_rank(net.graph, {}).ok());
-  EXPECT_THAT(net.states(),
+  ASSERT_TRUE(make_low_rank(named.graph, {8, 16, {"*"}}).ok());
+  EXPECT_EQ(net.states(), named.states());
+  Net one;
+  ASSERT_TRUE(make_low_rank(one.graph, {8, 16, {"quer?.*"}}).ok());
+  EXPECT_THAT(one.states(),
               UnorderedElementsAre("head.weight", "head.bias", "lora.down/query.weight", "lora.up/query.weight"));
 }
 

@@ -249,9 +249,9 @@ TEST_F(TuneText, ThinMatricesBecomePartOfTheWeights) {
   const std::string text =
       out("tune tuned.onnx --train swapped.tsv --eval-fraction 0.2 --vocab vocab.txt -o swapped.onnx --lr "
           "0.02 --lora r=4");
-  // Two thin matrices beside the query and value of the one layer, and the last layer: 4 * 32 * 4 + 2 * 32
-  // + 2.
-  EXPECT_THAT(text, HasSubstr("training 578 weights of 6 tensors"));
+  // Two thin matrices beside five layers of 32 to 32, one of 32 to 128 and one back, and the last layer:
+  // 5 * 64 * 4 + 2 * 160 * 4 + 2 * 32 + 2.
+  EXPECT_THAT(text, HasSubstr("training 2626 weights of 16 tensors"));
   EXPECT_GT(figure(text, "best accuracy"), 0.9);
   const auto json =
       nlohmann::json::parse(out("evaluate swapped.onnx --data swapped.tsv --vocab vocab.txt --json"));
@@ -331,7 +331,7 @@ TEST_F(TuneText, MistakesAreNamed) {
   EXPECT_THAT(err(tune + "train.tsv --max-length 41"),
               HasSubstr("--max-length 41: the model takes at most 40 tokens"));
   EXPECT_THAT(err(tune + "train.tsv --freeze *"), HasSubstr("bert.onnx: all 25 weights are frozen, none is left to train"));
-  EXPECT_THAT(err(tune + "train.tsv --lora r=2 --lr-for *intermediate*=2"), HasSubstr("--lr-for '*intermediate*' matches no weight"));
+  EXPECT_THAT(err(tune + "train.tsv --lora r=2 --lr-for *embeddings*=2"), HasSubstr("--lr-for '*embeddings*' matches no weight"));
   EXPECT_THAT(err(tune + "train.tsv --augment flip"),
               HasSubstr("--augment is for pictures, and train.tsv is read as texts; --task says what to read"));
   EXPECT_THAT(err(tune + "train.tsv --head-dropout 0.2"),

@@ -233,7 +233,7 @@ void add_model_flags(CLI::App& command, TuneArguments& a) {
       .add_option(
           "--lora", a.lora,
           "train thin matrices of rank 8 beside weights, and the last layer; they become one when written "
-          "[of queries and values, alpha twice the rank]")
+          "[of all linear layers, alpha twice the rank]")
       ->type_name("r=8[,alpha=16][,targets=PATTERN|PATTERN]");
   command
       .add_option("--batch-norm", a.batch_norm,
