@@ -103,6 +103,8 @@ class TextTask final : public TuneTask {
     return rows;
   }
   double head_dropout() const override { return 0.1; }
+  // Numbers shift by what dropout does to variances behind it; classes do not.
+  double transformer_dropout() const override { return task_.kind == TextTaskKind::kRegression ? 0 : 0.1; }
 
   Metadata metadata() const override {
     Metadata entries = {{"task", std::string(task_.name)}, {"problem_type", problem_type(task_.kind)}};

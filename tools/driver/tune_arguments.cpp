@@ -247,7 +247,8 @@ void add_model_flags(CLI::App& command, TuneArguments& a) {
       ->check(CLI::Range(0.0, 1.0));
   repeatable(command
                  .add_option("--dropout", a.dropout,
-                             "PATTERN=RATIO: dropout behind nodes or values of these names (repeatable)")
+                             "PATTERN=RATIO: dropout behind nodes or values of these names; transformer=0.1: where "
+                             "transformers have it [texts with a new head, but for regression: that] (repeatable)")
                  ->type_name("PATTERN=RATIO"));
 }
 

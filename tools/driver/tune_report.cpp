@@ -24,6 +24,16 @@ std::string loss_text(const TuneSummary& summary) {
                      ending);
 }
 
+std::string dropout_text(const std::vector<DropoutRule>& rules) {
+  std::vector<std::string> parts;
+  for (const DropoutRule& rule : rules) {
+    const std::string place = rule.pattern == kTransformerDropout ? "where transformers have it"
+                                                                  : "behind '" + printable(rule.pattern) + "'";
+    parts.push_back(fmt::format("{:g} {}", rule.ratio, place));
+  }
+  return fmt::format("dropout: {}", fmt::join(parts, ", "));
+}
+
 std::string best_text(const TrainingOutcome& outcome, const TrainerOptions& trainer) {
   return fmt::format("best {} {:.4g} after update {}", trainer.choose_by, *outcome.best, outcome.best_step);
 }
@@ -46,6 +56,7 @@ void print_summary(const TuneSummary& summary) {
     fmt::print("new head: {}{}{}\n", printable(summary.head->layer), old,
                pooling.empty() ? "" : ", reads " + pooling);
   }
+  if (!summary.options.dropout.empty()) fmt::print("{}\n", dropout_text(summary.options.dropout));
   if (const auto& pair = summary.options.co_teaching)
     fmt::print("co-teaching: two models choose each other's rows, in the end all but {:g} % of a batch; the better one "
                "is written\n",

@@ -78,6 +78,8 @@ class TuneTask {
                                                  const TuneArguments& arguments);
   // Dropout between the features and a new head, where --dropout does not say otherwise.
   virtual double head_dropout() const { return 0; }
+  // The same inside a transformer that gets a new head (transformer_places.h).
+  virtual double transformer_dropout() const { return 0; }
   // What the tuned file says in its metadata: names of labels and the like. The same keys are replaced.
   virtual Metadata metadata() const { return {}; }
   // Another view of a batch, for evaluation: predictions of both are averaged. Empty: there is none.

@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "passes/transformer_places.h"
 #include "runtime/training/batches.h"
 #include "tools/deploy/arguments.h"
 #include "tools/driver/co_teaching.h"
@@ -89,10 +90,25 @@ Status set_rates(Tuning& tuning, const TuneArguments& arguments) {
   return {};
 }
 
+// What the flags ask for; else, with a new head, what the task has, where the model is a transformer.
+Status set_dropout(Tuning& tuning, const TuneTask& task, TuneArguments& arguments) {
+  const std::optional<HeadReport>& head = tuning.model.head;
+  const double inside = task.transformer_dropout();
+  if (head && inside > 0 && arguments.dropout.empty() && !transformer_places(tuning.model.graph()).empty())
+    arguments.dropout.push_back(fmt::format("{}={}", kTransformerDropout, inside));
+  std::vector<DropoutRule>& rules = tuning.options.dropout;
+  rules = TRY(dropout_of(arguments));
+  const double head_dropout = arguments.head_dropout.value_or(task.head_dropout());
+  const bool takes_dropout = head && !head->features.empty();
+  if (arguments.head_dropout && !takes_dropout)
+    return invalid_input("--head-dropout: the model gets no new head");
+  if (takes_dropout && head_dropout > 0) rules.push_back({head->features, head_dropout});
+  return {};
+}
+
 // The options that are known before the model and the data are.
 Status set_options(TrainStepOptions& options, const TuneArguments& arguments) {
   options.optimizer = TRY(optimizer_of(arguments));
-  options.dropout = TRY(dropout_of(arguments));
   options.output_name = arguments.trained_output;
   options.accumulate = arguments.accumulate > 1;
   if (arguments.weak.used()) options.weak = weak_loss_of(arguments.weak);
@@ -112,12 +128,7 @@ Result<Tuning> prepare_tuning(TuneTask& task, TuneArguments& arguments) {
     fmt::print("{}: {} batch normalizations are in training mode; the tuned file has them in the form for inference\n",
                printable(arguments.model.path), count);
   }
-  const std::optional<HeadReport>& head = tuning.model.head;
-  const double head_dropout = arguments.head_dropout.value_or(task.head_dropout());
-  const bool takes_dropout = head && !head->features.empty();
-  if (arguments.head_dropout && !takes_dropout)
-    return invalid_input("--head-dropout: the model gets no new head");
-  if (takes_dropout && head_dropout > 0) tuning.options.dropout.push_back({head->features, head_dropout});
+  TRY(set_dropout(tuning, task, arguments));
   tuning.options.co_teaching = TRY(co_teaching_of(tuning.model, task.metadata(), arguments));
   const Graph& graph = tuning.model.graph();
   tuning.batches.rows = TRY(task.training_rows(graph, arguments));
