@@ -14,6 +14,8 @@ namespace gannet {
 // The values that black and white have.
 struct ValueRange {
   double low = -1, high = 1;
+
+  friend bool operator==(const ValueRange&, const ValueRange&) = default;
 };
 
 struct TensorImageOptions {

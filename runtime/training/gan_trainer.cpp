@@ -15,6 +15,13 @@ namespace {
 constexpr const char* kReported[] = {"d_loss",     "g_loss",     "real_accuracy", "fake_accuracy",
                                      "real_score", "fake_score", "penalty"};
 
+bool all_finite(const NamedTensors& states) {
+  return std::ranges::all_of(states, [](const auto& state) {
+    if (state.second.dtype() != DType::kF32) return true;
+    return std::ranges::all_of(state.second.template data<float>(), [](float x) { return std::isfinite(x); });
+  });
+}
+
 }  // namespace
 
 GanTrainer::GanTrainer(GanEngine& engine, BatchSource& batches, GanTrainerOptions options)
@@ -182,7 +189,14 @@ Result<GanOutcome> GanTrainer::run() {
       TRY(sample());
     }
     const bool stopped = options_.stop && options_.stop->load(std::memory_order_relaxed);
-    if (last || stopped || due(options_.checkpoint_every)) TRY(save(last));
+    if (last || stopped || due(options_.checkpoint_every)) {
+      // A loss is that of the weights before the update.
+      if (!all_finite(engine_.states())) {
+        outcome.end = GanEnd::kDiverged;
+        break;
+      }
+      TRY(save(last));
+    }
     if (stopped && !last) {
       outcome.end = GanEnd::kInterrupted;
       break;

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include "frontend/onnx_writer.h"
 #include "runtime/data/image.h"
@@ -16,6 +18,22 @@ namespace gannet::test {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
+
+// A generator whose classes are numbers, and a discriminator that takes one share for each: cg.onnx, cd.onnx.
+void write_conditional_models() {
+  OnnxWriter g("g", 17, 1), d("d", 17, 2);
+  const std::string z = g.input("z", DType::kF32, {"batch", int64_t{4}}), label = g.input("label", DType::kI64, {"batch"});
+  const std::string h = g.node("Add", {z, g.node("Gather", {g.weight("names", {2, 4}, Fill::normal(0, 1)), label})});
+  g.node("Tanh", {g.node("Reshape", {g.node("MatMul", {h, g.weight("w", {4, 784}, Fill::normal(0, 0.3))}), g.ints({-1, 1, 28, 28})})}, {}, "image");
+  g.output("image", DType::kF32, {"batch", int64_t{1}, int64_t{28}, int64_t{28}});
+  const std::string x = d.input("image", DType::kF32, {"batch", int64_t{1}, int64_t{28}, int64_t{28}});
+  const std::string y = d.input("onehot", DType::kF32, {"batch", int64_t{2}});
+  const std::string flat = d.node("MatMul", {d.node("Flatten", {x}), d.weight("w", {784, 1}, Fill::normal(0, 0.1))});
+  d.node("Add", {flat, d.node("MatMul", {y, d.weight("v", {2, 1}, Fill::normal(0, 0.1))})}, {}, "logit");
+  d.output("logit", DType::kF32, {"batch", int64_t{1}});
+  ASSERT_TRUE(g.save("cg.onnx").ok() && d.save("cd.onnx").ok());
+}
 
 class GanCommand : public CommandLine {
  protected:
@@ -126,19 +144,8 @@ TEST_F(GanCommand, FlatModelsTrainOnArrays) {
   EXPECT_THAT(result.out, HasSubstr("numbers of 0 to 1 become -1 to 1, the range of the generator's Tanh"));
 }
 
-// A generator whose classes are numbers, and a discriminator that takes one share for each.
 TEST_F(GanCommand, ConditionalModelsTakeTheFoldersAsClasses) {
-  OnnxWriter g("g", 17, 1), d("d", 17, 2);
-  const std::string z = g.input("z", DType::kF32, {"batch", int64_t{4}}), label = g.input("label", DType::kI64, {"batch"});
-  const std::string h = g.node("Add", {z, g.node("Gather", {g.weight("names", {2, 4}, Fill::normal(0, 1)), label})});
-  g.node("Tanh", {g.node("Reshape", {g.node("MatMul", {h, g.weight("w", {4, 784}, Fill::normal(0, 0.3))}), g.ints({-1, 1, 28, 28})})}, {}, "image");
-  g.output("image", DType::kF32, {"batch", int64_t{1}, int64_t{28}, int64_t{28}});
-  const std::string x = d.input("image", DType::kF32, {"batch", int64_t{1}, int64_t{28}, int64_t{28}});
-  const std::string y = d.input("onehot", DType::kF32, {"batch", int64_t{2}});
-  const std::string flat = d.node("MatMul", {d.node("Flatten", {x}), d.weight("w", {784, 1}, Fill::normal(0, 0.1))});
-  d.node("Add", {flat, d.node("MatMul", {y, d.weight("v", {2, 1}, Fill::normal(0, 0.1))})}, {}, "logit");
-  d.output("logit", DType::kF32, {"batch", int64_t{1}});
-  ASSERT_TRUE(g.save("cg.onnx").ok() && d.save("cd.onnx").ok());
+  write_conditional_models();
   const CommandResult result = train("--steps 3", "out", "--generator cg.onnx --discriminator cd.onnx");
   ASSERT_EQ(result.status, 0) << result.err;
   const CommandResult half = train("--steps 1", "half", "--generator cg.onnx --discriminator d.onnx");
@@ -147,6 +154,113 @@ TEST_F(GanCommand, ConditionalModelsTakeTheFoldersAsClasses) {
   std::filesystem::create_directory("pictures/third");
   std::filesystem::copy("pictures/0", "pictures/third", std::filesystem::copy_options::recursive);
   EXPECT_THAT(train("--steps 1", "third", "--generator cg.onnx --discriminator cd.onnx").err, HasSubstr("pictures: holds 3 classes, cd.onnx knows 2"));
+}
+
+TEST_F(GanCommand, TheModelsThatAreGivenStay) {
+  std::filesystem::create_directory("out");
+  std::filesystem::copy("g.onnx", "out/generator.onnx");
+  const CommandResult result = train("--steps 1", "out", "--generator out/generator.onnx --discriminator d.onnx");
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.err, HasSubstr("the trained model would take the place of out/generator.onnx; name another folder"));
+  EXPECT_EQ(contents("out/generator.onnx"), contents("g.onnx"));
+}
+
+TEST_F(GanCommand, ATableOfPathsNeedsNoLabels) {
+  std::string table = "path\n";
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator("pictures")) {
+    if (entry.is_regular_file() && ++files <= 10) table += entry.path().string() + "\n";
+  }
+  write("paths.csv", table);
+  const CommandResult result = gannet_line("gan --generator g.onnx --discriminator d.onnx --images paths.csv --batch-size 4 --steps 1 --samples 2 -o out");
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("10 pictures of [1, 28, 28]"));
+}
+
+// Losses of the last round of the record in `folder`.
+double last_discriminator_loss(const std::vector<std::string>& record) {
+  constexpr std::string_view kKey = "\"d_loss\":";
+  for (auto line = record.rbegin(); line != record.rend(); ++line) {
+    const size_t at = line->find(kKey);
+    if (at != std::string::npos) return std::stod(line->substr(at + kKey.size()));
+  }
+  ADD_FAILURE() << "no loss in the record";
+  return 0;
+}
+
+// One layer over all pixels: of one channel, where the layout makes no difference to it.
+void write_layer(const std::string& file, bool channels_last) {
+  OnnxWriter d("d", 17, 2);
+  const std::string x = channels_last ? d.input("image", DType::kF32, {"batch", int64_t{28}, int64_t{28}, int64_t{1}})
+                                      : d.input("image", DType::kF32, {"batch", int64_t{1}, int64_t{28}, int64_t{28}});
+  d.node("MatMul", {d.node("Flatten", {x}), d.weight("w", {784, 1}, Fill::normal(0, 0.1))}, {}, "logit");
+  d.output("logit", DType::kF32, {"batch", int64_t{1}});
+  ASSERT_TRUE(d.save(file).ok());
+}
+
+TEST_F(GanCommand, ChannelsLastIsAugmentedAsChannelsFirstIs) {
+  write_layer("first.onnx", false);
+  write_layer("last.onnx", true);
+  const std::string flags = "--steps 3 --diff-augment color,translation,cutout";
+  for (const std::string name : {"first", "last"}) {
+    const CommandResult result = train(flags, name, "--generator g.onnx --discriminator " + name + ".onnx");
+    ASSERT_EQ(result.status, 0) << result.err;
+  }
+  const double first = last_discriminator_loss(record("first"));
+  EXPECT_NEAR(last_discriminator_loss(record("last")), first, 1e-4 * std::fabs(first));
+}
+
+// A generator whose numbers lie in -0.5 to 0.5.
+void write_narrow_generator() {
+  OnnxWriter g("g", 17, 1);
+  const std::string z = g.input("z", DType::kF32, {"batch", int64_t{4}});
+  const std::string flat = g.node("MatMul", {z, g.weight("w", {4, 784}, Fill::normal(0, 0.3))});
+  const std::string ends = g.node("Mul", {g.node("Tanh", {flat}), g.weight("half", {1}, Fill::constant(0.5))});
+  g.node("Reshape", {ends, g.ints({-1, 1, 28, 28})}, {}, "image");
+  g.output("image", DType::kF32, {"batch", int64_t{1}, int64_t{28}, int64_t{28}});
+  ASSERT_TRUE(g.save("narrow.onnx").ok());
+}
+
+TEST_F(GanCommand, NumbersOfTheGeneratorsOwnRangeStay) {
+  write_narrow_generator();
+  Tensor x = Tensor::zeros(DType::kF32, {12, 1, 28, 28});
+  for (size_t i = 0; i < x.mutable_data<float>().size(); ++i) x.mutable_data<float>()[i] = static_cast<float>(i % 17) / 16 - 0.5F;
+  ASSERT_TRUE(write_npz("x.npz", {{"x", x}}).ok());
+  const std::string line = "gan --discriminator d.onnx --images x.npz --batch-size 4 --steps 1 --samples 2 -o out --generator ";
+  const CommandResult own = gannet_line(line + "narrow.onnx");
+  ASSERT_EQ(own.status, 0) << own.err;
+  EXPECT_THAT(own.out, Not(HasSubstr("become")));
+  EXPECT_THAT(gannet_line(line + "g.onnx --augment flip").err, HasSubstr("--augment: x.npz holds numbers, which are taken as they are"));
+  EXPECT_THAT(gannet_line("gan --generator g.onnx --discriminator d.onnx --images pictures --mean 0.5,0.5 -o out").err,
+              HasSubstr("mean has 2 values for 1 channels"));
+}
+
+TEST_F(GanCommand, ClassesAreNumbersFromZeroOn) {
+  write_conditional_models();
+  const Tensor x = Tensor::zeros(DType::kF32, {2, 1, 28, 28});
+  const std::string line = "gan --generator cg.onnx --discriminator cd.onnx --images x.npz --target y --batch-size 2 --steps 1 -o out";
+  const auto error = [&](const Tensor& classes) {
+    EXPECT_TRUE(write_npz("x.npz", {{"x", x}, {"y", classes}}).ok());
+    const CommandResult result = gannet_line(line);
+    EXPECT_EQ(result.status, 1);
+    return result.err;
+  };
+  EXPECT_THAT(error(Tensor::from<int64_t>({2}, {0, -1})), HasSubstr("class -1: classes are numbers from 0 on"));
+  EXPECT_THAT(error(Tensor::from<int64_t>({2}, {0, std::numeric_limits<int64_t>::max()})), HasSubstr("classes are numbers from 0 on"));
+  EXPECT_THAT(error(Tensor::zeros(DType::kF32, {2})), HasSubstr("classes are integers, one for each picture"));
+}
+
+TEST_F(GanCommand, ARunThatDivergesLeavesItsNewestCheckpoint) {
+  const std::string flags = "--loss least-squares --optimizer sgd --steps 40 --lr ";
+  const CommandResult at_once = train(flags + "1e30", "none");
+  EXPECT_EQ(at_once.status, 1);
+  EXPECT_THAT(at_once.err, HasSubstr("there is no checkpoint before it, no model was written"));
+  EXPECT_FALSE(std::filesystem::exists("none/generator.onnx"));
+  const CommandResult later = train(flags + "3 --checkpoint-every 1");
+  EXPECT_EQ(later.status, 1);
+  EXPECT_THAT(later.err, HasSubstr("out/generator.onnx and out/discriminator.onnx hold the weights after round "));
+  EXPECT_EQ(gannet_line("run out/generator.onnx --output made").status, 0);
+  EXPECT_THAT(gannet_line("inspect out/generator.onnx").out, Not(HasSubstr("nan")));
 }
 
 }  // namespace

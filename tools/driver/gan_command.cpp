@@ -17,6 +17,7 @@
 #include "tools/driver/gan_programs.h"
 #include "tools/driver/gan_samples.h"
 #include "tools/driver/interrupt.h"
+#include "tools/driver/row_flags.h"
 
 namespace gannet {
 
@@ -84,23 +85,65 @@ GanTrainerOptions trainer_options(const GanArguments& arguments) {
   return options;
 }
 
-Status finish(const GanOutcome& outcome, const GanArguments& arguments) {
+// The models that are given stay: a run can be repeated, and --resume goes on from them.
+Status check_output(const GanArguments& arguments) {
+  for (const char* name : {"generator.onnx", "discriminator.onnx"}) {
+    const std::string written = arguments.output + "/" + name;
+    for (const std::string& given : {arguments.generator.path, arguments.discriminator.path}) {
+      std::error_code error;
+      if (std::filesystem::equivalent(written, given, error))
+        return invalid_input(fmt::format("--output {}: the trained model would take the place of {}; name another folder", arguments.output, given));
+    }
+  }
+  return {};
+}
+
+// What the discriminator sees is changed as pictures of the layout that both models have.
+Status set_picture_layout(const GanModels& models, DiffAugmentOptions& options) {
+  if (!options.any()) return {};
+  if (!models.picture)
+    return invalid_input(fmt::format("--diff-augment: rows of {} are no pictures of 1 or 3 channels", to_string(models.pair.form)));
+  options.channels_last = models.picture->layout == ImageLayout::kNhwc;
+  return {};
+}
+
+// Weights of the newest checkpoint in the place of those that have diverged; the round that they are of, 0 where there is none.
+Result<int64_t> go_back(GanEngine& engine, const CheckpointStore& store, const Limits& limits) {
+  std::vector<std::string> damaged;
+  const std::optional<Checkpoint> checkpoint = TRY(store.latest(damaged, limits));
+  if (!checkpoint) return 0;
+  TRY(engine.restore(checkpoint->states));
+  return checkpoint->position.step;
+}
+
+Status finish(const GanOutcome& outcome, int64_t written_round, const GanArguments& arguments) {
   const std::string written = fmt::format("{0}/generator.onnx and {0}/discriminator.onnx", arguments.output);
-  if (outcome.end == GanEnd::kDiverged)
-    return invalid_input(fmt::format("a loss is not finite in round {}: the training diverges, try a smaller --lr or --spectral-norm; "
-                                     "nothing was written", outcome.round));
+  if (outcome.end == GanEnd::kDiverged) {
+    const std::string left = written_round > 0 ? fmt::format("{} hold the weights after round {}", written, written_round)
+                                               : "there is no checkpoint before it, no model was written";
+    return invalid_input(fmt::format("a loss or a weight is not finite in round {}: the training diverges, try a smaller --lr or "
+                                     "--spectral-norm; {}", outcome.round, left));
+  }
   if (outcome.end == GanEnd::kInterrupted)
     return invalid_input(fmt::format("interrupted after round {}: {} hold the weights so far; --resume goes on", outcome.round, written));
   fmt::print("wrote {}\n", printable(written));
   return {};
 }
 
+// An animation is no reason to fail when the models are written.
+void animate(const GanArguments& arguments, int64_t last) {
+  const Status written = write_animation(arguments.output + "/samples", {arguments.sample_every, last}, arguments.output + "/samples.gif");
+  if (!written.ok()) fmt::print("no animation: {}\n", printable(written.error().message));
+}
+
 Status run_gan(const GanArguments& arguments) {
-  const GanStepOptions options = TRY(gan_step_options(arguments));
+  GanStepOptions options = TRY(gan_step_options(arguments));
+  TRY(check_output(arguments));
   Limits limits = default_limits();
   for (const std::string& assignment : arguments.limits) TRY(set_limit(limits, assignment));
   InterruptRequest interrupt;
   const GanModels models = TRY(load_gan_models(arguments));
+  TRY(set_picture_layout(models, options.augment));
   GanPictures pictures = TRY(open_gan_pictures(models, arguments));
   print_summary(models, pictures, options, arguments);
   TRY(make_folder(arguments.output + "/samples"));
@@ -128,14 +171,15 @@ Status run_gan(const GanArguments& arguments) {
     });
   }
   const GanOutcome outcome = TRY(trainer.run());
-  if (outcome.end != GanEnd::kDiverged) TRY(export_gan(models, options, engine.states(), arguments.output, limits));
-  if (models.picture) TRY(write_animation(arguments.output + "/samples", outcome.round, arguments.output + "/samples.gif"));
+  const int64_t written = outcome.end == GanEnd::kDiverged ? TRY(go_back(engine, store, limits)) : outcome.round;
+  if (written > 0 || outcome.end != GanEnd::kDiverged) TRY(export_gan(models, options, engine.states(), arguments.output, limits));
+  if (models.picture) animate(arguments, outcome.round);
   TRY(log->finish("gannet gan", {{"generator", arguments.generator.path},
                                  {"discriminator", arguments.discriminator.path},
                                  {"loss", arguments.loss},
                                  {"rounds", fmt::to_string(outcome.round)},
                                  {"seed", fmt::to_string(arguments.seed)}}));
-  return finish(outcome, arguments);
+  return finish(outcome, written, arguments);
 }
 
 }  // namespace
@@ -144,7 +188,10 @@ CLI::App* add_gan_command(CLI::App& app, std::function<int()>& run) {
   auto arguments = std::make_shared<GanArguments>();
   CLI::App* command = add_command(app, "gan", "Train a generator against a discriminator.",
                                   "gannet gan --generator g.onnx --discriminator d.onnx --images digits/ --ema 0.999 -o out/", run,
-                                  [arguments] { return run_gan(*arguments); });
+                                  [&app, arguments] {
+                                    collect_given(*app.get_subcommand("gan"), arguments->given);
+                                    return run_gan(*arguments);
+                                  });
   add_gan_arguments(*command, *arguments);
   return command;
 }

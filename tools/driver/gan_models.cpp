@@ -111,6 +111,12 @@ Result<size_t> find_generated(const Graph& graph, const std::optional<Shape>& wa
   return *first;
 }
 
+// [batch, N], or patches whose channels, wherever they stand, are N.
+bool gives_several(const Type& type) {
+  const auto more_than_one = [&](size_t axis) { return (*type.shape)[axis].is_constant() && !(*type.shape)[axis].is_constant(1); };
+  return (type.rank() == 2 && more_than_one(1)) || (type.rank() == 4 && more_than_one(1) && more_than_one(3));
+}
+
 Result<size_t> find_scores(const Graph& graph, const std::string& path) {
   for (size_t i = 0; i < graph.outputs.size(); ++i) {
     const Value& value = *graph.outputs[i].value;
@@ -119,8 +125,7 @@ Result<size_t> find_scores(const Graph& graph, const std::string& path) {
     if (node && (node->op().name == "Softmax" || node->op().name == "LogSoftmax"))
       return invalid_input(fmt::format("{}: output '{}' ends in {}: a discriminator gives one logit (or its Sigmoid) for each picture",
                                        path, graph.outputs[i].name, node->op().name));
-    const bool several = value.type.rank() >= 2 && (*value.type.shape)[1].is_constant() && !(*value.type.shape)[1].is_constant(1) && value.type.rank() != 3;
-    if (several)
+    if (gives_several(value.type))
       return invalid_input(fmt::format("{}: output '{}' is {}: a discriminator gives one number for each picture, or for each patch of it",
                                        path, graph.outputs[i].name, to_string(value.type)));
     return i;
@@ -202,6 +207,9 @@ class Fitting {
     const bool fits = completed.ok() && (completed->channels == 1 || completed->channels == 3) && at(planar ? 1 : 3) == completed->channels &&
                       at(planar ? 2 : 1) == completed->height && at(planar ? 3 : 2) == completed->width;
     if (fits) m_.picture = *completed;
+    const bool asked = !a_.image.size.empty() || !a_.image.layout.empty();
+    if (!fits && asked)
+      return invalid_input(fmt::format("{}: pictures are {}, which --image-size and --layout do not agree with", a_.discriminator.path, to_string(pair_.form)));
     if (made.size() != 3 || made == pair_.form) return {};
     const Shape channels_last = {made[1], made[2], made[0]}, channels_first = {made[2], made[0], made[1]};
     if (pair_.form == channels_last && !planar) pair_.generated_permutation = {0, 2, 3, 1};

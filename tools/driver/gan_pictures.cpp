@@ -54,6 +54,7 @@ class Opening {
     ImageOptions& options = result_.options;
     options = *m_.picture;
     options.dtype = DType::kF32;
+    TRY(PixelWriter::make(options, options.channels));
     if (options.scale || !options.mean.empty() || !options.std.empty()) return {};
     const FoundRange& range = m_.range;
     options.scale = (range.high - range.low) / 255;
@@ -81,10 +82,9 @@ class Opening {
       return invalid_input(fmt::format("{}: rows of {} are no pictures of 1 or 3 channels; give them as arrays, .npz", a_.images,
                                        to_string(m_.pair.form)));
     std::error_code error;
-    const bool folder = std::filesystem::is_directory(a_.images, error);
     ImageListOptions options;
     options.label_column = a_.target;
-    const ImageList list = TRY(folder && !conditional_ ? list_unlabelled_images(a_.images) : list_images(a_.images, options));
+    const ImageList list = TRY(conditional_ ? list_images(a_.images, options) : list_unlabelled_images(a_.images));
     if (conditional_ && list.labels != ImageLabels::kOne)
       return invalid_input(fmt::format("{}: conditional models need one class for each picture", a_.images));
     std::string text;
@@ -104,16 +104,28 @@ class Opening {
       if (text.ends_with('\n')) text.pop_back();
       result_.notes.push_back(std::move(text));
     }
-    rows->target.values = TRY(convert(rows->target.values, DType::kI64));
-    for (const int64_t label : rows->target.values.rank() == 1 ? rows->target.values.ints() : std::vector<int64_t>())
-      most_ = std::max(most_, label);
+    rows->target.values = TRY(class_numbers(rows->target.values));
     result_.batches = TRY(rows->batches(std::nullopt, {a_.batch_size, a_.seed, false}));
     result_.rows = std::move(rows);
     return {};
   }
 
+  // The same as i64; without classes (-1 of a folder that is of none) zeros.
+  Result<Tensor> class_numbers(const Tensor& given) {
+    if (!conditional_) return Tensor::zeros(DType::kI64, {given.extent(0)});
+    constexpr int64_t kMost = int64_t{1} << 24;
+    Tensor numbers = TRY(convert(given, DType::kI64));
+    for (const int64_t label : numbers.ints()) {
+      if (label < 0 || label >= kMost)
+        return invalid_input(fmt::format("{}: class {}: classes are numbers from 0 on, below {}", a_.images, label, kMost));
+      most_ = std::max(most_, label);
+    }
+    return numbers;
+  }
+
   Status open_archive() {
-    const Limits limits = default_limits();
+    Limits limits = default_limits();
+    for (const std::string& assignment : a_.limits) TRY(set_limit(limits, assignment));
     NamedTensors arrays;
     if (a_.images.ends_with(".npy")) arrays.emplace_back("pictures", TRY(read_npy(a_.images, limits)));
     else arrays = TRY(read_npz(a_.images, limits));
@@ -130,9 +142,10 @@ class Opening {
       return invalid_input(fmt::format("{}: holds no array of pictures; it holds {}", a_.images, all));
     if (!classes.defined() && conditional_)
       return invalid_input(fmt::format("{}: conditional models need classes, integers [rows]; it holds {}", a_.images, all));
-    if (!classes.defined() || !conditional_) classes = Tensor::zeros(DType::kI64, {pictures.extent(0)});
-    if (classes.rank() != 1 || classes.extent(0) != pictures.extent(0))
-      return invalid_input(fmt::format("{}: {} pictures and classes {}", a_.images, pictures.extent(0), type_string(classes)));
+    if (!conditional_) classes = Tensor::zeros(DType::kI64, {pictures.extent(0)});
+    if (!is_int(classes.dtype()) || classes.rank() != 1 || classes.extent(0) != pictures.extent(0))
+      return invalid_input(fmt::format("{}: {} pictures and classes {}; classes are integers, one for each picture", a_.images,
+                                       pictures.extent(0), type_string(classes)));
     if (pictures.dtype() == DType::kU8 && m_.picture && pictures.rank() <= 4 && pictures.rank() >= 3)
       return make_batches(TRY(open_arrays({pictures, classes, "classes"}, a_.images, 0, TRY(reading()))));
     return open_numbers(pictures, classes);
@@ -141,6 +154,7 @@ class Opening {
   Status open_numbers(const Tensor& given, const Tensor& classes) {
     std::vector<int64_t> extents = {given.extent(0)};
     for (const Dim& dim : m_.pair.form) extents.push_back(dim.constant());
+    TRY(check_number_flags());
     Tensor rows = TRY(convert(given, DType::kF32));
     const int64_t wanted = std::accumulate(extents.begin() + 1, extents.end(), int64_t{1}, std::multiplies<>());
     if (rows.elements() != wanted * given.extent(0))
@@ -148,24 +162,36 @@ class Opening {
     TRY(bring_into_range(rows));
     Tensor shaped = Tensor::zeros(DType::kF32, extents);
     std::ranges::copy(rows.data<float>(), shaped.mutable_data<float>().begin());
-    for (const int64_t label : classes.ints()) most_ = std::max(most_, label);
-    auto batches = std::make_unique<Batches>(TRY(Batches::make({{"pictures", std::move(shaped)}, {"classes", TRY(convert(classes, DType::kI64))}},
+    auto batches = std::make_unique<Batches>(TRY(Batches::make({{"pictures", std::move(shaped)}, {"classes", TRY(class_numbers(classes))}},
                                                                a_.batch_size, a_.seed)));
     result_.batches = std::move(batches);
     return {};
   }
 
-  // Numbers of [-1, 1], [0, 1] or [0, 255] become those that the generator gives.
+  Status check_number_flags() const {
+    for (const char* flag : {"--augment", "--strict", "--image-cache", "--resize", "--shortest-edge", "--bgr", "--scale", "--mean", "--std"}) {
+      if (a_.given.contains(flag))
+        return invalid_input(fmt::format("{}: {} holds numbers, which are taken as they are, not pixels (u8 [rows, height, width])", flag, a_.images));
+    }
+    return {};
+  }
+
+  // Numbers of [-1, 1], [0, 1] or [0, 255] become those that the generator gives, unless they are of an unusual range that it has.
   Status bring_into_range(Tensor& rows) {
     const FoundRange& range = m_.range;
-    if (range.ending.empty()) return {};
     const std::span<float> values = rows.mutable_data<float>();
-    const auto [least, most] = std::ranges::minmax_element(values);
-    if (!std::isfinite(*least) || !std::isfinite(*most) || std::ranges::any_of(values, [](float x) { return std::isnan(x); }))
+    if (!std::ranges::all_of(values, [](float x) { return std::isfinite(x); }))
       return invalid_input(fmt::format("{}: holds numbers that are not finite", a_.images));
+    const auto [least, most] = std::ranges::minmax_element(values);
+    if (range.ending.empty()) {
+      result_.notes.push_back(fmt::format("numbers of {} are taken as they are: the generator's ending does not say its range", range_text(*least, *most)));
+      return {};
+    }
     constexpr double kSlack = 1e-3;
     double low = range.low, high = range.high;
     const auto within = [&](double from, double to) { return *least >= from - kSlack && *most <= to + kSlack; };
+    const bool usual = range == ValueRange{-1, 1} || range == ValueRange{0, 1} || range == ValueRange{0, 255};
+    if (!usual && within(range.low, range.high)) return {};
     if (within(0, 1)) std::tie(low, high) = std::pair(0.0, 1.0);
     else if (within(-1, 1)) std::tie(low, high) = std::pair(-1.0, 1.0);
     else if (within(0, 255)) std::tie(low, high) = std::pair(0.0, 255.0);

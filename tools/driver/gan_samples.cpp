@@ -34,6 +34,17 @@ Tensor pixels_of(const Tensor& pictures, const ImageOptions& options) {
   return pixels;
 }
 
+// The files of a run's grids, in order.
+std::vector<std::string> grids_of(const std::string& folder, const SampledRounds& rounds) {
+  std::vector<std::string> files;
+  for (int64_t round = 0; round <= rounds.last; round += std::min(rounds.every, std::max<int64_t>(rounds.last - round, 1))) {
+    std::string file = folder + "/" + file_name(round);
+    std::error_code error;
+    if (std::filesystem::exists(file, error)) files.push_back(std::move(file));
+  }
+  return files;
+}
+
 }  // namespace
 
 Status write_samples(const Tensor& pictures, const ImageOptions& options, const std::string& folder, int64_t round, EventFile* events) {
@@ -43,24 +54,20 @@ Status write_samples(const Tensor& pictures, const ImageOptions& options, const 
   return events ? events->image("samples", round, png, grid.height, grid.width, grid.channels) : Status();
 }
 
-Status write_animation(const std::string& folder, int64_t round, const std::string& path) {
-  constexpr size_t kMostFrames = 120;
-  std::vector<std::string> files;
-  std::error_code error;
-  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (name.starts_with("round-") && name.ends_with(".png") && name <= file_name(round)) files.push_back(it->path().string());
-  }
-  if (error) return io_error(fmt::format("{}: {}", folder, error.message()));
-  std::ranges::sort(files);
+Status write_animation(const std::string& folder, const SampledRounds& rounds, const std::string& path) {
+  constexpr size_t kMostFrames = 120, kMostBytes = size_t{512} << 20;
+  const std::vector<std::string> files = grids_of(folder, rounds);
+  if (files.empty()) return {};
+  const Image last = TRY(read_image(files.back()));
+  const size_t fit = std::max<size_t>(kMostBytes / std::max<size_t>(last.pixels.size(), 1), 1);
+  const size_t count = std::min({files.size(), kMostFrames, fit});
   std::vector<Image> frames;
-  const size_t count = std::min(files.size(), kMostFrames);
-  for (size_t i = 0; i < count; ++i)
-    frames.push_back(TRY(read_image(files[count == 1 ? 0 : i * (files.size() - 1) / (count - 1)])));
-  if (frames.empty()) return {};
-  // Grids of another run in the folder may have another size.
-  const Image last = frames.back();
-  std::erase_if(frames, [&](const Image& frame) { return frame.height != last.height || frame.width != last.width; });
+  for (size_t i = 0; i + 1 < count; ++i) {
+    Result<Image> frame = read_image(files[i * (files.size() - 1) / (count - 1)]);
+    // An earlier run may have left grids of another size.
+    if (frame.ok() && frame->height == last.height && frame->width == last.width) frames.push_back(*std::move(frame));
+  }
+  frames.push_back(last);
   return write_gif(path, frames, {.delay_ms = 200});
 }
 
