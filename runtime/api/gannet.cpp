@@ -17,6 +17,8 @@
 
 #include "ir/base/checked.h"
 #include "ir/signature.h"
+#include "runtime/api/caller_tensor.h"
+#include "runtime/api/output_memory.h"
 #include "runtime/core/artifact.h"
 #include "runtime/core/session.h"
 
@@ -37,6 +39,33 @@ gannet_status fail(Error error) noexcept {
                                : error.kind == ErrorKind::kIo        ? GANNET_IO_ERROR
                                                                      : GANNET_INVALID_ARGUMENT;
   return fail(status, std::move(error.message));
+}
+
+// Nothing that is thrown leaves the library: `failed` stands for it, called with what happened.
+template <class Body, class Failed>
+auto guarded(const Body& body, const Failed& failed) noexcept -> decltype(body()) {
+  try {
+    try {
+      return body();
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (const std::exception& error) {
+      return failed(fail(GANNET_UNSUPPORTED, error.what()));
+    }
+  } catch (...) {
+    return failed(fail(GANNET_OUT_OF_MEMORY, "out of memory"));
+  }
+}
+
+// Of functions that give a pointer or a number: null or 0 where they fail.
+template <class Body>
+auto guarded_value(const Body& body) noexcept {
+  return guarded(body, [](gannet_status) { return decltype(body())(); });
+}
+
+template <class Body>
+gannet_status guarded_status(const Body& body) noexcept {
+  return guarded(body, [](gannet_status status) { return status; });
 }
 
 // What gannet_value points to.
@@ -83,7 +112,8 @@ struct gannet_session {
   std::mutex mutex;
   std::shared_ptr<const Program> program;
   std::unique_ptr<Session> session;
-  std::vector<Datum> results;  // of the last run; outputs without memory of the caller's point there
+  std::vector<OutputMemory> memory;  // one for each output
+  std::vector<Datum> next;           // results of a run that has not ended, one for each output
 };
 
 namespace {
@@ -99,37 +129,6 @@ gannet_program* opened(Result<std::shared_ptr<const Program>> program) {
   opened->inputs = describe(opened->program->inputs);
   opened->outputs = describe(opened->program->outputs);
   return opened.release();
-}
-
-bool is_aligned(const void* data, DType dtype) {
-  return reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(std::min<int64_t>(element_size(dtype), 8)) == 0;
-}
-
-// Whether the C struct says something that a tensor can be.
-Status check_tensor(const gannet_tensor& tensor, const std::string& what) {
-  if (tensor.type < 0 || static_cast<int>(tensor.type) >= kDTypeCount) return invalid_input(fmt::format("{} has type {}", what, static_cast<int>(tensor.type)));
-  if (tensor.type == GANNET_STRING) return unsupported(what + " is of strings, which this interface does not take");
-  if (tensor.rank < 0 || tensor.rank > GANNET_MAX_RANK) return invalid_input(fmt::format("{} has rank {}", what, tensor.rank));
-  return {};
-}
-
-Result<Datum> input_datum(const gannet_tensor& tensor, const std::string& name) {
-  const std::string what = fmt::format("input '{}'", name);
-  TRY(check_tensor(tensor, what));
-  const auto dtype = static_cast<DType>(tensor.type);
-  if (dtype == DType::kUndefined) return Datum();
-  std::vector<int64_t> extents(tensor.extents, tensor.extents + tensor.rank);
-  const std::optional<int64_t> elements = checked_product(extents);
-  const std::optional<int64_t> bytes = elements ? checked_mul(*elements, element_size(dtype)) : std::nullopt;
-  if (!bytes || std::ranges::any_of(extents, [](int64_t extent) { return extent < 0; })) {
-    return invalid_input(fmt::format("{} has extents {}", what, to_string(std::span<const int64_t>(extents))));
-  }
-  if (static_cast<size_t>(*bytes) != tensor.bytes) {
-    return invalid_input(fmt::format("{} has {} bytes, {} are {}", what, tensor.bytes, to_string(std::span<const int64_t>(extents)), *bytes));
-  }
-  if (*bytes > 0 && !tensor.data) return invalid_input(what + " has no data");
-  if (!is_aligned(tensor.data, dtype)) return invalid_input(what + " is not aligned to its elements");
-  return Datum(Tensor::view(dtype, std::move(extents), tensor.data, nullptr));
 }
 
 // The extents of an output in this run where they follow from those of the inputs.
@@ -163,13 +162,19 @@ class Run {
 
   gannet_status run() {
     if (Status status = take_inputs(); !status.ok()) return fail(status.error());
-    session_.results.resize(outputs_.size());
+    session_.memory.resize(outputs_.size());
+    session_.next.resize(outputs_.size());
+    // A run that failed has left them.
+    for (size_t i = 0; i < outputs_.size(); ++i) session_.memory[i].put_back(std::exchange(session_.next[i], Datum()));
+    for (const gannet_tensor& given : outputs_) capacities_.push_back(capacity_of(given));
     for (size_t i = 0; i < outputs_.size(); ++i) {
       if (const gannet_status status = prepare(i); status != GANNET_OK) return status;
     }
-    if (Status status = session_.session->run_into(inputs_, session_.results); !status.ok()) {
-      session_.results.clear();
-      return fail(status.error());
+    if (Status status = session_.session->run_into(inputs_, session_.next); !status.ok()) return fail(status.error());
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      Datum& result = session_.next[i];
+      if (overlaps_an_input(result)) result.tensor().mutable_raw();  // copies what is the caller's
+      session_.memory[i].keep(std::exchange(result, Datum()));
     }
     for (size_t i = 0; i < outputs_.size(); ++i) {
       if (const gannet_status status = deliver(i); status != GANNET_OK) return status;
@@ -194,38 +199,46 @@ class Run {
     return {};
   }
 
-  // Before the run: whether the caller's memory is enough, and the session's memory of the run before, where it fits.
+  // How many bytes fit in the caller's memory; nothing where it has none, or only what this session gave it.
+  std::optional<size_t> capacity_of(const gannet_tensor& given) const {
+    if (!given.data || std::ranges::any_of(session_.memory, [&](const OutputMemory& memory) { return memory.holds(given.data); })) return std::nullopt;
+    return given.bytes;
+  }
+
+  bool overlaps_an_input(const Datum& datum) const {
+    const std::span<const std::byte> memory = memory_of(datum);
+    return std::ranges::any_of(inputs_, [&](const Datum& input) { return overlap(memory_of(input), memory); });
+  }
+
+  // Before the run: whether the caller's memory is enough, and the session's memory of runs before, where it fits.
   gannet_status prepare(size_t index) {
     const ProgramOutput& output = program_.outputs[index];
-    gannet_tensor& given = outputs_[index];
-    Datum& result = session_.results[index];
     const std::optional<std::vector<int64_t>> extents = known_extents(output.type, symbols_);
-    const bool fits = extents && result.is_tensor() && result.tensor().extents() == *extents;
-    if (!fits) result = Datum();
-    if (!given.data || !extents) return GANNET_OK;
+    const auto is_read = [&](const Datum& datum) { return overlaps_an_input(datum); };
+    const auto fits = [&](const Datum& datum) { return extents && datum.is_tensor() && datum.tensor().extents() == *extents && !is_read(datum); };
+    session_.next[index] = session_.memory[index].take(fits, is_read);
+    if (!capacities_[index] || !extents) return GANNET_OK;
     const std::optional<int64_t> elements = checked_product(*extents);
     const std::optional<int64_t> bytes = elements ? checked_mul(*elements, element_size(output.type.dtype)) : std::nullopt;
-    const size_t capacity = given.bytes;
-    if (!bytes || static_cast<size_t>(*bytes) <= capacity) return GANNET_OK;
-    announce(given, output.type.dtype, *extents, *bytes);
-    return too_small(output.name, capacity, *bytes);
+    if (!bytes || static_cast<size_t>(*bytes) <= *capacities_[index]) return GANNET_OK;
+    announce(outputs_[index], output.type.dtype, *extents, *bytes);
+    return too_small(output.name, *capacities_[index], *bytes);
   }
 
   gannet_status deliver(size_t index) {
     const std::string& name = program_.outputs[index].name;
-    const Datum& datum = session_.results[index];
+    const Datum& datum = session_.memory[index].last();
     const bool plain = datum.is_tensor() && datum.tensor().dtype() != DType::kString && datum.tensor().rank() <= GANNET_MAX_RANK;
     if (!plain) {
       return fail(GANNET_UNSUPPORTED, fmt::format("output '{}' is {}, which this interface does not give", name, to_string(datum.type())));
     }
     const Tensor& result = datum.tensor();
     gannet_tensor& given = outputs_[index];
-    const size_t capacity = given.bytes;
     announce(given, result.dtype(), result.extents(), result.bytes());
-    if (!given.data) {
+    if (!capacities_[index]) {
       given.data = const_cast<void*>(result.raw());
-    } else if (given.bytes > capacity) {
-      return too_small(name, capacity, result.bytes());
+    } else if (given.bytes > *capacities_[index]) {
+      return too_small(name, *capacities_[index], result.bytes());
     } else if (given.bytes > 0) {
       std::memcpy(given.data, result.raw(), given.bytes);
     }
@@ -237,29 +250,26 @@ class Run {
   std::span<const gannet_tensor> given_;
   std::span<gannet_tensor> outputs_;
   std::vector<Datum> inputs_;
+  std::vector<std::optional<size_t>> capacities_;
   SymbolValues symbols_;
 };
 
-// A copy of `bytes` at a multiple of 64; null where there is no memory.
+bool is_given(const gannet_program* program) {
+  if (!program) fail(GANNET_INVALID_ARGUMENT, "no program is given");
+  return program != nullptr;
+}
+
+const gannet_value* value_at(const std::vector<Description>& descriptions, size_t index) {
+  return index < descriptions.size() ? &descriptions[index].value : nullptr;
+}
+
+// A copy of `bytes` at a multiple of 64.
 std::shared_ptr<const void> aligned_copy(std::span<const uint8_t> bytes) {
   constexpr size_t kAlignment = 64;
   void* copy = std::aligned_alloc(kAlignment, (bytes.size() + kAlignment - 1) / kAlignment * kAlignment);
   if (!copy) throw std::bad_alloc();
   std::memcpy(copy, bytes.data(), bytes.size());
   return {copy, [](const void* memory) { std::free(const_cast<void*>(memory)); }};
-}
-
-// Nothing that is thrown leaves the library: `failed` stands for it.
-template <class T, class Body>
-T guarded(T failed, const Body& body) noexcept {
-  try {
-    return body();
-  } catch (const std::bad_alloc&) {
-    fail(GANNET_OUT_OF_MEMORY, "out of memory");
-  } catch (const std::exception& error) {
-    fail(GANNET_UNSUPPORTED, error.what());
-  }
-  return failed;
 }
 
 }  // namespace
@@ -269,14 +279,14 @@ const char* gannet_error(void) { return last_error.c_str(); }
 gannet_status gannet_last_status(void) { return last_status; }
 
 gannet_program* gannet_program_load(const char* path) {
-  return guarded(static_cast<gannet_program*>(nullptr), [&]() -> gannet_program* {
+  return guarded_value([&]() -> gannet_program* {
     if (!path) return fail(GANNET_INVALID_ARGUMENT, "no path is given"), nullptr;
     return opened(read_artifact(path));
   });
 }
 
 gannet_program* gannet_program_load_memory(const void* data, size_t bytes) {
-  return guarded(static_cast<gannet_program*>(nullptr), [&]() -> gannet_program* {
+  return guarded_value([&]() -> gannet_program* {
     if (!data) return fail(GANNET_INVALID_ARGUMENT, "no memory is given"), nullptr;
     std::span<const uint8_t> artifact(static_cast<const uint8_t*>(data), bytes);
     std::shared_ptr<const void> owner;
@@ -290,28 +300,37 @@ gannet_program* gannet_program_load_memory(const void* data, size_t bytes) {
 
 void gannet_program_free(gannet_program* program) { delete program; }
 
-size_t gannet_program_input_count(const gannet_program* program) { return program->inputs.size(); }
-size_t gannet_program_output_count(const gannet_program* program) { return program->outputs.size(); }
+size_t gannet_program_input_count(const gannet_program* program) {
+  return guarded_value([&]() -> size_t { return is_given(program) ? program->inputs.size() : 0; });
+}
+
+size_t gannet_program_output_count(const gannet_program* program) {
+  return guarded_value([&]() -> size_t { return is_given(program) ? program->outputs.size() : 0; });
+}
 
 const gannet_value* gannet_program_input(const gannet_program* program, size_t index) {
-  return index < program->inputs.size() ? &program->inputs[index].value : nullptr;
+  return guarded_value([&] { return is_given(program) ? value_at(program->inputs, index) : nullptr; });
 }
 
 const gannet_value* gannet_program_output(const gannet_program* program, size_t index) {
-  return index < program->outputs.size() ? &program->outputs[index].value : nullptr;
+  return guarded_value([&] { return is_given(program) ? value_at(program->outputs, index) : nullptr; });
 }
 
 const char* gannet_program_metadata(const gannet_program* program, const char* key) {
-  for (const auto& [name, value] : program->program->metadata) {
-    if (key && name == key) return value.c_str();
-  }
-  return nullptr;
+  return guarded_value([&]() -> const char* {
+    if (!is_given(program)) return nullptr;
+    if (!key) return fail(GANNET_INVALID_ARGUMENT, "no key is given"), nullptr;
+    for (const auto& [name, value] : program->program->metadata) {
+      if (name == key) return value.c_str();
+    }
+    return nullptr;
+  });
 }
 
 gannet_session* gannet_session_create(const gannet_program* program, int threads) {
-  return guarded(static_cast<gannet_session*>(nullptr), [&]() -> gannet_session* {
+  return guarded_value([&]() -> gannet_session* {
     constexpr int kMostThreads = 4096;
-    if (!program) return fail(GANNET_INVALID_ARGUMENT, "no program is given"), nullptr;
+    if (!is_given(program)) return nullptr;
     if (threads < 0 || threads > kMostThreads) return fail(GANNET_INVALID_ARGUMENT, fmt::format("{} threads are asked for", threads)), nullptr;
     SessionOptions options;
     options.threads = threads;
@@ -328,15 +347,17 @@ gannet_session* gannet_session_create(const gannet_program* program, int threads
 void gannet_session_free(gannet_session* session) { delete session; }
 
 gannet_status gannet_session_set_seed(gannet_session* session, uint64_t seed) {
-  if (!session) return fail(GANNET_INVALID_ARGUMENT, "no session is given");
-  const std::lock_guard lock(session->mutex);
-  session->session->set_seed(seed);
-  return GANNET_OK;
+  return guarded_status([&] {
+    if (!session) return fail(GANNET_INVALID_ARGUMENT, "no session is given");
+    const std::lock_guard lock(session->mutex);
+    session->session->set_seed(seed);
+    return GANNET_OK;
+  });
 }
 
 gannet_status gannet_session_run(gannet_session* session, const gannet_tensor* inputs, size_t input_count, gannet_tensor* outputs,
                                  size_t output_count) {
-  return guarded(GANNET_OUT_OF_MEMORY, [&] {
+  return guarded_status([&] {
     if (!session || (!inputs && input_count > 0) || (!outputs && output_count > 0)) {
       return fail(GANNET_INVALID_ARGUMENT, "no session, inputs or outputs are given");
     }

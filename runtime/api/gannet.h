@@ -40,7 +40,8 @@ typedef enum gannet_status {
   GANNET_BUFFER_TOO_SMALL = 5  /* an output's memory; its `bytes` and `extents` say what is needed */
 } gannet_status;
 
-/* Element types, numbered as in ONNX. Types of less than a byte take a byte an element. */
+/* Element types, numbered as in ONNX. Types of less than a byte take a byte an element, which holds a number of the type.
+ * Any byte but 0 is a true bool; results have 1. */
 typedef enum gannet_type {
   GANNET_UNDEFINED = 0,
   GANNET_F32 = 1, GANNET_U8 = 2, GANNET_I8 = 3, GANNET_U16 = 4, GANNET_I16 = 5, GANNET_I32 = 6, GANNET_I64 = 7,
@@ -82,11 +83,13 @@ GANNET_API gannet_status gannet_last_status(void);
 
 /* Maps the artifact at `path`: weights are read when they are used and shared between processes. */
 GANNET_API gannet_program* gannet_program_load(const char* path);
-/* An artifact in memory, used where it stands: keep it until the program is freed. Copied if not at a multiple of 64. */
+/* An artifact in memory, used where it stands: keep it until the program and all its sessions are freed. Copied if not at
+ * a multiple of 64. */
 GANNET_API gannet_program* gannet_program_load_memory(const void* data, size_t bytes);
 /* Sessions keep what they need of it. NULL is fine. */
 GANNET_API void gannet_program_free(gannet_program* program);
 
+/* 0 where `program` is NULL. */
 GANNET_API size_t gannet_program_input_count(const gannet_program* program);
 GANNET_API size_t gannet_program_output_count(const gannet_program* program);
 /* NULL where `index` is out of range. */
@@ -104,7 +107,13 @@ GANNET_API gannet_status gannet_session_set_seed(gannet_session* session, uint64
 /* Runs the model on inputs in the program's order. An input of type GANNET_UNDEFINED is left out, where the model can
  * do without. Each output gets its type, rank, extents and bytes. Where its `data` is NULL on entry, `data` then points
  * to memory of the session, good until the session runs again or is freed. Where it is not, the result is written there
- * and `bytes` says on entry how much fits. Nothing is written anywhere when the call fails before the model has run. */
+ * once the model has run, and `bytes` says on entry how much fits. Nothing is written anywhere when the call fails before
+ * the model has run.
+ *
+ * An output that one of the session's last two runs has filled in may be given again as it is: memory of the session
+ * counts as NULL, whatever the extents are now. An older one needs `data` set to NULL first.
+ * What the run before gave may be an input of this one, as the state of a recurrence or a cache that grows: it stays as it
+ * is while the model runs, and results go elsewhere. */
 GANNET_API gannet_status gannet_session_run(gannet_session* session, const gannet_tensor* inputs, size_t input_count,
                                             gannet_tensor* outputs, size_t output_count);
 

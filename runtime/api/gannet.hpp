@@ -93,7 +93,8 @@ class Program {
   std::shared_ptr<gannet_program> program_;
 };
 
-// What a run gave; its memory is good until the session runs again or is gone.
+// What a run gave; its memory is good until the session runs again or is gone. A tensor of it may be an input of that next
+// run of the session.
 class Outputs {
  public:
   explicit Outputs(std::vector<gannet_tensor> tensors) : tensors_(std::move(tensors)) {}
@@ -129,7 +130,7 @@ class Session {
     return Outputs(std::move(outputs));
   }
   Outputs run(std::initializer_list<gannet_tensor> inputs) { return run(std::span(inputs.begin(), inputs.size())); }
-  // As gannet_session_run: into memory of the caller's where outputs have some.
+  // As gannet_session_run: into memory of the caller's where outputs have some. What it has filled in may be given again.
   void run_into(std::span<const gannet_tensor> inputs, std::span<gannet_tensor> outputs) {
     check(gannet_session_run(session_.get(), inputs.data(), inputs.size(), outputs.data(), outputs.size()));
   }
