@@ -279,13 +279,16 @@ Result<Tensor> Generator::run_batch(std::span<const GeneratorRow> rows) const {
   return first_rows(output.tensor(), static_cast<int64_t>(rows.size()));
 }
 
+Status Generator::check_class(int64_t label) const {
+  if (!has_classes() || (label >= 0 && (classes_ == 0 || label < classes_))) return {};
+  if (classes_ == 0) return invalid_input(fmt::format("{}: class {} of a generator", model_.path, label));
+  return invalid_input(
+      fmt::format("{}: class {} of a generator with classes 0 to {}", model_.path, label, classes_ - 1));
+}
+
 Result<Tensor> Generator::run(std::span<const GeneratorRow> rows) const {
   CHECK(!rows.empty(), "a generator on no rows");
-  for (const GeneratorRow& row : rows) {
-    if (has_classes() && (row.label < 0 || (classes_ > 0 && row.label >= classes_)))
-      return invalid_input(fmt::format("{}: class {} of a generator with classes 0 to {}", model_.path,
-                                       row.label, classes_ - 1));
-  }
+  for (const GeneratorRow& row : rows) TRY(check_class(row.label));
   std::vector<Tensor> parts;
   const auto batch = static_cast<size_t>(batch_size_);
   for (size_t first = 0; first < rows.size(); first += batch) {
@@ -298,14 +301,19 @@ Result<Tensor> Generator::run(std::span<const GeneratorRow> rows) const {
   return joined(parts);
 }
 
+void Generator::settle_range(double low, double high) {
+  range_ = likely_range(low, high);
+  model_.notes.push_back(
+      fmt::format("values from {:.3g} to {:.3g} are taken as pictures of {}; --output-range says otherwise",
+                  low, high, to_string(*range_)));
+}
+
 Result<std::vector<Image>> Generator::images(const Tensor& output) {
   if (!range_) {
     const Tensor values = TRY(convert(output, DType::kF32));
+    if (values.elements() == 0) return invalid_input(model_.path + ": makes empty pictures");
     const auto [low, high] = std::ranges::minmax(values.data<float>());
-    range_ = likely_range(static_cast<double>(low), static_cast<double>(high));
-    model_.notes.push_back(
-        fmt::format("values from {:.3g} to {:.3g} are taken as pictures of {}; --output-range says otherwise",
-                    low, high, to_string(*range_)));
+    settle_range(static_cast<double>(low), static_cast<double>(high));
   }
   pictures_.range = *range_;
   Result<std::vector<Image>> images = images_of(output, pictures_);

@@ -47,6 +47,8 @@ class Generator {
   bool has_classes() const { return class_input_.has_value(); }
   // How many there are; 0 where there is no class, or the model does not say.
   int64_t classes() const { return classes_; }
+  // An error where the generator is known to have no class of this number.
+  Status check_class(int64_t label) const;
   const LatentOptions& latents() const { return latents_; }
   const RunnableModel& model() const { return model_; }
   // What was done to the model, and what was taken for granted, a line each.
@@ -59,8 +61,13 @@ class Generator {
   // What the model makes of the rows: its output, with a row for each. The rows are computed in batches of
   // one size, the last one filled up, so that a picture does not depend on those it is made with.
   Result<Tensor> run(std::span<const GeneratorRow> rows) const;
+  // How many rows are computed together.
+  int64_t batch_size() const { return batch_size_; }
   // As pictures. The range, where the model and flags say none, is told by the first values that come.
   Result<std::vector<Image>> images(const Tensor& output);
+  bool knows_range() const { return range_.has_value(); }
+  // The range is what values from `low` to `high` say, as a note tells.
+  void settle_range(double low, double high);
 
  private:
   Status find_inputs(const GeneratorArguments& arguments);

@@ -145,11 +145,24 @@ Result<ImageToImage> ImageToImage::load(const RunnableOptions& options,
   const size_t rows = input.layout == ImageLayout::kNchw ? 2 : 1;
   const auto known = [&](size_t axis) { return shape[axis].is_constant() ? shape[axis].constant() : 0; };
   loaded.fixed_ = {known(rows), known(rows + 1)};
+  TRY(loaded.check_parts(arguments));
   if (!arguments.image.size.empty()) loaded.resized_ = input;
   input.height = input.width = 0;
   loaded.tile_ = arguments.tile;
   loaded.overlap_ = arguments.overlap;
   return loaded;
+}
+
+// --tile and --overlap must not be without effect.
+Status ImageToImage::check_parts(const ImageToImageArguments& arguments) const {
+  if (arguments.tile && fixed_.height > 0 && fixed_.width > 0) {
+    return invalid_input(fmt::format("{}: takes pictures of {} x {}; --tile is for models of any size",
+                                     model_.path, fixed_.height, fixed_.width));
+  }
+  if (arguments.overlap && !arguments.tile && fixed_.height == 0 && fixed_.width == 0)
+    return invalid_input(model_.path +
+                         ": takes pictures of any size as a whole; --overlap is of the parts of --tile");
+  return {};
 }
 
 Status ImageToImage::settle_ranges(std::optional<ValueRange> of_output,

@@ -44,6 +44,7 @@ class ImageToImage {
     int64_t height = 0, width = 0;
   };
   Status settle_ranges(std::optional<ValueRange> of_output, const ImageToImageArguments& arguments);
+  Status check_parts(const ImageToImageArguments& arguments) const;
   Result<Tensor> run_cut(const Image& cut) const;  // planes
   Result<Tensor> run_whole(const Image& image) const;
   Result<Tensor> run_parts(const Image& image, Size part, int64_t& parts) const;
