@@ -31,6 +31,7 @@ struct EvaluateArguments {
   GanEvaluationArguments gan;
   MeasureOptions measure;
   RowFlags flags;
+  std::set<std::string> for_labels, of_pixels, for_gan;  // of labelled data of any kind; of pictures as input
   bool json = false;
 };
 
@@ -102,7 +103,23 @@ RowKind rows_of(const EvaluateArguments& arguments, const RunnableModel& model) 
   return takes ? RowKind::kPictures : RowKind::kTexts;
 }
 
+// A flag of the other kind of task would be passed over.
+Status check_task_flags(const EvaluateArguments& arguments) {
+  const RowFlags& flags = arguments.flags;
+  const bool gan = arguments.task == kGanTask;
+  for (const std::string& flag : flags.given) {
+    const bool of_labels = arguments.for_labels.contains(flag) || flags.for_texts.contains(flag) ||
+                           (flags.for_pictures.contains(flag) && !arguments.of_pixels.contains(flag));
+    if (gan && of_labels)
+      return invalid_input(fmt::format("{} is for labelled data, --task {} compares pictures", flag, kGanTask));
+    if (!gan && arguments.for_gan.contains(flag))
+      return invalid_input(fmt::format("{} is for --task {}", flag, kGanTask));
+  }
+  return {};
+}
+
 Status evaluate_model(const EvaluateArguments& arguments) {
+  TRY(check_task_flags(arguments));
   if (arguments.task == kGanTask)
     return evaluate_gan(arguments.model, arguments.data, arguments.gan, arguments.pictures.image, arguments.json);
   if (arguments.data.empty()) return invalid_input("--data is required");
@@ -133,6 +150,55 @@ Status evaluate_model(const EvaluateArguments& arguments) {
   return {};
 }
 
+// What is measured.
+void add_data_flags(CLI::App& command, EvaluateArguments& a) {
+  std::vector<std::string> tasks = {"arrays", kImageTask, kGanTask};
+  for (const NamedTextTask& task : kTextTasks) tasks.emplace_back(task.name);
+  command.add_option("--task", a.task, "what to measure [by the data and the model]")
+      ->check(CLI::IsMember(tasks));
+  command
+      .add_option("--data,--test", a.data,
+                  "arrays and their target (.npz), a table of texts or pictures and labels (.tsv, .csv, .jsonl), "
+                  "a folder with pictures of each class, or with gan one of real pictures")
+      ->type_name("FILE");
+  collect_flags(command, a.for_labels, [&] {
+    command
+        .add_option("--target", a.target,
+                    "array of labels or targets [labels, targets, y or the only one left]; pictures: column of "
+                    "the labels")
+        ->type_name("NAME");
+  });
+  collect_flags(command, a.flags.for_texts, [&] {
+    add_tokenizer_flags(command, a.text);
+    add_column_flags(command, a.text);
+  });
+  collect_flags(command, a.flags.for_pictures, [&] {
+    command.add_option("--labels", a.names, "pictures: class names, one a line [those of the model's metadata]")
+        ->type_name("FILE");
+  });
+}
+
+// How labelled rows are measured.
+void add_measure_flags(CLI::App& command, EvaluateArguments& a) {
+  command.add_option("--output", a.measure.output, "the output to measure [the first floating point one]")
+      ->type_name("NAME");
+  command
+      .add_option("--top-k", a.measure.top,
+                  "also measure how often the label is among the K likeliest classes")
+      ->capture_default_str()
+      ->type_name("K")
+      ->check(CLI::Range(2, 1000));
+  command
+      .add_option("--threshold", a.thresholds,
+                  "several labels: scores above it say yes, one for all or one for each [pictures: those of the "
+                  "metadata; 0.5 for probabilities, else 0]")
+      ->type_name("T,T,...")
+      ->delimiter(',');
+  command.add_option("--batch-size", a.measure.batch_size, "rows computed together")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+}
+
 }  // namespace
 
 CLI::App* add_evaluate_command(CLI::App& app, std::function<int()>& run) {
@@ -146,48 +212,11 @@ CLI::App* add_evaluate_command(CLI::App& app, std::function<int()>& run) {
                     return evaluate_model(*arguments);
                   });
   add_model_arguments(*command, a.model.model);
-  std::vector<std::string> tasks = {"arrays", kImageTask, kGanTask};
-  for (const NamedTextTask& task : kTextTasks) tasks.emplace_back(task.name);
-  command->add_option("--task", a.task, "what to measure [by the data and the model]")
-      ->check(CLI::IsMember(tasks));
-  command
-      ->add_option("--data,--test", a.data,
-                   "arrays and their target (.npz), a table of texts or pictures and labels (.tsv, .csv, .jsonl), "
-                   "a folder with pictures of each class, or with gan one of real pictures")
-      ->type_name("FILE");
-  command
-      ->add_option("--target", a.target,
-                   "array of labels or targets [labels, targets, y or the only one left]; pictures: column of "
-                   "the labels")
-      ->type_name("NAME");
-  collect_flags(*command, a.flags.for_texts, [&] {
-    add_tokenizer_flags(*command, a.text);
-    add_column_flags(*command, a.text);
-  });
-  collect_flags(*command, a.flags.for_pictures, [&] {
-    command->add_option("--labels", a.names, "pictures: class names, one a line [those of the model's metadata]")
-        ->type_name("FILE");
-  });
+  add_data_flags(*command, a);
   command->add_flag("--json", a.json, "print one JSON object with all figures");
   add_threads(*command, a.model.threads);
   const std::vector<CLI::Option*> main = command->get_options(nullptr);
-  command->add_option("--output", a.measure.output, "the output to measure [the first floating point one]")
-      ->type_name("NAME");
-  command
-      ->add_option("--top-k", a.measure.top,
-                   "also measure how often the label is among the K likeliest classes")
-      ->capture_default_str()
-      ->type_name("K")
-      ->check(CLI::Range(2, 1000));
-  command
-      ->add_option("--threshold", a.thresholds,
-                   "several labels: scores above it say yes, one for all or one for each [pictures: those of the "
-                   "metadata; 0.5 for probabilities, else 0]")
-      ->type_name("T,T,...")
-      ->delimiter(',');
-  command->add_option("--batch-size", a.measure.batch_size, "rows computed together")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1'000'000));
+  collect_flags(*command, a.for_labels, [&] { add_measure_flags(*command, a); });
   collect_flags(*command, a.flags.for_texts, [&] { add_token_input_flags(*command, a.text); });
   add_backend_argument(*command, a.model.backend);
   add_compile_arguments(*command, a.model.compile);
@@ -195,7 +224,9 @@ CLI::App* add_evaluate_command(CLI::App& app, std::function<int()>& run) {
     if (std::ranges::find(main, option) == main.end()) option->group(kMoreFlags);
   }
   collect_flags(*command, a.flags.for_pictures, [&] { add_picture_measure_arguments(*command, a.pictures); });
-  add_gan_evaluation_flags(*command, a.gan, kMoreFlags);
+  collect_flags(*command, a.of_pixels, [&] { add_image_arguments(*command, a.pictures.image, kMoreFlags); });
+  a.flags.for_pictures.insert(a.of_pixels.begin(), a.of_pixels.end());
+  collect_flags(*command, a.for_gan, [&] { add_gan_evaluation_flags(*command, a.gan, kMoreFlags); });
   add_help_all(*command);
   return command;
 }

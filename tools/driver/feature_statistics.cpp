@@ -9,7 +9,6 @@ namespace gannet {
 namespace {
 
 constexpr const char* kIdentity = "gannet.features";
-constexpr const char* kContent = "gannet.pictures";
 
 Tensor matrix(const FeatureMatrix& features) {
   return Tensor::from<float>({features.rows, features.width}, std::span<const float>(features.values));
@@ -36,19 +35,19 @@ Status save_feature_set(const std::string& path, const FeatureSet& set, const st
       {"covariance", Tensor::from<double>({width, width}, std::span<const double>(set.moments.covariance))},
       {"features", matrix(set.features)}};
   if (set.probabilities) tensors.emplace_back("probabilities", matrix(*set.probabilities));
-  return write_safetensors(path, tensors, {{kIdentity, identity}, {kContent, set.content}});
+  return write_safetensors(path, tensors, {{kIdentity, identity}});
 }
 
 Result<FeatureSet> load_feature_set(const std::string& path, const std::string& identity,
                                     const Limits& limits) {
   const Safetensors file = TRY(read_safetensors(path, limits));
-  const auto of = file.metadata.find(kIdentity), content = file.metadata.find(kContent);
+  const auto of = file.metadata.find(kIdentity);
   const Tensor* features = find(file, "features", DType::kF32, 2);
   const Tensor* mean = find(file, "mean", DType::kF64, 1);
   const Tensor* covariance = find(file, "covariance", DType::kF64, 2);
-  const bool whole = of != file.metadata.end() && content != file.metadata.end() && features && mean &&
-                     covariance && features->extent(0) > 1 && mean->extent(0) == features->extent(1) &&
-                     covariance->extent(0) == mean->extent(0) && covariance->extent(1) == mean->extent(0);
+  const bool whole = of != file.metadata.end() && features && mean && covariance && features->extent(0) > 1 &&
+                     mean->extent(0) == features->extent(1) && covariance->extent(0) == mean->extent(0) &&
+                     covariance->extent(1) == mean->extent(0);
   if (!whole) return invalid_input(path + ": holds no statistics of features");
   if (of->second != identity) {
     return invalid_input(
@@ -62,7 +61,6 @@ Result<FeatureSet> load_feature_set(const std::string& path, const std::string& 
   set.moments = {features->extent(0), {means.begin(), means.end()}, {covariances.begin(), covariances.end()}};
   const Tensor* probabilities = find(file, "probabilities", DType::kF32, 2);
   if (probabilities && probabilities->extent(0) > 1) set.probabilities = matrix_of(*probabilities);
-  set.content = content->second;
   return set;
 }
 

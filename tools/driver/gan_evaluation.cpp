@@ -12,6 +12,7 @@
 #include "runtime/distribution/inception_score.h"
 #include "runtime/distribution/kernel_distance.h"
 #include "runtime/distribution/neighbor_measures.h"
+#include "runtime/training/image_tensor.h"
 #include "tools/deploy/arguments.h"
 #include "tools/driver/feature_statistics.h"
 #include "tools/driver/picture_features.h"
@@ -32,22 +33,10 @@ struct Measures {
 
 // Pictures of files, read on so many threads.
 Result<std::vector<Image>> read_all(std::span<const std::string> files, int threads) {
-  std::vector<Image> images(files.size());
-  std::vector<std::optional<Error>> errors(files.size());
-  const Threads team(threads);
-  team.parallel_for(static_cast<int64_t>(files.size()), team.count(), [&](int64_t begin, int64_t end, int) {
-    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      Result<Image> image = read_image(files[i]);
-      if (image.ok())
-        images[i] = *std::move(image);
-      else
-        errors[i] = image.error();
-    }
-  });
-  for (const std::optional<Error>& error : errors) {
-    if (error) return *error;
-  }
-  return images;
+  constexpr int64_t kNanosecondsToRead = 200'000;
+  const auto count = static_cast<int64_t>(files.size());
+  return make_images(count, count * kNanosecondsToRead, Threads(threads),
+                     [&](int64_t i) { return read_image(files[static_cast<size_t>(i)]); });
 }
 
 // Of more pictures than are wanted, those evenly spread: folders are sorted by class.

@@ -25,7 +25,6 @@ void add_picture_measure_arguments(CLI::App& command, PictureMeasureArguments& a
       ->group(kMoreFlags);
   command.add_flag("--tta", a.flip_views, "evaluate on each picture and its mirror image together")
       ->group(kMoreFlags);
-  add_image_arguments(command, a.image, kMoreFlags);
 }
 
 void add_image_tune_arguments(CLI::App& command, ImageTuneArguments& a) {
@@ -41,6 +40,7 @@ void add_image_tune_arguments(CLI::App& command, ImageTuneArguments& a) {
       ->group(kMoreFlags);
   command.add_flag("--balanced-sampling", a.balanced, "every class equally often in an epoch")->group(kMoreFlags);
   add_picture_measure_arguments(command, a);
+  add_image_arguments(command, a.image, kMoreFlags);
 }
 
 }  // namespace gannet

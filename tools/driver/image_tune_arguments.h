@@ -24,9 +24,9 @@ struct ImageTuneArguments : PictureMeasureArguments {
   bool balanced = false;
 };
 
-// Adds --multi-label, --strict, --tta, --report and the flags of pictures.
+// Adds --multi-label, --strict, --tta and --report.
 void add_picture_measure_arguments(CLI::App& command, PictureMeasureArguments& arguments);
-// The same, --augment, --image-cache and --balanced-sampling.
+// The same, the flags of pictures, --augment, --image-cache and --balanced-sampling.
 void add_image_tune_arguments(CLI::App& command, ImageTuneArguments& arguments);
 
 }  // namespace gannet
