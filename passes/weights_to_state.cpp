@@ -94,13 +94,6 @@ bool any_weight_in_subgraphs(const Graph& graph) {
   return found;
 }
 
-// Names in a file need not be unique across subgraphs; those of States are.
-std::string unused_name(std::set<std::string>& names, const std::string& wanted) {
-  std::string name = wanted;
-  for (int number = 2; !names.insert(name).second; ++number) name = fmt::format("{}#{}", wanted, number);
-  return name;
-}
-
 Error nothing_to_train(const Graph& graph, const WeightReport& report) {
   if (!report.frozen.empty()) return invalid_input(fmt::format("all {} weights are frozen, none is left to train", report.frozen.size()));
   if (!report.integers.empty()) {
@@ -114,6 +107,12 @@ Error nothing_to_train(const Graph& graph, const WeightReport& report) {
 }
 
 }  // namespace
+
+std::string unused_name(std::set<std::string>& names, const std::string& wanted) {
+  std::string name = wanted;
+  for (int number = 2; !names.insert(name).second; ++number) name = fmt::format("{}#{}", wanted, number);
+  return name;
+}
 
 Result<WeightReport> weights_to_state(Graph& graph, const WeightSelection& selection) {
   WeightReport report;

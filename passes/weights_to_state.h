@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,10 @@ struct WeightReport {
 // bodies of If, Loop and Scan come out of them, where the op has a gradient. One tensor of the file that is used
 // twice gives one State. An error when nothing is left to train.
 Result<WeightReport> weights_to_state(Graph& graph, const WeightSelection& selection = {});
+
+// `wanted`, or where `names` has that "wanted#2", "wanted#3" and so on; `names` has it then. Names in a file need not be unique
+// across subgraphs; those of States are.
+std::string unused_name(std::set<std::string>& names, const std::string& wanted);
 
 // True when `text` matches `pattern`, in which '*' stands for any run of characters and '?' for any one.
 bool matches_pattern(std::string_view pattern, std::string_view text);

@@ -35,6 +35,17 @@ TEST_F(ApplyWeights, OfACheckpointGiveTheTunedFile) {
   EXPECT_NE(contents("a.onnx"), contents("m.onnx"));
 }
 
+// Averages stand for the weights, as in the file that training writes.
+TEST_F(ApplyWeights, OfACheckpointWithAveragesGiveTheTunedFile) {
+  ASSERT_EQ(gannet_line("tune m.onnx --train d.npz --epochs 2 --batch-size 8 --ema 0.5 --checkpoint c -o t.onnx").status, 0);
+  const std::string line = "apply-weights m.onnx c/step-00000008.safetensors --skip-unknown -o a.onnx";
+  EXPECT_THAT(run(line), HasSubstr("4 of the model's 4 tensors replaced, 4 by moving averages"));
+  EXPECT_EQ(contents("a.onnx"), contents("t.onnx"));
+  EXPECT_THAT(run(line + " --no-average"), HasSubstr("4 of the model's 4 tensors replaced, "));
+  EXPECT_NE(contents("a.onnx"), contents("t.onnx"));
+  EXPECT_NE(contents("a.onnx"), contents("m.onnx"));
+}
+
 TEST_F(ApplyWeights, NamesWhatTheModelDoesNotHave) {
   const CommandResult result = gannet_line("apply-weights m.onnx " + tuned() + " -o a.onnx");
   EXPECT_EQ(result.status, 1);

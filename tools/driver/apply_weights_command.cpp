@@ -8,11 +8,13 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "frontend/import.h"
 #include "frontend/patch.h"
 #include "ir/graph.h"
+#include "passes/weights_to_state.h"
 #include "runtime/training/safetensors.h"
 #include "tools/driver/command.h"
 
@@ -22,7 +24,7 @@ namespace {
 struct ApplyWeightsArguments {
   std::string model, weights, output;
   std::vector<std::string> limits;
-  bool skip_unknown = false;
+  bool skip_unknown = false, no_average = false;
 };
 
 struct FileTensor {
@@ -30,20 +32,47 @@ struct FileTensor {
   Tensor value;
 };
 
-// The constants of the model's file by the names that they have as weights in training: a second tensor of one name,
-// in a subgraph, is "name#2".
+// The constants of the model's file by the names that they have as States in training, as weights_to_state gives them; what
+// is none has its own name, or "name#2" where that is taken.
 std::map<std::string, FileTensor> tensors_of(const Graph& graph) {
+  std::map<int64_t, std::string> state_names;
+  std::set<std::string> taken;
+  const std::unique_ptr<Graph> trained = graph.clone();
+  // What cannot be trained has no States; its constants can be replaced all the same.
+  if (weights_to_state(*trained, {.running_statistics = true}).ok()) {
+    for (const State& state : trained->states) {
+      if (state.origin && state_names.emplace(state.origin->offset, state.name).second) taken.insert(state.name);
+    }
+  }
   std::map<std::string, FileTensor> tensors;
   std::set<int64_t> seen;
   for_each_node(graph, [&](const Node& node) {
     for (const Value* value : node.outputs()) {
       if (!value || !value->origin || !value->constant() || !seen.insert(value->origin->offset).second) continue;
-      std::string name = value->origin->name;
-      for (int count = 2; tensors.contains(name); ++count) name = fmt::format("{}#{}", value->origin->name, count);
-      tensors.emplace(std::move(name), FileTensor{value->origin->offset, *value->constant()});
+      const auto known = state_names.find(value->origin->offset);
+      const std::string name = known == state_names.end() ? unused_name(taken, value->origin->name) : known->second;
+      tensors.emplace(name, FileTensor{value->origin->offset, *value->constant()});
     }
   });
   return tensors;
+}
+
+constexpr std::string_view kAverage = "ema/";
+
+// The averages that training with --ema keeps beside the weights stand for them, as in the file that it writes.
+NamedTensors with_averages(const NamedTensors& given, const std::map<std::string, FileTensor>& tensors, size_t& averages) {
+  std::map<std::string, const Tensor*> average_of;
+  for (const auto& [name, value] : given) {
+    if (name.starts_with(kAverage) && tensors.contains(name.substr(kAverage.size()))) average_of[name.substr(kAverage.size())] = &value;
+  }
+  averages = average_of.size();
+  NamedTensors chosen;
+  for (const auto& [name, value] : given) {
+    if (average_of.contains(name)) continue;
+    const bool is_average = name.starts_with(kAverage) && average_of.contains(name.substr(kAverage.size()));
+    chosen.emplace_back(is_average ? name.substr(kAverage.size()) : name, value);
+  }
+  return chosen;
 }
 
 bool is_floating(DType dtype) {
@@ -64,10 +93,12 @@ Status apply_weights(const ApplyWeightsArguments& arguments) {
   const ImportedModel model = TRY(import_model(arguments.model, options));
   const Safetensors weights = TRY(read_safetensors(arguments.weights, options.limits));
   const std::map<std::string, FileTensor> tensors = tensors_of(*model.graph);
+  size_t averages = 0;
+  const NamedTensors chosen = arguments.no_average ? weights.tensors : with_averages(weights.tensors, tensors, averages);
 
   std::vector<TensorPatch> patches;
   std::vector<std::string> unknown;
-  for (const auto& [name, value] : weights.tensors) {
+  for (const auto& [name, value] : chosen) {
     const auto found = tensors.find(name);
     if (found == tensors.end()) {
       unknown.push_back(name);
@@ -83,6 +114,7 @@ Status apply_weights(const ApplyWeightsArguments& arguments) {
   if (patches.empty()) return invalid_input(fmt::format("{} has no weight of {}", arguments.weights, arguments.model));
   TRY(write_patched_model(*model.source, patches, arguments.output, options.limits));
   fmt::print("{} of the model's {} tensors replaced", patches.size(), tensors.size());
+  if (averages > 0) fmt::print(", {} by moving averages", averages);
   if (!unknown.empty()) fmt::print(", {} left out", unknown.size());
   fmt::print("\nwrote {}\n", arguments.output);
   return {};
@@ -99,6 +131,7 @@ CLI::App* add_apply_weights_command(CLI::App& app, std::function<int()>& run) {
   command->add_option("WEIGHTS", arguments->weights, "safetensors, each named as in the model")->required();
   command->add_option("-o,--output", arguments->output, "the file to write")->type_name("FILE.onnx")->required();
   command->add_flag("--skip-unknown", arguments->skip_unknown, "leave out tensors that the model does not have");
+  command->add_flag("--no-average", arguments->no_average, "take the weights themselves where a checkpoint of --ema has averages too");
   add_limit_argument(*command, arguments->limits);
   return command;
 }
