@@ -343,11 +343,4 @@ Result<ImageList> list_unlabelled_images(const std::string& path, const std::vec
   return list;
 }
 
-Result<ImageList> list_unlabelled_images(const std::string& folder) {
-  ImageList list{folder, TRY(pictures_in(folder)), {}, ImageLabels::kOne, {}};
-  if (list.files.empty()) return invalid_input(fmt::format("{}: holds no pictures", folder));
-  list.target = Tensor::zeros(DType::kI64, {static_cast<int64_t>(list.files.size())});
-  return list;
-}
-
 }  // namespace gannet
