@@ -2,6 +2,7 @@
 """Trains pairs of ONNX models against each other with PyTorch and prints the losses of each round, as recorded_gan.inc holds them.
 
 Usage: record_gan.py GANNET > tests/training/recorded_gan.inc
+       record_gan.py GANNET KIND...         (those alone)
 
 The graphs run node by node as in record_runs.py, batch normalizations in training mode. A round is that of PyTorch's DCGAN
 example: the discriminator's update on a batch of real pictures and one of generated ones, then the generator's against the
@@ -36,11 +37,11 @@ def latents(step, dtype):
     return torch.from_numpy(z.reshape(ROWS, LATENT, 1, 1)).to(dtype)
 
 
-def pictures(step, dtype):
-    noise = numbers(6, step, ROWS * SIZE * SIZE) % 2048 - 1024
-    pattern = mixed((7 << 27) + np.arange(SIZE * SIZE)) % 2048 - 1024
+def pictures(step, dtype, channels):
+    noise = numbers(6, step, ROWS * channels * SIZE * SIZE) % 2048 - 1024
+    pattern = mixed((7 << 27) + np.arange(channels * SIZE * SIZE)) % 2048 - 1024
     x = (noise.reshape(ROWS, -1) + pattern) / 2048
-    return torch.from_numpy(x.reshape(ROWS, 1, SIZE, SIZE)).to(dtype)
+    return torch.from_numpy(x.reshape(ROWS, channels, SIZE, SIZE)).to(dtype)
 
 
 def mix(step, dtype):
@@ -110,10 +111,11 @@ def normalized(w, u):
 
 class Round:
     def __init__(self, folder, kind, dtype):
-        self.kind, self.dtype = kind, DTYPES[dtype]
+        self.channels = 3 if kind.endswith("colors") else 1  # of one channel the saturation is its own mean
+        self.kind, self.dtype = kind.removesuffix("-colors"), DTYPES[dtype]
         self.loss = {"clipped": "wasserstein", "penalized": "wasserstein", "r1": "non-saturating", "spectral": "hinge",
-                     "augmented": "non-saturating"}.get(kind, kind)
-        self.g, self.d = (Gan(os.path.join(folder, side + ".onnx"), self.dtype) for side in ("g", "d"))
+                     "augmented": "non-saturating"}.get(self.kind, self.kind)
+        self.g, self.d = (Gan(os.path.join(folder, "%s%d.onnx" % (side, self.channels)), self.dtype) for side in ("g", "d"))
         self.optimizers = [torch.optim.Adam(m.weights.values(), lr=RATE, betas=BETAS) for m in (self.d, self.g)]
         self.directions = {name: torch.ones(w.shape[0], dtype=self.dtype) / w.shape[0] ** 0.5
                            for name, w in self.d.weights.items() if w.dim() > 1}
@@ -128,7 +130,7 @@ class Round:
                 self.d.constants[name], self.directions[name] = normalized(self.d.weights[name], self.directions[name])
 
     def step(self, step):
-        real, z = pictures(step, self.dtype), latents(step, self.dtype)
+        real, z = pictures(step, self.dtype, self.channels), latents(step, self.dtype)
         self.draws = torch.from_numpy(numbers(9, step, ROWS * 7).reshape(ROWS, 7) % 1024 / 1024).to(self.dtype)
         fake = self.g.run({"z": z})
         self.normalize()
@@ -159,11 +161,12 @@ def main():
     print("// Written by record_gan.py with PyTorch %s: the losses of the discriminator and the generator, round by round," % torch.__version__.split("+")[0])
     print("// then the sums of all running statistics of both models.")
     with tempfile.TemporaryDirectory() as folder:
-        for side, name in (("g", "generator"), ("d", "discriminator")):
+        for side, name, channels in (("g", "generator", 1), ("d", "discriminator", 1), ("g", "generator", 3), ("d", "discriminator", 3)):
             latent = ["--latent", str(LATENT)] if side == "g" else []
-            subprocess.run([sys.argv[1], "new", "dcgan-" + name, "--image-size", str(SIZE), "--channels", "1", "--features", "4"] + latent +
-                           ["-o", os.path.join(folder, side + ".onnx")], check=True, stdout=subprocess.DEVNULL)
-        for kind in ("minimax", "non-saturating", "smoothed", "hinge", "least-squares", "clipped", "penalized", "r1", "spectral", "augmented"):
+            subprocess.run([sys.argv[1], "new", "dcgan-" + name, "--image-size", str(SIZE), "--channels", str(channels), "--features", "4"] + latent +
+                           ["-o", os.path.join(folder, "%s%d.onnx" % (side, channels))], check=True, stdout=subprocess.DEVNULL)
+        for kind in sys.argv[2:] or ("minimax", "non-saturating", "smoothed", "hinge", "least-squares", "clipped", "penalized", "r1", "spectral", "augmented",
+                                     "augmented-colors"):
             for dtype in DTYPES:
                 round_ = Round(folder, kind, dtype)
                 losses = [loss for step in range(STEPS) for loss in round_.step(step)]

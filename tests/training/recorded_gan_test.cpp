@@ -22,13 +22,13 @@ struct Models {
   std::unique_ptr<Graph> generator, discriminator;
   GanPair pair;
 
-  Models(DType dtype, bool compiled) {
-    const DcganOptions dcgan{.image_size = kSize, .channels = 1, .features = 4, .latent = kLatent};
+  Models(DType dtype, bool compiled, int64_t channels) {
+    const DcganOptions dcgan{.image_size = kSize, .channels = channels, .features = 4, .latent = kLatent};
     generator = trainable(make_dcgan_generator(dcgan, {}), dtype, compiled);
     discriminator = trainable(make_dcgan_discriminator(dcgan, {}), dtype, compiled);
     pair.generator = generator.get();
     pair.discriminator = discriminator.get();
-    pair.form = {1, kSize, kSize};
+    pair.form = {channels, kSize, kSize};
   }
 };
 
@@ -48,13 +48,14 @@ Tensor numbers_of(DType dtype, std::vector<int64_t> extents, const std::function
 // The inputs of record_gan.py.
 Datum input_of(const Value& input, GanInput kind, int64_t step) {
   const DType dtype = input.type.dtype;
-  constexpr int64_t kPixels = kSize * kSize;
   switch (kind) {
-    case GanInput::kPictures:
-      return numbers_of(dtype, {kRows, 1, kSize, kSize}, [&](int64_t i) {
-        const int64_t pattern = mixed_number((int64_t{7} << 27) + i % kPixels) % 2048 - 1024;
+    case GanInput::kPictures: {
+      const int64_t channels = (*input.type.shape)[1].constant(), of_picture = channels * kSize * kSize;
+      return numbers_of(dtype, {kRows, channels, kSize, kSize}, [&](int64_t i) {
+        const int64_t pattern = mixed_number((int64_t{7} << 27) + i % of_picture) % 2048 - 1024;
         return static_cast<double>(recorded_number(6, step, i) % 2048 - 1024 + pattern) / 2048;
       });
+    }
     case GanInput::kLatent:
       return numbers_of(dtype, {kRows, kLatent, 1, 1}, [&](int64_t i) {
         return static_cast<double>(recorded_number(5, step, i) % 2048 - 1024) / 512;
@@ -91,9 +92,9 @@ double statistics_of(const GraphRunner& runner, const std::string& prefix) {
   return sum;
 }
 
-void expect_rounds(const GanStepOptions& options, DType dtype, bool compiled, std::span<const double> expected) {
+void expect_rounds(const GanStepOptions& options, DType dtype, bool compiled, std::span<const double> expected, int64_t channels = 1) {
   ASSERT_EQ(expected.size(), static_cast<size_t>(2 * kRounds + 2));
-  const Models models(dtype, compiled);
+  const Models models(dtype, compiled, channels);
   Result<GanStep> step = build_gan_step(models.pair, options, GanUpdate::kBoth);
   ASSERT_TRUE(step.ok()) << step.error().message;
   const std::vector<GanInput> kinds = step->inputs;
@@ -167,6 +168,14 @@ TEST(RecordedGan, DifferentiableAugmentation) {
   GanStepOptions options = with_adam();
   options.augment = {.color = true, .translation = true, .cutout = true};
   EXPECT_ROUNDS(options, kAugmented);
+}
+
+// In one channel there is no saturation to change.
+TEST(RecordedGan, DifferentiableAugmentationOfColors) {
+  GanStepOptions options = with_adam();
+  options.augment = {.color = true, .translation = true, .cutout = true};
+  expect_rounds(options, DType::kF64, /*compiled=*/true, kAugmentedColorsF64, 3);
+  expect_rounds(options, DType::kF32, /*compiled=*/true, kAugmentedColorsF32, 3);
 }
 
 // The reference evaluator, which nothing was compiled for.
