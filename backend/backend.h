@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -52,6 +53,9 @@ struct CompileOptions {
   std::string cache_folder;  // empty: $XDG_CACHE_HOME/gannet or ~/.cache/gannet
   bool generate_code = true;   // the LLVM backend
   bool use_primitives = true;  // the oneDNN backend
+  // Where set, what all machine code is taken from; a kernel that no image has is an Unsupported error that
+  // names its node.
+  std::optional<std::vector<std::shared_ptr<const CodeImage>>> code;
 };
 
 struct CompiledProgram {

@@ -61,13 +61,14 @@ class LlvmBackend : public Backend {
 
   Status finish(ProgramBuilder& builder) override {
     if (kernels_.empty()) return {};
+    if (options_.code) return take_code(builder.program(), *options_.code);
     std::vector<KernelCode> codes(kernels_.size());
     make_code(codes);
     std::vector<uint8_t> block;
     std::vector<CodeFunction> functions;
     for (size_t k = 0; k < codes.size(); ++k) {
       block.resize((block.size() + 63) / 64 * 64, 0xcc);
-      functions.push_back({fmt::format("kernel_{}", k), static_cast<int64_t>(block.size()) + codes[k].entry});
+      functions.push_back({kernel_name(kernels_[k]), static_cast<int64_t>(block.size()) + codes[k].entry});
       block.insert(block.end(), codes[k].bytes.begin(), codes[k].bytes.end());
     }
     builder.program().code = TRY(CodeImage::load(std::move(block), std::move(functions), name_of(options_.target.isa)));
@@ -200,6 +201,37 @@ class LlvmBackend : public Backend {
     step.call = std::move(call);
     builder.add_step(std::move(step));
     return true;
+  }
+
+  // Uses the first image of this instruction set that has all kernels.
+  Status take_code(Program& program, std::span<const std::shared_ptr<const CodeImage>> images) const {
+    std::vector<std::string> names;
+    for (const Kernel& kernel : kernels_) names.push_back(kernel_name(kernel));
+    size_t most = 0;  // kernels before the first that an image lacks
+    for (const std::shared_ptr<const CodeImage>& image : images) {
+      if (image->isa() != name_of(options_.target.isa)) continue;
+      std::vector<int32_t> places;
+      for (const std::string& name : names) {
+        const auto found = std::ranges::find(image->functions(), name, &CodeFunction::name);
+        if (found == image->functions().end()) break;
+        places.push_back(static_cast<int32_t>(found - image->functions().begin()));
+      }
+      most = std::max(most, places.size());
+      if (places.size() < names.size()) continue;
+      for (Step& step : program.steps) {
+        if (auto* call = std::get_if<KernelCall>(&step.call))
+          call->function = places[static_cast<size_t>(call->function)];
+      }
+      program.code = image;
+      return {};
+    }
+    const auto lacks = std::ranges::find_if(program.steps, [&](const Step& step) {
+      const auto* call = std::get_if<KernelCall>(&step.call);
+      return call && static_cast<size_t>(call->function) == most;
+    });
+    CHECK(lacks != program.steps.end(), "a kernel without a step");
+    return unsupported(
+        fmt::format("node '{}' ({}) needs machine code that is not at hand", lacks->name, lacks->op));
   }
 
   void make_code(std::vector<KernelCode>& codes) const {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "ir/base/fnv1a.h"
+
 namespace gannet {
 namespace {
 
@@ -45,5 +47,7 @@ std::string to_string(const Kernel& kernel) {
   for (const KernelStore& s : kernel.stores) result += fmt::format("store o{} %{}\n", s.operand, s.value);
   return result;
 }
+
+std::string kernel_name(const Kernel& kernel) { return "kernel_" + digest_of(to_string(kernel)); }
 
 }  // namespace gannet

@@ -101,5 +101,7 @@ struct Kernel {
 
 // Canonical: equal for kernels that do the same in the same way.
 std::string to_string(const Kernel& kernel);
+// Tells kernels of different text apart.
+std::string kernel_name(const Kernel& kernel);
 
 }  // namespace gannet

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ir/base/file.h"
+#include "ir/base/fnv1a.h"
 
 namespace gannet {
 namespace {
@@ -20,13 +21,6 @@ constexpr std::string_view kExtension = ".kernel";
 constexpr std::string_view kUnfinished = ".tmp";
 constexpr std::chrono::hours kLongest{1};
 constexpr int64_t kMostBytesOfOne = int64_t{16} << 20;
-
-// FNV-1a.
-uint64_t hash_of(std::string_view bytes, uint64_t start = 0xcbf29ce484222325u) {
-  uint64_t hash = start;
-  for (char byte : bytes) hash = (hash ^ static_cast<uint8_t>(byte)) * 0x100000001b3u;
-  return hash;
-}
 
 std::string default_folder() {
   if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache) return std::string(cache) + "/gannet";
@@ -49,7 +43,7 @@ ObjectCache::ObjectCache(std::string folder, int64_t most_bytes)
     : folder_(folder.empty() ? default_folder() : std::move(folder)), most_bytes_(most_bytes) {}
 
 std::string ObjectCache::path_of(const std::string& key) const {
-  return fmt::format("{}/{:016x}{:016x}{}", folder_, hash_of(key), hash_of(key, 0x9ae16a3b2f90404fu), kExtension);
+  return fmt::format("{}/{}{}", folder_, digest_of(key), kExtension);
 }
 
 std::optional<KernelCode> ObjectCache::find(const std::string& key) const {
@@ -61,7 +55,9 @@ std::optional<KernelCode> ObjectCache::find(const std::string& key) const {
   if (!bytes.ok() || !bytes->starts_with(kMagic)) return std::nullopt;
   std::string_view rest = std::string_view(*bytes).substr(kMagic.size());
   uint64_t checksum = 0, key_length = 0, entry = 0;
-  if (!take_number(rest, checksum) || checksum != hash_of(rest) || !take_number(rest, key_length) || key_length > rest.size()) return std::nullopt;
+  if (!take_number(rest, checksum) || checksum != fnv1a(rest) || !take_number(rest, key_length) ||
+      key_length > rest.size())
+    return std::nullopt;
   if (rest.substr(0, key_length) != key) return std::nullopt;
   rest.remove_prefix(key_length);
   if (!take_number(rest, entry) || entry >= rest.size()) return std::nullopt;
@@ -81,7 +77,7 @@ void ObjectCache::keep(const std::string& key, const KernelCode& code) const {
   append_number(rest, static_cast<uint64_t>(code.entry));
   rest.append(code.bytes.begin(), code.bytes.end());
   std::string bytes(kMagic);
-  append_number(bytes, hash_of(rest));
+  append_number(bytes, fnv1a(rest));
   static_cast<void>(write_file_atomically(path_of(key), bytes + rest, Durability::kLater));
 }
 

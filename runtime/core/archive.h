@@ -29,10 +29,11 @@ struct DataSection {
     uint64_t offset = 0;
   };
 
-  // Where a block is to stand; the same memory stands once. The caller keeps it alive.
+  // Where a block is to stand; equal blocks stand once. The caller keeps it alive.
   uint64_t add(const void* data, uint64_t size) {
     for (const Block& block : blocks) {
-      if (block.data == data && block.size == size) return block.offset;
+      if (block.size == size && (block.data == data || std::memcmp(block.data, data, size) == 0))
+        return block.offset;
     }
     const uint64_t offset = (bytes + kAlignment - 1) / kAlignment * kAlignment;
     blocks.push_back({data, size, offset});

@@ -9,6 +9,7 @@
 #include "ir/base/check.h"
 #include "ir/base/file.h"
 #include "ir/base/limits.h"
+#include "ir/named_target.h"
 #include "runtime/core/crc32c.h"
 #include "runtime/core/program_check.h"
 #include "runtime/core/program_fields.h"
@@ -201,12 +202,73 @@ Result<std::array<std::span<const uint8_t>, kSectionNames.size()>> read_sections
   return sections;
 }
 
+// The description of a file, down to the programs, which are read one by one.
+struct DescribedProgram {
+  std::string target, needed;
+  std::string program;
+};
+
+struct Description {
+  std::string compilation;
+  std::vector<DescribedProgram> programs;
+};
+
+template <class A>
+void fields(A& a, DescribedProgram& program) {
+  a(program.target, program.needed, program.program);
+}
+template <class A>
+void fields(A& a, Description& description) {
+  a(description.compilation, description.programs);
+}
+
+// What has gone wrong with `reader`, or that it has not read all.
+Status all_read(ArchiveReader& reader) {
+  if (!reader.failed() && reader.left() > 0)
+    reader.fail(fmt::format("{} bytes are left over", reader.left()));
+  return reader.failed() ? Status(invalid_input("its description cannot be used: " + reader.problem))
+                         : Status();
+}
+
+// Checks `bytes`, which `owner` keeps, and makes `data` what programs refer to.
+Result<Description> read_description(std::span<const uint8_t> bytes, std::shared_ptr<const void> owner,
+                                     ArchiveData& data) {
+  const Header header = TRY(read_header(bytes));
+  const auto sections = TRY(read_sections(bytes, header));
+  data.weights.mapped = sections[1];
+  data.code.mapped = sections[2];
+  data.owner = std::move(owner);
+  ArchiveReader reader(sections[0], data);
+  Description description;
+  reader(description);
+  TRY(all_read(reader));
+  if (description.programs.empty()) return invalid_input("its description cannot be used: it has no program");
+  return description;
+}
+
+Result<std::shared_ptr<const Program>> read_program(const DescribedProgram& described, ArchiveData& data) {
+  ArchiveReader reader({reinterpret_cast<const uint8_t*>(described.program.data()), described.program.size()},
+                       data);
+  std::shared_ptr<const Program> program;
+  reader(program);
+  TRY(all_read(reader));
+  if (Status status = check_program(*program); !status.ok()) return with_prefix("its description contradicts itself: ", status.error());
+  return program;
+}
+
 }  // namespace
 
-Status write_artifact(const std::string& path, const Program& program) {
+Status write_artifact(const std::string& path, const Artifact& artifact) {
   ArchiveData data;
+  Description described{artifact.compilation, {}};
+  for (const TargetProgram& made : artifact.programs) {
+    ArchiveWriter writer(data);
+    writer(*made.program);
+    described.programs.push_back(
+        {made.target, made.needed, std::string(writer.bytes.begin(), writer.bytes.end())});
+  }
   ArchiveWriter writer(data);
-  writer(program);
+  writer(described);
   DataSection description;
   description.add(writer.bytes.data(), writer.bytes.size());
   Image image{{&description, &data.weights, &data.code}, {}};
@@ -214,20 +276,26 @@ Status write_artifact(const std::string& path, const Program& program) {
   return write_file_atomically(path, [&](AtomicFile& file) { return image.write(file); });
 }
 
-Result<std::shared_ptr<const Program>> read_artifact(std::span<const uint8_t> bytes, std::shared_ptr<const void> owner) {
-  const Header header = TRY(read_header(bytes));
-  const auto sections = TRY(read_sections(bytes, header));
+Status write_artifact(const std::string& path, std::shared_ptr<const Program> program) {
+  const std::string target(target_name(host_target()));
+  Artifact artifact;
+  artifact.programs.push_back({target, target, std::move(program)});
+  return write_artifact(path, artifact);
+}
+
+Result<std::shared_ptr<const Program>> read_artifact(std::span<const uint8_t> bytes,
+                                                     std::shared_ptr<const void> owner) {
   ArchiveData data;
-  data.weights.mapped = sections[1];
-  data.code.mapped = sections[2];
-  data.owner = std::move(owner);
-  ArchiveReader reader(sections[0], data);
-  std::shared_ptr<const Program> program;
-  reader(program);
-  if (!reader.failed() && reader.left() > 0) reader.fail(fmt::format("{} bytes are left over", reader.left()));
-  if (reader.failed()) return invalid_input("its description cannot be used: " + reader.problem);
-  if (Status status = check_program(*program); !status.ok()) return with_prefix("its description contradicts itself: ", status.error());
-  return program;
+  const Description description = TRY(read_description(bytes, std::move(owner), data));
+  const Target machine = host_target();
+  std::string targets;
+  for (const DescribedProgram& program : description.programs) {
+    const std::optional<Target> needed = find_target(program.needed);
+    if (needed && covers(machine, *needed)) return read_program(program, data);
+    targets += (targets.empty() ? "" : ", ") + program.needed;
+  }
+  return unsupported(fmt::format("it is for {}, this machine is {}: compile the model with --target", targets,
+                                 target_name(machine)));
 }
 
 Result<std::shared_ptr<const Program>> read_artifact(const std::string& path) {
@@ -235,6 +303,20 @@ Result<std::shared_ptr<const Program>> read_artifact(const std::string& path) {
   Result<std::shared_ptr<const Program>> program = read_artifact(file.bytes(), file.owner());
   if (!program.ok()) return with_prefix(path + ": ", program.error());
   return program;
+}
+
+Result<Artifact> read_whole_artifact(const std::string& path) {
+  const MappedFile file = TRY(MappedFile::open(path, Limits().file_bytes));
+  ArchiveData data;
+  Result<Description> description = read_description(file.bytes(), file.owner(), data);
+  if (!description.ok()) return with_prefix(path + ": ", description.error());
+  Artifact artifact{{}, std::move(description->compilation)};
+  for (const DescribedProgram& described : description->programs) {
+    Result<std::shared_ptr<const Program>> program = read_program(described, data);
+    if (!program.ok()) return with_prefix(path + ": ", program.error());
+    artifact.programs.push_back({described.target, described.needed, *std::move(program)});
+  }
+  return artifact;
 }
 
 bool is_artifact(const std::string& path) {

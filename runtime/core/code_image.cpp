@@ -28,7 +28,6 @@ bool machine_runs(std::string_view isa) {
 
 Result<std::shared_ptr<const CodeImage>> CodeImage::load(std::vector<uint8_t> block, std::vector<CodeFunction> functions,
                                                          std::string isa) {
-  if (!machine_runs(isa)) return unsupported(fmt::format("the code is for {}, which this machine does not run", isa));
   for (const CodeFunction& function : functions) {
     if (function.offset < 0 || static_cast<uint64_t>(function.offset) >= block.size()) {
       return invalid_input(fmt::format("function '{}' is at {} of {} bytes of code", function.name, function.offset, block.size()));
@@ -36,7 +35,8 @@ Result<std::shared_ptr<const CodeImage>> CodeImage::load(std::vector<uint8_t> bl
   }
   std::shared_ptr<CodeImage> image(new CodeImage());
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t bytes = (block.size() + page - 1) / page * page;
+  const bool runs = machine_runs(isa);
+  const size_t bytes = runs ? (block.size() + page - 1) / page * page : 0;
   if (bytes > 0) {
     void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return io_error(fmt::format("no memory for {} bytes of code: {}", bytes, std::strerror(errno)));
@@ -48,7 +48,8 @@ Result<std::shared_ptr<const CodeImage>> CodeImage::load(std::vector<uint8_t> bl
     }
   }
   for (const CodeFunction& function : functions) {
-    image->entries_.push_back(reinterpret_cast<KernelFn>(static_cast<uint8_t*>(image->memory_) + function.offset));
+    image->entries_.push_back(
+        runs ? reinterpret_cast<KernelFn>(static_cast<uint8_t*>(image->memory_) + function.offset) : nullptr);
   }
   image->block_ = std::move(block);
   image->functions_ = std::move(functions);

@@ -28,8 +28,8 @@ struct CodeFunction {
 
 class CodeImage {
  public:
-  // Copies `block` into executable memory. `isa` says what the code needs ("x86-64-v3", "x86-64-v4"); an
-  // Unsupported error where this machine lacks it.
+  // Copies `block` into executable memory. `isa` says what the code needs ("x86-64-v3", "x86-64-v4"); where
+  // this machine lacks it, the image serves for writing files only: its functions are null.
   static Result<std::shared_ptr<const CodeImage>> load(std::vector<uint8_t> block, std::vector<CodeFunction> functions,
                                                        std::string isa);
   ~CodeImage();

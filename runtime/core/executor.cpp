@@ -72,6 +72,11 @@ Status Executor::load() {
     if (std::holds_alternative<PrimitiveCall>(step.call) && !options_.primitives) {
       return at_step(i, invalid_input("the program needs a library of primitives, and none is given"));
     }
+    if (const auto* call = std::get_if<KernelCall>(&step.call);
+        call && !program_->code->function(static_cast<size_t>(call->function))) {
+      return at_step(i, unsupported(fmt::format("its code is for {}, which this machine does not run",
+                                                program_->code->isa())));
+    }
     if (const auto* call = std::get_if<EvalCall>(&step.call); call && !find_op(call->op)) {
       return at_step(i, unsupported(fmt::format("there is no op '{}'", call->op)));
     }

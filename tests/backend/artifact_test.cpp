@@ -6,14 +6,17 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstring>
 #include <thread>
 
 #include "backend/backend.h"
+#include "ir/named_target.h"
 #include "passes/pass.h"
 #include "runtime/core/crc32c.h"
 #include "tests/backend/program_fixture.h"
 #include "tests/runtime/temporary_folder.h"
+#include "tests/support/tests_folder.h"
 
 namespace gannet {
 namespace {
@@ -60,16 +63,16 @@ int64_t count(const Program& program) {
   return std::ranges::count_if(program.steps, [](const Step& step) { return std::holds_alternative<Call>(step.call); });
 }
 
-class Artifact : public testing::Test {
+class CompiledFile : public testing::Test {
  protected:
-  std::shared_ptr<const Program> round_trip(const Program& program) {
+  std::shared_ptr<const Program> round_trip(const std::shared_ptr<const Program>& program) {
     const Status written = write_artifact(path_, program);
     EXPECT_TRUE(written.ok()) << written.error().message;
     Result<std::shared_ptr<const Program>> read = read_artifact(path_);
     EXPECT_TRUE(read.ok()) << read.error().message;
     if (!read.ok()) return nullptr;
     const std::string bytes = folder_.read("model.gannet");
-    EXPECT_TRUE(write_artifact(folder_.path("again.gannet"), **read).ok());
+    EXPECT_TRUE(write_artifact(folder_.path("again.gannet"), *read).ok());
     EXPECT_EQ(bytes, folder_.read("again.gannet"));
     return *read;
   }
@@ -78,7 +81,7 @@ class Artifact : public testing::Test {
     SCOPED_TRACE(std::string(text));
     const std::shared_ptr<const Program> program = compiled(text);
     ASSERT_TRUE(program);
-    const std::shared_ptr<const Program> read = round_trip(*program);
+    const std::shared_ptr<const Program> read = round_trip(program);
     ASSERT_TRUE(read);
     const std::unique_ptr<Session> first = *session_of(program), second = *session_of(read);
     for (int round = 0; round < 2; ++round) {
@@ -98,7 +101,7 @@ class Artifact : public testing::Test {
   const std::string path_ = folder_.path("model.gannet");
 };
 
-TEST_F(Artifact, KernelsPrimitivesAndEvalStepsKeepTheirBits) {
+TEST_F(CompiledFile, KernelsPrimitivesAndEvalStepsKeepTheirBits) {
   const std::shared_ptr<const Program> program = compiled(kMixed);
   EXPECT_GT(count<KernelCall>(*program), 0);
   EXPECT_GT(count<PrimitiveCall>(*program), 0);
@@ -123,10 +126,10 @@ constexpr std::string_view kQuantized = R"(graph "quantized"(%x: f32[n, 4]) {
   return %y as "y", %i as "i"
 })";
 
-TEST_F(Artifact, IntegerSumsKeepTheirBits) { expect_same_bits(kQuantized, {floats({3, 4})}); }
+TEST_F(CompiledFile, IntegerSumsKeepTheirBits) { expect_same_bits(kQuantized, {floats({3, 4})}); }
 
-TEST_F(Artifact, WeightsAreUsedWhereTheyStand) {
-  const std::shared_ptr<const Program> read = round_trip(*compiled(kMixed));
+TEST_F(CompiledFile, WeightsAreUsedWhereTheyStand) {
+  const std::shared_ptr<const Program> read = round_trip(compiled(kMixed));
   ASSERT_TRUE(read);
   bool large = false;
   for (const Tensor& constant : read->constants) {
@@ -137,7 +140,7 @@ TEST_F(Artifact, WeightsAreUsedWhereTheyStand) {
   EXPECT_TRUE(large);
 }
 
-TEST_F(Artifact, BranchesKeepTheirBits) {
+TEST_F(CompiledFile, BranchesKeepTheirBits) {
   constexpr std::string_view kBranches = R"(graph "g"(%c: bool[], %x: f32[n]) {
   %y = If(%c, %x) {captures = 1, then_branch = graph "t"(%a: f32[n]) { return %a }, else_branch = graph "e"(%b: f32[n]) {
     %m = Neg(%b)
@@ -149,7 +152,7 @@ TEST_F(Artifact, BranchesKeepTheirBits) {
   for (const bool chosen : {true, false}) expect_same_bits(kBranches, {Tensor::scalar<bool>(chosen), floats({3})});
 }
 
-TEST_F(Artifact, LoopsKeepTheirBits) {
+TEST_F(CompiledFile, LoopsKeepTheirBits) {
   expect_same_bits(R"(graph "g"(%x: f32[m], %trips: i64[], %go: bool[]) {
   %last, %all = Loop(%trips, %go, %x, %x) {body = graph "body"(%i: i64[], %again: bool[], %carried: f32[m], %captured: f32[m]) {
     %two: f32[] = Constant() {value = f32[] {2}}
@@ -161,7 +164,7 @@ TEST_F(Artifact, LoopsKeepTheirBits) {
 })", {floats({3}), Tensor::scalar<int64_t>(4), Tensor::scalar<bool>(true)});
 }
 
-TEST_F(Artifact, StatesKeepTheirInitialValuesAndWhatTheyBecome) {
+TEST_F(CompiledFile, StatesKeepTheirInitialValuesAndWhatTheyBecome) {
   Program program;
   program.name = "states \"\n";
   program.sizes = {Dim(20), Dim(80), Dim::symbol("a b")};
@@ -177,7 +180,7 @@ TEST_F(Artifact, StatesKeepTheirInitialValuesAndWhatTheyBecome) {
   buffer.kind = BufferKind::kState;
   program.buffers = {buffer};
   program.outputs = {{"y", value.type, 0}};
-  const std::shared_ptr<const Program> read = round_trip(program);
+  const std::shared_ptr<const Program> read = round_trip(std::make_shared<Program>(program));
   ASSERT_TRUE(read);
   EXPECT_EQ(read->name, program.name);
   EXPECT_EQ(read->sizes, program.sizes);
@@ -190,11 +193,39 @@ TEST_F(Artifact, StatesKeepTheirInitialValuesAndWhatTheyBecome) {
   EXPECT_EQ((*outputs)[0].tensor().double_at(19), 1);
 }
 
-TEST_F(Artifact, WhatIsNoneIsRefusedWithTheReason) {
+TEST_F(CompiledFile, OfSeveralProgramsTheFirstThatTheMachineCanIsRead) {
+  const std::shared_ptr<const Program> program = compiled(kSmall);
+  const auto named = [&](const char* name) {
+    auto copy = std::make_shared<Program>(*program);
+    copy->name = name;
+    return copy;
+  };
+  const std::string own(target_name(host_target()));
+  Artifact artifact{{{"other", "a machine of the future", named("first")},
+                     {own, own, named("second")},
+                     {"x86-64-v3", "x86-64-v3", named("third")}},
+                    "how"};
+  ASSERT_TRUE(write_artifact(path_, artifact).ok());
+  const Result<std::shared_ptr<const Program>> read = read_artifact(path_);
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ((*read)->name, "second");
+  const Result<Artifact> whole = read_whole_artifact(path_);
+  ASSERT_TRUE(whole.ok()) << whole.error().message;
+  ASSERT_EQ(whole->programs.size(), 3u);
+  EXPECT_EQ(whole->programs[0].needed, "a machine of the future");
+  EXPECT_EQ(whole->programs[2].program->name, "third");
+  EXPECT_EQ(whole->compilation, "how");
+  artifact.programs.resize(1);
+  ASSERT_TRUE(write_artifact(path_, artifact).ok());
+  EXPECT_THAT(error_of(folder_.read("model.gannet")),
+              HasSubstr("it is for a machine of the future, this machine is " + own));
+}
+
+TEST_F(CompiledFile, WhatIsNoneIsRefusedWithTheReason) {
   EXPECT_THAT(error_of(""), HasSubstr("no compiled model"));
   EXPECT_THAT(error_of("ONNX or anything else"), HasSubstr("no compiled model"));
   EXPECT_FALSE(is_artifact(folder_.write("other", "anything")));
-  ASSERT_TRUE(write_artifact(path_, *compiled(kMixed)).ok());
+  ASSERT_TRUE(write_artifact(path_, compiled(kMixed)).ok());
   EXPECT_TRUE(is_artifact(path_));
   std::string newer = folder_.read("model.gannet");
   newer[8] = 7;
@@ -203,7 +234,7 @@ TEST_F(Artifact, WhatIsNoneIsRefusedWithTheReason) {
 }
 
 // Weights of several parts: written by threads where the file allows it, in order into a pipe.
-TEST_F(Artifact, LargeWeightsGiveOneFileInWhateverOrderTheyAreWritten) {
+TEST_F(CompiledFile, LargeWeightsGiveOneFileInWhateverOrderTheyAreWritten) {
   Program program;
   program.name = "large";
   for (const int64_t elements : {2359297, 5, 4456450}) {
@@ -211,7 +242,7 @@ TEST_F(Artifact, LargeWeightsGiveOneFileInWhateverOrderTheyAreWritten) {
     for (int64_t i = 0; i < elements; ++i) tensor.mutable_data<float>()[static_cast<size_t>(i)] = static_cast<float>(i % 1001);
     program.constants.push_back(std::move(tensor));
   }
-  const std::shared_ptr<const Program> read = round_trip(program);
+  const std::shared_ptr<const Program> read = round_trip(std::make_shared<Program>(program));
   ASSERT_TRUE(read);
   ASSERT_EQ(read->constants.size(), 3u);
   for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(read->constants[i].identical(program.constants[i]));
@@ -219,7 +250,7 @@ TEST_F(Artifact, LargeWeightsGiveOneFileInWhateverOrderTheyAreWritten) {
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   std::string piped;
   std::thread reader([&] { piped = folder_.read("pipe"); });
-  EXPECT_TRUE(write_artifact(pipe, program).ok());
+  EXPECT_TRUE(write_artifact(pipe, std::make_shared<Program>(program)).ok());
   reader.join();
   EXPECT_TRUE(piped == whole);
   for (const size_t at : {size_t{3} << 20, size_t{12} << 20, whole.size() - 100}) {
@@ -229,8 +260,8 @@ TEST_F(Artifact, LargeWeightsGiveOneFileInWhateverOrderTheyAreWritten) {
   }
 }
 
-TEST_F(Artifact, EveryCutAndEveryFlippedByteIsFound) {
-  ASSERT_TRUE(write_artifact(path_, *compiled(kSmall)).ok());
+TEST_F(CompiledFile, EveryCutAndEveryFlippedByteIsFound) {
+  ASSERT_TRUE(write_artifact(path_, compiled(kSmall)).ok());
   const std::string whole = folder_.read("model.gannet");
   ASSERT_EQ(error_of(whole), "");
   for (size_t length = 0; length < whole.size(); ++length) EXPECT_NE(error_of(whole.substr(0, length)), "") << length;
@@ -241,9 +272,77 @@ TEST_F(Artifact, EveryCutAndEveryFlippedByteIsFound) {
   }
 }
 
+template <class T>
+T number_at(const std::string& bytes, size_t at) {
+  T value{};
+  std::memcpy(&value, bytes.data() + at, sizeof value);
+  return value;
+}
+
+uint32_t checksum_at(const std::string& bytes, size_t at, size_t size) {
+  return crc32c({reinterpret_cast<const uint8_t*>(bytes.data()) + at, size});
+}
+
+// A file read by nothing but what docs/artifact.md says.
+TEST_F(CompiledFile, StandsAsItsSpecificationSays) {
+  ASSERT_TRUE(write_artifact(path_, compiled(kMixed)).ok());
+  const std::string whole = folder_.read("model.gannet");
+  EXPECT_EQ(whole.substr(0, 8), "\x89GANNET\n");
+  EXPECT_EQ(number_at<uint32_t>(whole, 8), 6u);
+  EXPECT_EQ(number_at<uint32_t>(whole, 12), 3u);
+  EXPECT_EQ(number_at<uint64_t>(whole, 16), whole.size());
+  EXPECT_EQ(number_at<uint32_t>(whole, 96), checksum_at(whole, 0, 96));
+  size_t end = 100;
+  for (uint32_t kind = 0; kind < 3; ++kind) {
+    const size_t entry = 24 + 24 * kind;
+    const auto begin = number_at<uint64_t>(whole, entry + 8), size = number_at<uint64_t>(whole, entry + 16);
+    EXPECT_EQ(number_at<uint32_t>(whole, entry), kind);
+    EXPECT_EQ(begin, (end + 63) / 64 * 64);
+    EXPECT_EQ(whole.substr(end, begin - end), std::string(begin - end, '\0'));
+    const uint32_t part = checksum_at(whole, begin, size);
+    EXPECT_EQ(number_at<uint32_t>(whole, entry + 4), crc32c({reinterpret_cast<const uint8_t*>(&part), 4}));
+    end = begin + size;
+  }
+  EXPECT_EQ(end, whole.size());
+  const auto description = number_at<uint64_t>(whole, 32);
+  EXPECT_EQ(number_at<uint64_t>(whole, description), 0u);      // bytes for refitting: none
+  EXPECT_EQ(number_at<uint64_t>(whole, description + 8), 1u);  // programs
+  const std::string own(target_name(host_target()));
+  EXPECT_EQ(number_at<uint64_t>(whole, description + 16), own.size());
+  EXPECT_EQ(whole.substr(description + 24, own.size()), own);
+}
+
+TEST_F(CompiledFile, RefusalsAreThoseOfTheSpecification) {
+  std::ifstream stream(test::tests_folder() + "/../docs/artifact.md");
+  const std::string document{std::istreambuf_iterator<char>(stream), {}};
+  EXPECT_THAT(document, HasSubstr(fmt::format("## Layout, format {}", kArtifactFormat)));
+  ASSERT_TRUE(write_artifact(path_, compiled(kMixed)).ok());
+  const std::string whole = folder_.read("model.gannet");
+  const auto flipped = [&](size_t at) {
+    std::string bytes = whole;
+    bytes[at] = static_cast<char>(bytes[at] ^ 1);
+    return bytes;
+  };
+  std::vector<std::string> files = {
+      "text", flipped(8), whole.substr(0, 50), flipped(97), whole.substr(0, whole.size() - 1), whole + "x"};
+  for (size_t kind = 0; kind < 3; ++kind)
+    files.push_back(flipped(number_at<uint64_t>(whole, 32 + 24 * kind)));
+  for (const std::string& file : files) {
+    const std::string message = error_of(file).substr(folder_.path("damaged.gannet").size() + 2);
+    std::string pattern;
+    for (const char c : message) {
+      if (!std::isdigit(static_cast<unsigned char>(c)))
+        pattern += c;
+      else if (!pattern.ends_with('N'))
+        pattern += 'N';
+    }
+    EXPECT_THAT(document, HasSubstr(pattern));
+  }
+}
+
 // The description with one byte changed and its checksums made right again: refused, or consistent enough for a session.
-TEST_F(Artifact, ADamagedDescriptionWithRightChecksumsIsRefusedOrConsistent) {
-  ASSERT_TRUE(write_artifact(path_, *compiled(kMixed)).ok());
+TEST_F(CompiledFile, ADamagedDescriptionWithRightChecksumsIsRefusedOrConsistent) {
+  ASSERT_TRUE(write_artifact(path_, compiled(kMixed)).ok());
   const std::string whole = folder_.read("model.gannet");
   constexpr size_t kFirstEntry = 24, kHeaderBytes = 100;
   uint64_t offset = 0, size = 0;

@@ -1,10 +1,13 @@
 // gannet compile writes what gannet-run runs, with the output of gannet run.
 #include <gmock/gmock.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
+#include "ir/named_target.h"
 #include "tests/tools/command_line_fixture.h"
+#include "tests/tools/quantized_mlp.h"
 
 namespace gannet::test {
 namespace {
@@ -60,6 +63,74 @@ TEST_F(CompileCommandLine, BenchTakesCompiledModels) {
   const CommandResult result = gannet_line("bench mlp.gannet --runs 5 --json figures.json");
   ASSERT_EQ(result.status, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("(5 runs"));
+}
+
+TEST_F(CompileCommandLine, ShapesFixNumbersAndNameSymbols) {
+  run("new cnn --image-size 12 --channels 1 --classes 3 -o cnn.onnx");
+  run("compile cnn.onnx --shape input=rowsx1x12x12 -o symbol.gannet");
+  for (const char* rows : {"1", "5"})
+    EXPECT_EQ(gannet_run_line(std::string("symbol.gannet --shape input=") + rows + "x1x12x12").status, 0);
+  EXPECT_THAT(run("compile cnn.onnx --shape input=2x1x12x12 -o number.gannet"),
+              HasSubstr("input input  f32[2, 1, 12, 12]"));
+  EXPECT_EQ(gannet_run_line("number.gannet --shape input=2x1x12x12").status, 0);
+  EXPECT_THAT(gannet_run_line("number.gannet --shape input=3x1x12x12").err,
+              HasSubstr("was compiled as f32[2, 1, 12, 12], not [3, 1, 12, 12]"));
+  EXPECT_THAT(error("compile cnn.onnx --shape input=2x2x12x12 -o other.gannet"), HasSubstr("the input has 2 channels in 1 groups"));
+  EXPECT_THAT(error("compile cnn.onnx --shape absent=2 -o other.gannet"), HasSubstr("absent"));
+}
+
+// This process as on a machine that has less.
+class LesserMachine {
+ public:
+  explicit LesserMachine(const char* isa) { ::setenv("GANNET_ISA", isa, 1); }
+  ~LesserMachine() { ::unsetenv("GANNET_ISA"); }
+};
+
+TEST_F(CompileCommandLine, OneFileServesSeveralTargets) {
+  if (std::getenv("GANNET_ISA")) GTEST_SKIP() << "GANNET_ISA is set";
+  run("new cnn --image-size 12 --channels 1 --classes 3 -o cnn.onnx");
+  const std::string printed =
+      run("compile cnn.onnx --target x86-64-v3,native,x86-64-v4,x86-64-v3 -o both.gannet");
+  EXPECT_THAT(printed, AllOf(HasSubstr("for x86-64-v3: "), HasSubstr("for x86-64-v4: ")));
+  run("compile cnn.onnx --target x86-64-v3 -o v3.gannet");
+  run("compile cnn.onnx --target x86-64-v4 -o v4.gannet");
+  // Weights that both programs have stand once.
+  EXPECT_LT(std::filesystem::file_size("both.gannet"), std::filesystem::file_size("v3.gannet") * 3 / 2);
+  const auto output_of = [&](const std::string& file) {
+    std::filesystem::remove_all("outputs");
+    const CommandResult result = gannet_run_line(file + " --seed 3 --output outputs");
+    EXPECT_EQ(result.status, 0) << result.err;
+    return contents("outputs/probabilities.npy");
+  };
+  if (host_target().isa == Isa::kV4) {
+    EXPECT_TRUE(output_of("both.gannet") == output_of("v4.gannet"));
+  }
+  const LesserMachine machine("x86-64-v3");
+  EXPECT_TRUE(output_of("both.gannet") == output_of("v3.gannet"));
+  EXPECT_EQ(
+      gannet_run_line("v4.gannet").err,
+      "error: v4.gannet: it is for x86-64-v4, this machine is x86-64-v3: compile the model with --target\n");
+}
+
+TEST_F(CompileCommandLine, SumsOfIntegersNeedTheMachineThatHasThem) {
+  if (std::getenv("GANNET_ISA")) GTEST_SKIP() << "GANNET_ISA is set";
+  std::ofstream("codes.onnx", std::ios::binary) << quantized_mlp().proto.SerializeAsString();
+  EXPECT_THAT(run("compile codes.onnx --target x86-64-v4+vnni,x86-64-v4,x86-64-v3 -o all.gannet"),
+              HasSubstr("for x86-64-v4+vnni: "));
+  run("compile codes.onnx --target x86-64-v4+vnni -o one.gannet");
+  const LesserMachine machine("x86-64-v3");
+  EXPECT_EQ(gannet_run_line("all.gannet").status, 0);
+  EXPECT_THAT(gannet_run_line("one.gannet").err,
+              HasSubstr("it is for x86-64-v4+vnni, this machine is x86-64-v3"));
+}
+
+TEST_F(CompileCommandLine, UnknownTargetsAreNamed) {
+  run("new mlp --inputs 6 --units 8 --outputs 3 -o mlp.onnx");
+  EXPECT_THAT(
+      error("compile mlp.onnx --target x86-64-v4,x86-64v3 -o mlp.gannet"),
+      AllOf(HasSubstr("--target: there is no 'x86-64v3', did you mean x86-64-v3?"), HasSubstr("native")));
+  EXPECT_THAT(error("compile mlp.onnx --target , -o mlp.gannet"), HasSubstr("--target: there is no ''"));
+  EXPECT_FALSE(std::filesystem::exists("mlp.gannet"));
 }
 
 TEST_F(CompileCommandLine, WhatIsNoCompiledModelIsOneMessage) {

@@ -42,8 +42,9 @@ void write_tables_of(const std::string& file) {
 class Documents : public CommandLine, public testing::WithParamInterface<const char*> {};
 
 INSTANTIATE_TEST_SUITE_P(All, Documents,
-                         testing::Values("README.md", "docs/training.md", "docs/tutorial-bert.md",
-                                         "docs/tutorial-images.md", "docs/weak-supervision.md"));
+                         testing::Values("README.md", "docs/artifact.md", "docs/training.md",
+                                         "docs/tutorial-bert.md", "docs/tutorial-images.md",
+                                         "docs/weak-supervision.md"));
 
 INSTANTIATE_TEST_SUITE_P(Generators, Documents, testing::Values("docs/gan.md", "docs/tutorial-generate.md"));
 

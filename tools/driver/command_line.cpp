@@ -15,6 +15,7 @@
 #include "tools/driver/inspect_command.h"
 #include "tools/driver/label_command.h"
 #include "tools/driver/new_command.h"
+#include "tools/driver/refit_command.h"
 #include "tools/driver/run_command.h"
 #include "tools/driver/tokenize_command.h"
 #include "tools/driver/tune_command.h"
@@ -35,6 +36,7 @@ int run_command_line(int argc, char** argv) {
   add_tune_command(app, run);
   add_evaluate_command(app, run);
   add_apply_weights_command(app, run);
+  add_refit_command(app, run);
   add_gan_command(app, run);
   add_generate_command(app, run);
   add_new_command(app, run);

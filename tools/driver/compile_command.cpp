@@ -7,9 +7,9 @@
 #include <filesystem>
 #include <memory>
 
-#include "runtime/core/artifact.h"
+#include "tools/driver/build_artifact.h"
 #include "tools/driver/command.h"
-#include "tools/driver/compile.h"
+#include "tools/driver/compilation.h"
 
 namespace gannet {
 namespace {
@@ -22,32 +22,45 @@ struct CompileArguments {
   ModelArguments model;
   CompileOptions compile;
   std::string output;
+  std::string targets = "native";
 };
+
+void print_signature(const Program& program) {
+  for (const ProgramInput& input : program.inputs)
+    fmt::print("input {}  {}\n", printable(input.name), to_string(input.type));
+  for (const ProgramOutput& output : program.outputs)
+    fmt::print("output {}  {}\n", printable(output.name), to_string(output.type));
+}
+
+void print_steps(const TargetProgram& made) {
+  size_t kernels = 0, primitives = 0;
+  for (const Step& step : made.program->steps) {
+    kernels += std::holds_alternative<KernelCall>(step.call);
+    primitives += std::holds_alternative<PrimitiveCall>(step.call);
+  }
+  fmt::print("for {}: {} steps: {} generated kernels, {} library primitives\n", made.needed,
+             made.program->steps.size(), kernels, primitives);
+}
 
 Status compile_model(const CompileArguments& arguments) {
   TRY(check_output_path(arguments.output));
+  const std::vector<Target> targets = TRY(parse_targets(arguments.targets));
   Clock::time_point start = Clock::now();
   ImportedModel model = TRY(load_model(arguments.model));
   const double read = seconds_since(start);
   start = Clock::now();
-  Result<CompiledModel> compiled = compile_graph(*model.graph, arguments.compile);
+  Result<Artifact> compiled = build_artifact(model, targets, arguments.compile);
   if (!compiled.ok()) return with_prefix(arguments.model.path + ": ", compiled.error());
-  Program program = *compiled->program;
-  program.metadata = model.info.metadata;
+  compiled->compilation = to_bytes(compilation_of(*model.graph, arguments.model));
   const double compiling = seconds_since(start);
   start = Clock::now();
-  TRY(write_artifact(arguments.output, program));
+  TRY(write_artifact(arguments.output, *compiled));
   const double written = seconds_since(start);
-  for (const ProgramInput& input : program.inputs) fmt::print("input {}  {}\n", printable(input.name), to_string(input.type));
-  for (const ProgramOutput& output : program.outputs) fmt::print("output {}  {}\n", printable(output.name), to_string(output.type));
-  size_t kernels = 0, primitives = 0;
-  for (const Step& step : program.steps) {
-    kernels += std::holds_alternative<KernelCall>(step.call);
-    primitives += std::holds_alternative<PrimitiveCall>(step.call);
-  }
+  print_signature(*compiled->programs.front().program);
+  for (const TargetProgram& made : compiled->programs) print_steps(made);
   std::error_code unknown;
   const auto bytes = std::filesystem::file_size(arguments.output, unknown);
-  fmt::print("{} steps: {} generated kernels, {} library primitives\nwrote {}{}\n", program.steps.size(), kernels, primitives, arguments.output,
+  fmt::print("wrote {}{}\n", arguments.output,
              unknown ? "" : fmt::format("  {}", bytes_text(static_cast<int64_t>(bytes))));
   fmt::print("read in {:.2f} s, compiled in {:.2f} s, written in {:.2f} s\n", read, compiling, written);
   return {};
@@ -57,11 +70,18 @@ Status compile_model(const CompileArguments& arguments) {
 
 CLI::App* add_compile_command(CLI::App& app, std::function<int()>& run) {
   auto arguments = std::make_shared<CompileArguments>();
-  CLI::App* command = add_command(app, "compile", "Compile a model into one file for gannet-run.",
-                                  "gannet compile resnet50.onnx --batch -o resnet50.gannet", run,
-                                  [arguments] { return compile_model(*arguments); });
+  CLI::App* command =
+      add_command(app, "compile", "Compile a model into one file for gannet-run.",
+                  "gannet compile resnet50.onnx --batch --target x86-64-v3,x86-64-v4 -o resnet50.gannet", run,
+                  [arguments] { return compile_model(*arguments); });
   add_model_arguments(*command, arguments->model);
   command->add_option("-o,--output", arguments->output, "the file to write")->type_name("FILE")->required();
+  command
+      ->add_option(
+          "--target", arguments->targets,
+          "native, x86-64-v3, x86-64-v4, x86-64-v4+vnni, or several with commas: the machines it is for")
+      ->type_name("LIST")
+      ->capture_default_str();
   add_compile_arguments(*command, arguments->compile);
   return command;
 }

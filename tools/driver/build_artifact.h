@@ -1,0 +1,27 @@
+// From an imported model to a compiled file for one or several targets.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "frontend/import.h"
+#include "ir/target.h"
+#include "runtime/core/artifact.h"
+#include "tools/driver/compile.h"
+
+namespace gannet {
+
+// The targets of --target: "native" or names of ir/named_target.h, separated by commas; each once, the one
+// that asks for most first.
+Result<std::vector<Target>> parse_targets(const std::string& text);
+
+// Compiles `model`, which stays as it is, for each of `targets`; Artifact::compilation is left empty. Of
+// programs that need the same machines the first is kept.
+Result<Artifact> build_artifact(const ImportedModel& model, std::span<const Target> targets,
+                                const CompileOptions& options);
+// The same from `graph`, which stands for the model's, with all machine code taken from the programs of
+// `made`, target by target.
+Result<Artifact> rebuild_artifact(const Graph& graph, const ImportedModel& model, const Artifact& made);
+
+}  // namespace gannet

@@ -1,0 +1,23 @@
+// New weights for a compiled model. The model is imported and rewritten by the same passes as when it was
+// compiled, which is what folds, transposes and joins weights; machine code is taken from the file, where
+// each kernel is known by what it does. So the result is what compiling anew gives, bit for bit, or there is
+// none.
+#pragma once
+
+#include <string>
+
+#include "frontend/import.h"
+#include "runtime/core/artifact.h"
+#include "tools/driver/compilation.h"
+
+namespace gannet {
+
+// The model at `path`, read as `compilation` says.
+Result<ImportedModel> load_model_like(const Compilation& compilation, const std::string& path,
+                                      const std::vector<std::string>& limits);
+
+// `model` in the form of `made`, which was compiled from `before`. Errors: another architecture, or numbers
+// that decided how the model was compiled and are others now; they name the weight.
+Result<Artifact> refit(const Artifact& made, const Compilation& before, const ImportedModel& model);
+
+}  // namespace gannet
