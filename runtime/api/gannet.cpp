@@ -21,6 +21,7 @@
 #include "runtime/api/output_memory.h"
 #include "runtime/core/artifact.h"
 #include "runtime/core/session.h"
+#include "runtime/kernels/program_library.h"
 
 using namespace gannet;
 
@@ -125,7 +126,7 @@ gannet_program* opened(Result<std::shared_ptr<const Program>> program) {
   }
   auto opened = std::make_unique<gannet_program>();
   opened->program = *std::move(program);
-  opened->primitives = make_onednn_library();
+  opened->primitives = make_program_library(*opened->program);
   opened->inputs = describe(opened->program->inputs);
   opened->outputs = describe(opened->program->outputs);
   return opened.release();

@@ -281,7 +281,7 @@ Status Executor::bind_changed_inputs(std::span<const Datum> inputs) {
   if (parent_) same &= bind_outside_symbols();
   if (same) return {};
   remember_plan();
-  return recall_plan(inputs) ? Status() : bind_inputs(inputs);
+  return TRY(recall_plan(inputs)) ? Status() : bind_inputs(inputs);
 }
 
 Status Executor::take_inputs(std::span<const Datum> inputs) {

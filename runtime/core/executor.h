@@ -46,9 +46,10 @@ class Executor final : public Session, private EvalServices {
     int64_t scratch_bytes = 0;               // of each worker
     int64_t scratch_offset = -1;             // in the arena
     int workers = 1;
-    std::shared_ptr<const Primitive> primitive;
   };
   struct PreparedStep : SizedStep {
+    std::shared_ptr<const Primitive>
+        primitive;        // for the present extents; earlier ones' are the library's to keep or not
     size_t pointers = 0;  // first of its pointers_
     size_t sizes = 0;     // first of its kernel_sizes_
     KernelFn function = nullptr;
@@ -95,7 +96,8 @@ class Executor final : public Session, private EvalServices {
   Status prepare_stage(size_t stage);
   void place_stage(size_t stage);
   void remember_plan();
-  bool recall_plan(std::span<const Datum> inputs);
+  Result<bool> recall_plan(std::span<const Datum> inputs);
+  Result<std::shared_ptr<const Primitive>> primitive_of(size_t index) const;
   void evaluate_sizes(size_t stage);
   Status check_sizes(size_t stage);
   Status check_operands(size_t step);

@@ -50,7 +50,10 @@ void Executor::remember_plan() {
                   offsets_,
                   arena_sizes_,
                   {}};
-  for (const PreparedStep& step : steps_) plan.steps.push_back(step);
+  for (PreparedStep& step : steps_) {
+    plan.steps.push_back(step);
+    step.primitive.reset();
+  }
   plans_.push_front(std::move(plan));
   if (plans_.size() > kMostPlans) plans_.pop_back();
   input_extents_.clear();
@@ -58,7 +61,7 @@ void Executor::remember_plan() {
 }
 
 // False where there is no plan for these extents.
-bool Executor::recall_plan(std::span<const Datum> inputs) {
+Result<bool> Executor::recall_plan(std::span<const Datum> inputs) {
   const auto found = std::ranges::find_if(
       plans_, [&](const ExtentPlan& plan) { return has_extents(plan.input_extents, inputs); });
   if (found == plans_.end()) return false;
@@ -69,8 +72,14 @@ bool Executor::recall_plan(std::span<const Datum> inputs) {
   kernel_sizes_ = std::move(found->kernel_sizes);
   offsets_ = std::move(found->offsets);
   arena_sizes_ = std::move(found->arena_sizes);
-  for (size_t i = 0; i < steps_.size(); ++i) static_cast<SizedStep&>(steps_[i]) = std::move(found->steps[i]);
+  for (size_t i = 0; i < steps_.size(); ++i) static_cast<SizedStep&>(steps_[i]) = found->steps[i];
   plans_.erase(found);
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (!std::holds_alternative<PrimitiveCall>(program_->steps[i].call)) continue;
+    Result<std::shared_ptr<const Primitive>> primitive = primitive_of(i);
+    if (!primitive.ok()) return input_extents_.clear(), at_step(i, primitive.error());
+    steps_[i].primitive = *std::move(primitive);
+  }
   place_stage(0);
   prepared_stages_ = 1;
   return true;
@@ -165,15 +174,8 @@ Status Executor::prepare_step(size_t index) {
     prepared.workers = kernel->cost == kNone ? threads_.count() : threads_.workers_for(TRY(size_at(kernel->cost)));
     prepared.workers = static_cast<int>(std::clamp<int64_t>(prepared.iterations, 1, prepared.workers));
     if (kernel->scratch_bytes != kNone) prepared.scratch_bytes = TRY(size_at(kernel->scratch_bytes));
-  } else if (const auto* primitive = std::get_if<PrimitiveCall>(&step.call)) {
-    std::vector<const void*> constants;
-    for (const ValueId id : step.inputs) {
-      const auto* value = id == kNone ? nullptr : &program_->values[static_cast<size_t>(id)];
-      const bool constant = value && program_->buffers[static_cast<size_t>(value->buffer)].kind == BufferKind::kConstant;
-      const auto* base = constant ? static_cast<const std::byte*>(bases_[static_cast<size_t>(value->buffer)]) : nullptr;
-      constants.push_back(base && value->offset != kNone ? base + TRY(size_at(value->offset)) : base);
-    }
-    prepared.primitive = TRY(options_.primitives->prepare(primitive->recipe, sizes_, threads_.count(), constants));
+  } else if (std::holds_alternative<PrimitiveCall>(step.call)) {
+    prepared.primitive = TRY(primitive_of(index));
     prepared.scratch_bytes = prepared.primitive->scratch_bytes();
     prepared.workers = threads_.count();
   } else {
@@ -184,6 +186,22 @@ Status Executor::prepare_step(size_t index) {
   constexpr int64_t kPage = 64;
   prepared.scratch_bytes = (prepared.scratch_bytes + kPage - 1) / kPage * kPage;
   return {};
+}
+
+// That of a step with a recipe, for the present sizes.
+Result<std::shared_ptr<const Primitive>> Executor::primitive_of(size_t index) const {
+  const Step& step = program_->steps[index];
+  std::vector<const void*> constants;
+  for (const ValueId id : step.inputs) {
+    const auto* value = id == kNone ? nullptr : &program_->values[static_cast<size_t>(id)];
+    const bool constant =
+        value && program_->buffers[static_cast<size_t>(value->buffer)].kind == BufferKind::kConstant;
+    const auto* base =
+        constant ? static_cast<const std::byte*>(bases_[static_cast<size_t>(value->buffer)]) : nullptr;
+    constants.push_back(base && value->offset != kNone ? base + TRY(size_at(value->offset)) : base);
+  }
+  return options_.primitives->prepare(std::get<PrimitiveCall>(step.call).recipe, sizes_, threads_.count(),
+                                      constants);
 }
 
 // The scratch memory of all workers of a step.

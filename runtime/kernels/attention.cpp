@@ -12,8 +12,6 @@
 namespace gannet {
 namespace {
 
-using onednn::Argument;
-
 constexpr size_t kMostBatchAxes = 4;
 
 int64_t rounded_up(int64_t bytes, int64_t alignment) { return (bytes + alignment - 1) / alignment * alignment; }
@@ -53,11 +51,6 @@ struct Extents {
   }
 };
 
-// Both products for blocks of so many rows.
-struct BlockCalls {
-  onednn::Call scores, values;
-};
-
 class Attention final : public Primitive {
  public:
   struct Parts {
@@ -65,8 +58,6 @@ class Attention final : public Primitive {
     Matrices q, k, v, y;
     std::vector<Matrices> masks;
     float scale = 1;
-    int64_t product_scratch = 0;
-    BlockCalls whole, last;
   };
   Attention(Parts parts, int threads)
       : p_(std::move(parts)), blocks_((p_.extents.rows + p_.extents.block() - 1) / p_.extents.block()), threads_(threads) {}
@@ -87,29 +78,27 @@ class Attention final : public Primitive {
   }
 
  private:
-  int64_t scores_bytes() const { return rounded_up(p_.extents.block() * p_.extents.pitch() * int64_t{sizeof(float)}, 64); }
-  int64_t thread_scratch() const { return scores_bytes() + rounded_up(p_.product_scratch, 64); }
+  int64_t thread_scratch() const { return rounded_up(p_.extents.block() * p_.extents.pitch() * int64_t{sizeof(float)}, 64); }
 
   bool block(void* const* pointers, std::byte* scratch, int64_t head, int64_t number) const {
     const Extents& e = p_.extents;
     const int64_t first = number * e.block(), rows = std::min(e.block(), e.rows - first);
-    const BlockCalls& calls = rows == e.block() ? p_.whole : p_.last;
     std::array<int64_t, kMostBatchAxes> place;
     for (size_t a = kMostBatchAxes; a-- > 0; head /= e.batch[a]) place[a] = head % e.batch[a];
     const auto operand = [&](size_t pointer, const Matrices& m, int64_t row) { return static_cast<float*>(pointers[pointer]) + m.at(place) + row * m.row; };
     auto* scores = reinterpret_cast<float*>(scratch);
     float* y = operand(3 + p_.masks.size(), p_.y, first);
-    void* const to_scores[] = {operand(0, p_.q, first), operand(1, p_.k, 0), scores, scratch + scores_bytes()};
+    const onednn::Matrix q{operand(0, p_.q, first), p_.q.row, p_.q.column}, k{operand(1, p_.k, 0), p_.k.row, p_.k.column};
     if (e.depth == 0) std::fill(scores, scores + rows * e.pitch(), 0.0f);
-    else if (!calls.scores.run(to_scores).ok()) return false;
+    else if (!onednn::multiply(rows, e.columns, e.depth, q, k, scores, e.pitch()).ok()) return false;
     std::array<float, 128> sums;
     for (int64_t i = 0; i < rows; ++i) {
       std::array<RowMask, kMostRowMasks> masks;
       for (size_t m = 0; m < p_.masks.size(); ++m) masks[m] = {operand(3 + m, p_.masks[m], first + i), p_.masks[m].column == 0};
       sums[static_cast<size_t>(i)] = rows_.exponentials(scores + i * e.pitch(), e.columns, p_.scale, masks, static_cast<int>(p_.masks.size()));
     }
-    void* const to_values[] = {scores, operand(2, p_.v, 0), y, scratch + scores_bytes()};
-    if (!calls.values.run(to_values).ok()) return false;
+    const onednn::Matrix v{operand(2, p_.v, 0), p_.v.row, p_.v.column};
+    if (!onednn::multiply(rows, e.width, e.columns, {scores, e.pitch(), 1}, v, y, p_.y.row).ok()) return false;
     for (int64_t i = 0; i < rows; ++i) rows_.multiply(y + i * p_.y.row, e.width, 1 / sums[static_cast<size_t>(i)]);
     return true;
   }
@@ -120,42 +109,12 @@ class Attention final : public Primitive {
   const AttentionRows& rows_ = attention_rows();
 };
 
-Layout matrix(int64_t rows, int64_t columns, int64_t row_stride, int64_t column_stride) {
-  return {DType::kF32, {rows, columns}, {rows == 1 ? columns : row_stride, columns == 1 ? 1 : column_stride}};
-}
-
-Result<onednn::Call> product(const Layout& x, const Layout& w, const Layout& y, int64_t& scratch) {
-  onednn::MatmulSpec spec;
-  spec.x = TRY(memory_of(x));
-  spec.w = TRY(memory_of(w));
-  spec.y = TRY(memory_of(y));
-  const onednn::Made made = TRY(onednn::make_matmul(spec));
-  scratch = std::max(scratch, onednn::bytes_of(made.scratch));
-  return onednn::Call(made.primitive, {{onednn::argument_id(Argument::kX), spec.x},
-                                       {onednn::argument_id(Argument::kW), spec.w},
-                                       {onednn::argument_id(Argument::kY), spec.y},
-                                       {onednn::argument_id(Argument::kScratch), made.scratch}});
-}
-
-Result<BlockCalls> calls_of(Attention::Parts& p, int64_t rows) {
-  const LibraryThreads one(1);
-  const Extents& e = p.extents;
-  BlockCalls calls;
-  const Layout scores = matrix(rows, e.columns, e.pitch(), 1);
-  if (e.depth > 0) {
-    const Layout k = matrix(e.depth, e.columns, p.k.row, p.k.column);
-    calls.scores = TRY(product(matrix(rows, e.depth, p.q.row, p.q.column), k, scores, p.product_scratch));
-  }
-  calls.values = TRY(product(scores, matrix(e.columns, e.width, p.v.row, p.v.column), matrix(rows, e.width, p.y.row, 1), p.product_scratch));
-  return calls;
-}
-
 }  // namespace
 
 Result<std::shared_ptr<const Primitive>> prepare_attention(const AttentionRecipe& recipe, const Preparation& preparation) {
   const Layout q = layout_at(recipe.q, preparation.sizes), k = layout_at(recipe.k, preparation.sizes);
   const Layout v = layout_at(recipe.v, preparation.sizes), y = layout_at(recipe.y, preparation.sizes);
-  Attention::Parts p{{}, matrices_of(q), matrices_of(k), matrices_of(v), matrices_of(y), {}, recipe.scale, 0, {}, {}};
+  Attention::Parts p{{}, matrices_of(q), matrices_of(k), matrices_of(v), matrices_of(y), {}, recipe.scale};
   Extents& e = p.extents;
   const size_t rank = y.rank(), axes = rank - 2;
   for (size_t a = 0; a < axes; ++a) e.batch[kMostBatchAxes - axes + a] = y.extents[a];
@@ -166,8 +125,6 @@ Result<std::shared_ptr<const Primitive>> prepare_attention(const AttentionRecipe
   for (const TensorLayout& mask : recipe.masks) p.masks.push_back(matrices_of(layout_at(mask, preparation.sizes)));
   if (y.elements() == 0) return make_nothing();
   if (e.columns == 0) return make_fill(y, std::nullopt, {}, {}, 3 + p.masks.size());
-  p.whole = TRY(calls_of(p, e.block()));
-  if (e.rows % e.block() != 0) p.last = TRY(calls_of(p, e.rows % e.block()));
   const double products = static_cast<double>(e.heads()) * static_cast<double>(e.rows) * static_cast<double>(e.columns);
   const int threads = preparation.threads_for(products * (2 * static_cast<double>(e.depth + e.width) + 60), 0);
   return std::shared_ptr<const Primitive>(std::make_shared<Attention>(std::move(p), threads));

@@ -1,9 +1,13 @@
 // The cache of prepared primitives.
+#include <algorithm>
 #include <bit>
 #include <list>
 #include <unordered_map>
+#include <unordered_set>
 
+#include "runtime/core/program.h"
 #include "runtime/kernels/prepare.h"
+#include "runtime/kernels/program_library.h"
 
 namespace gannet {
 namespace {
@@ -110,7 +114,9 @@ Result<std::shared_ptr<const Primitive>> prepare_recipe(const RecurrentRecipe& r
 // Least recently used primitives go when there are more than `capacity`.
 class OnednnLibrary final : public PrimitiveLibrary {
  public:
-  explicit OnednnLibrary(size_t capacity) : capacity_(capacity) {}
+  explicit OnednnLibrary(size_t capacity, const Program* program = nullptr) : capacity_(capacity) {
+    if (program) collect_open(*program);
+  }
 
   Result<std::shared_ptr<const Primitive>> prepare(const Recipe& recipe, std::span<const int64_t> sizes, int threads,
                                                    std::span<const void* const> constants) override {
@@ -120,7 +126,7 @@ class OnednnLibrary final : public PrimitiveLibrary {
     for (const void* constant : constants) writer.number(static_cast<int64_t>(reinterpret_cast<intptr_t>(constant)));
     const std::string key = writer.take();
     if (std::shared_ptr<const Primitive> known = find(key)) return known;
-    const Preparation preparation{sizes, threads, constants, packed_};
+    const Preparation preparation{sizes, threads, constants, packed_, calls_, open_.contains(&recipe)};
     std::shared_ptr<const Primitive> made = TRY(std::visit([&](const auto& r) { return prepare_recipe(r, preparation); }, recipe));
     insert(key, made);
     return made;
@@ -148,8 +154,22 @@ class OnednnLibrary final : public PrimitiveLibrary {
     }
   }
 
+  // Products whose rows are not known before a run.
+  void collect_open(const Program& program) {
+    for (const Step& step : program.steps) {
+      const auto* call = std::get_if<PrimitiveCall>(&step.call);
+      const auto* product = call ? std::get_if<MatmulRecipe>(&call->recipe) : nullptr;
+      if (!product) continue;
+      const std::span rows(product->y.extents.data(), product->y.extents.size() - 1);
+      if (std::ranges::any_of(rows, [&](SizeId id) { return !program.sizes[static_cast<size_t>(id)].is_constant(); })) open_.insert(&call->recipe);
+    }
+    for (const auto& body : program.bodies) collect_open(*body);
+  }
+
   const size_t capacity_;
+  std::unordered_set<const Recipe*> open_;
   PackedConstants packed_;
+  SharedCalls calls_;
   std::mutex mutex_;
   std::list<Entry> entries_;
   std::unordered_map<std::string, std::list<Entry>::iterator> positions_;
@@ -159,6 +179,11 @@ class OnednnLibrary final : public PrimitiveLibrary {
 
 std::shared_ptr<PrimitiveLibrary> make_onednn_library(int64_t capacity) {
   return std::make_shared<OnednnLibrary>(static_cast<size_t>(capacity));
+}
+
+std::shared_ptr<PrimitiveLibrary> make_program_library(const Program& program) {
+  constexpr size_t kCapacity = 1024;
+  return std::make_shared<OnednnLibrary>(kCapacity, &program);
 }
 
 }  // namespace gannet

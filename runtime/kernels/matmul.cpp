@@ -5,8 +5,8 @@
 #include <array>
 #include <atomic>
 
-#include "runtime/kernels/integer_sums.h"
-#include "runtime/kernels/prepare.h"
+#include "runtime/kernels/product.h"
+#include "runtime/kernels/row_pieces.h"
 #include "runtime/threads/threads.h"
 
 namespace gannet {
@@ -14,16 +14,6 @@ namespace {
 
 using onednn::Argument;
 using onednn::MemoryDesc;
-
-// The operands of a product; the epilogue's layouts follow the recipe's steps.
-struct Product {
-  Layout x, w, y;
-  std::optional<Layout> bias;
-  std::vector<Layout> operands;
-  std::vector<bool> has_operand;
-
-  size_t rank() const { return y.rank(); }
-};
 
 // Axis `a` and the next one of `layout` as one: possible when steps along both are those of one longer axis, or it is
 // repeated along both.
@@ -44,7 +34,7 @@ void join(Layout& layout, size_t a, const Layout& y) {
 }
 
 // Makes axes a and a+1 one in all operands where that is possible. Rows join the batch when all share one right side.
-bool join_axes(Product& p, size_t a) {
+bool join_axes(ProductOperands& p, size_t a) {
   const bool rows = a + 3 == p.rank();
   if (rows && p.w.extents[a] != 1) return false;
   std::vector<Layout*> parts{&p.x, &p.y};
@@ -63,8 +53,8 @@ bool join_axes(Product& p, size_t a) {
   return true;
 }
 
-Product product_of(const MatmulRecipe& recipe, std::span<const int64_t> sizes) {
-  Product p{layout_at(recipe.x, sizes), layout_at(recipe.w, sizes), layout_at(recipe.y, sizes), std::nullopt, {}, {}};
+ProductOperands product_of(const MatmulRecipe& recipe, std::span<const int64_t> sizes) {
+  ProductOperands p{layout_at(recipe.x, sizes), layout_at(recipe.w, sizes), layout_at(recipe.y, sizes), std::nullopt, {}, {}};
   if (recipe.has_bias) p.bias = layout_at(recipe.bias, sizes);
   for (const EpilogueStep& step : recipe.epilogue) {
     p.operands.push_back(layout_at(step.layout, sizes));
@@ -86,12 +76,6 @@ bool is_row(const Layout& layout) {
   return std::all_of(layout.extents.begin(), layout.extents.end() - 1, [](int64_t extent) { return extent == 1; }) &&
          (layout.strides.back() == 1 || layout.extents.back() == 1);
 }
-
-struct Term {
-  onednn::PostOp op;
-  int32_t pointer = -1;
-  Layout layout;
-};
 
 // A product cut along one axis into pieces that follow from its shape alone, each computed on one thread: for forms
 // whose sums the library orders by the number of threads.
@@ -130,43 +114,9 @@ class PiecewiseProduct final : public Primitive {
   std::vector<Operand> operands_;
 };
 
-// Everything that making a product takes; `pointers` are those of the step.
-struct Request {
-  Product product;
-  std::vector<Term> terms;
-  bool bias_joins = false;  // the bias is the library's, not a term
-  int64_t output = 0;
-  IntegerParts integers;
-};
-
-Result<onednn::MatmulSpec> spec_of(const Request& r, bool packs) {
-  onednn::MatmulSpec spec;
-  spec.x = TRY(memory_of(r.product.x));
-  spec.w = TRY(memory_of(r.product.w));
-  if (packs) spec.w = onednn::any_layout(spec.w);
-  spec.y = TRY(memory_of(r.product.y));
-  spec.sums = r.integers.sums;
-  if (r.bias_joins) spec.bias = TRY(memory_of(*r.product.bias));
-  for (const Term& term : r.terms) {
-    spec.post_ops.push_back(term.op);
-    if (term.pointer >= 0) spec.post_ops.back().operand = TRY(memory_of(term.layout));
-  }
-  return spec;
-}
-
 // The call on pieces of `extent` along `axis`, operands in the order of piece_operands.
-Result<onednn::Call> piece_call(Request r, size_t axis, int64_t extent, int64_t& scratch) {
-  const size_t rank = r.product.rank();
-  auto cut = [&](Layout& layout) {
-    if (layout.extents[axis] != 1) layout.extents[axis] = extent;
-  };
-  if (axis != rank - 1) cut(r.product.x);
-  if (axis != rank - 2) cut(r.product.w);
-  cut(r.product.y);
-  if (r.product.bias) cut(*r.product.bias);
-  for (Term& term : r.terms) {
-    if (term.pointer >= 0) cut(term.layout);
-  }
+Result<onednn::Call> piece_call(const ProductRequest& whole, size_t axis, int64_t extent, int64_t& scratch) {
+  const ProductRequest r = piece_of(whole, axis, extent);
   const onednn::MatmulSpec spec = TRY(spec_of(r, false));
   const onednn::Made made = TRY(onednn::make_matmul(spec));
   std::vector<std::pair<int, MemoryDesc>> arguments = {{onednn::argument_id(Argument::kX), spec.x},
@@ -183,7 +133,7 @@ Result<onednn::Call> piece_call(Request r, size_t axis, int64_t extent, int64_t&
 }
 
 // Pieces along the first axis of a batch, else along rows or columns, whichever are more; at least 16 of them.
-Result<std::shared_ptr<const Primitive>> piecewise(const Request& r, int threads) {
+Result<std::shared_ptr<const Primitive>> piecewise(const ProductRequest& r, int threads) {
   constexpr int64_t kPieces = 8, kLeast = 16;
   const LibraryThreads one(1);
   const size_t rank = r.product.rank();
@@ -204,7 +154,7 @@ Result<std::shared_ptr<const Primitive>> piecewise(const Request& r, int threads
   add(1, r.product.w, axis != rank - 2);
   add(r.output, r.product.y, true);
   if (r.bias_joins) add(2, *r.product.bias, true);
-  for (const Term& term : r.terms) {
+  for (const ProductTerm& term : r.terms) {
     if (term.pointer >= 0) add(term.pointer, term.layout, true);
   }
   return std::shared_ptr<const Primitive>(
@@ -212,6 +162,36 @@ Result<std::shared_ptr<const Primitive>> piecewise(const Request& r, int threads
 }
 
 }  // namespace
+
+Result<onednn::MatmulSpec> spec_of(const ProductRequest& r, bool packs) {
+  onednn::MatmulSpec spec;
+  spec.x = TRY(memory_of(r.product.x));
+  spec.w = TRY(memory_of(r.product.w));
+  if (packs) spec.w = onednn::any_layout(spec.w);
+  spec.y = TRY(memory_of(r.product.y));
+  spec.sums = r.integers.sums;
+  if (r.bias_joins) spec.bias = TRY(memory_of(*r.product.bias));
+  for (const ProductTerm& term : r.terms) {
+    spec.post_ops.push_back(term.op);
+    if (term.pointer >= 0) spec.post_ops.back().operand = TRY(memory_of(term.layout));
+  }
+  return spec;
+}
+
+ProductRequest piece_of(ProductRequest r, size_t axis, int64_t extent) {
+  const size_t rank = r.product.rank();
+  auto cut = [&](Layout& layout) {
+    if (layout.extents[axis] != 1) layout.extents[axis] = extent;
+  };
+  if (axis != rank - 1) cut(r.product.x);
+  if (axis != rank - 2) cut(r.product.w);
+  cut(r.product.y);
+  if (r.product.bias) cut(*r.product.bias);
+  for (ProductTerm& term : r.terms) {
+    if (term.pointer >= 0) cut(term.layout);
+  }
+  return r;
+}
 
 Result<std::shared_ptr<const Primitive>> prepare_matmul(const MatmulRecipe& given, const Preparation& p) {
   MatmulRecipe recipe = given;
@@ -221,8 +201,8 @@ Result<std::shared_ptr<const Primitive>> prepare_matmul(const MatmulRecipe& give
     integers = TRY(integer_parts(given, p, given.y.extents.size() - 1));
     recipe.epilogue = integers.epilogue;
   }
-  Request r{product_of(recipe, p.sizes), {}, false, static_cast<int64_t>(input_count(given)), std::move(integers)};
-  Product& product = r.product;
+  ProductRequest r{product_of(recipe, p.sizes), {}, false, static_cast<int64_t>(input_count(given)), std::move(integers)};
+  ProductOperands& product = r.product;
   if (product.y.elements() == 0) return make_nothing();
   if (of_integers && product.x.elements() == 0) return unsupported("a product of integers over nothing");
   if (product.x.elements() == 0) {
@@ -244,8 +224,11 @@ Result<std::shared_ptr<const Primitive>> prepare_matmul(const MatmulRecipe& give
 
   const double bytes = 4.0 * static_cast<double>(product.x.elements() + product.w.elements() + product.y.elements());
   const int threads = p.threads_for(flops, bytes, of_integers ? kIntegerSpeed : 1);
-  const LibraryThreads library_threads(threads);
   const bool packs = recipe.constant_weights && p.constants.size() > 1 && p.constants[1];
+  if (p.open_rows && packs && suits_row_pieces(r)) {
+    if (std::shared_ptr<const Primitive> pieces = TRY(make_row_pieces(r, p, threads))) return pieces;
+  }
+  const LibraryThreads library_threads(threads);
   const onednn::MatmulSpec spec = TRY(spec_of(r, packs));
   const onednn::Made made = TRY(onednn::make_matmul(spec));
   // Sums of integers are the same in any order.

@@ -290,6 +290,16 @@ std::vector<size_t> post_op_positions(const std::vector<PostOp>& ops) {
   return positions;
 }
 
+Status multiply(int64_t rows, int64_t columns, int64_t depth, const Matrix& a, const Matrix& b, float* c, int64_t c_row) {
+  // Rows that are neighbours' columns are those of the transposed matrix.
+  const bool a_turned = a.column != 1 && depth > 1, b_turned = b.column != 1 && columns > 1;
+  const int64_t a_step = std::max(a_turned ? a.column : a.row, a_turned ? rows : depth);
+  const int64_t b_step = std::max(b_turned ? b.column : b.row, b_turned ? depth : columns);
+  const dnnl_status_t status = dnnl_sgemm(a_turned ? 'T' : 'N', b_turned ? 'T' : 'N', rows, columns, depth, 1, a.first, a_step, b.first,
+                                          b_step, 0, c, std::max(c_row, columns));
+  return status == dnnl_success ? Status() : Status(unsupported("a matrix product of oneDNN failed"));
+}
+
 // Memory objects whose addresses are set for each run, and a stream to run on.
 struct Call::Operands {
   dnnl::stream stream{cpu()};

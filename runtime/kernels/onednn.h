@@ -107,6 +107,15 @@ int post_op_argument(size_t index);
 // At which of the library's own post-ops each of `ops` starts: some kinds take two.
 std::vector<size_t> post_op_positions(const std::vector<PostOp>& ops);
 
+// A matrix of f32: its first element, and the elements from row to row and from column to column, one of which is 1. Where there is
+// one row or column, its own number says nothing.
+struct Matrix {
+  const float* first = nullptr;
+  int64_t row = 0, column = 0;
+};
+// c = a b with c_row elements from row to row of c, on as many threads as LibraryThreads says; no primitive is made.
+Status multiply(int64_t rows, int64_t columns, int64_t depth, const Matrix& a, const Matrix& b, float* c, int64_t c_row);
+
 // A primitive with its operands' layouts, to be run on addresses. Safe to run from several threads at once.
 class Call {
  public:

@@ -87,6 +87,13 @@ Result<std::shared_ptr<const void>> PackedConstants::keep(const std::string& key
   return std::shared_ptr<const void>(memory);
 }
 
+Result<SharedCall> SharedCalls::find_or_make(const std::string& key, const std::function<Result<SharedCall>()>& make) {
+  const std::scoped_lock lock(mutex_);
+  if (const auto found = calls_.find(key); found != calls_.end()) return found->second;
+  SharedCall made = TRY(make());
+  return calls_.emplace(key, std::move(made)).first->second;
+}
+
 int Preparation::threads_for(double flops, double bytes, double speed) const {
   const double nanoseconds = std::max(flops / (kFlopsPerNanosecond * speed), bytes / kBytesPerNanosecond);
   return Threads(threads).workers_for(static_cast<int64_t>(std::min(nanoseconds, 1e15)));

@@ -43,11 +43,31 @@ class PackedConstants {
   std::map<std::string, std::weak_ptr<const void>> packed_;
 };
 
+// A call that steps of one form share.
+struct SharedCall {
+  onednn::Call call;
+  onednn::MemoryDesc w;     // its layout of the weights
+  int64_t scratch = 0;      // bytes, for each thread that runs it
+  bool by_blocks = false;   // computed by the library's kernels for blocks of rows
+};
+
+// Calls by what tells their forms apart, kept for good: for forms of which a program has few, whatever it runs on.
+class SharedCalls {
+ public:
+  Result<SharedCall> find_or_make(const std::string& key, const std::function<Result<SharedCall>()>& make);
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, SharedCall> calls_;
+};
+
 struct Preparation {
   std::span<const int64_t> sizes;
   int threads = 1;
   std::span<const void* const> constants;
   PackedConstants& packed;
+  SharedCalls& calls;
+  bool open_rows = false;  // how many rows a product has differs from run to run
 
   // Threads for work of so many operations and bytes; `speed` says how many times as fast as f32 the operations are.
   int threads_for(double flops, double bytes, double speed = 1) const;

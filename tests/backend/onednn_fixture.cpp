@@ -11,6 +11,7 @@
 #include "ir/parse.h"
 #include "passes/pass.h"
 #include "runtime/core/session.h"
+#include "runtime/kernels/program_library.h"
 #include "tests/support/run_op.h"
 
 namespace gannet::test {
@@ -18,7 +19,7 @@ namespace gannet::test {
 std::unique_ptr<Session> session_on(const CompiledProgram& compiled, int threads) {
   SessionOptions options;
   options.threads = threads;
-  options.primitives = make_onednn_library();
+  options.primitives = make_program_library(*compiled.program);
   Result<std::unique_ptr<Session>> session = Session::create(compiled.program, options);
   EXPECT_TRUE(session.ok()) << session.error().message;
   return *std::move(session);
@@ -149,6 +150,20 @@ void expect_onednn_over_shapes(std::string_view text, const std::vector<std::vec
   for (const std::vector<Tensor>& inputs : runs) data.push_back(data_of(inputs));
   for (const std::string_view passes : {std::string_view(), kFuse, kChannelsLast}) {
     const std::unique_ptr<Graph> graph = parsed(text);
+    rewrite(*graph, passes);
+    expect_runs(*graph, data, 2e-5);
+  }
+}
+
+void expect_onednn_with_weights(std::string_view text, const std::vector<Tensor>& weights, const std::vector<Tensor>& runs) {
+  SCOPED_TRACE(std::string(text));
+  std::vector<Tensor> inputs{Tensor()};
+  inputs.insert(inputs.end(), weights.begin(), weights.end());
+  std::vector<std::vector<Datum>> data;
+  for (const Tensor& run : runs) data.push_back(data_of({run}));
+  for (const std::string_view passes : {std::string_view(), kFuse}) {
+    const std::unique_ptr<Graph> graph = parsed(text);
+    hold_constants(*graph, inputs);
     rewrite(*graph, passes);
     expect_runs(*graph, data, 2e-5);
   }

@@ -31,6 +31,8 @@ struct OnednnCase {
 void expect_onednn(std::string_view text, const std::vector<Tensor>& inputs, const OnednnCase& options = {});
 // Several inputs of other extents through one session.
 void expect_onednn_over_shapes(std::string_view text, const std::vector<std::vector<Tensor>>& runs);
+// Several first inputs of other extents, with the other inputs as constants.
+void expect_onednn_with_weights(std::string_view text, const std::vector<Tensor>& weights, const std::vector<Tensor>& runs);
 // The same for one node whose operands are given as tensors (undefined: absent) and of which the results `wanted` are used. With
 // `symbolic`, extents of the inputs are symbols of their own.
 struct OnednnNode {

@@ -44,6 +44,42 @@ TEST(OnednnMatmul, batches) {
   expect_product({3, 4, 5}, {5});
 }
 
+// Rows in pieces: whole ones, a last one with fewer rows than it is computed with, and one alone; with little and with much work.
+TEST(OnednnMatmul, rows_that_differ_from_run_to_run) {
+  constexpr std::string_view kPlain = R"(graph "main"(%x: f32[n, s, 24], %w: f32[24, 40], %b: f32[40]) {
+    %m = MatMul(%x, %w)
+    %a = Add(%m, %b)
+    %y = Gelu(%a)
+    return %y as "y"
+  })";
+  constexpr std::string_view kResidual = R"(graph "main"(%x: f32[n, s, 24], %w: f32[24, 24], %b: f32[24]) {
+    %m = MatMul(%x, %w)
+    %a = Add(%m, %b)
+    %y = Add(%a, %x)
+    return %y as "y"
+  })";
+  constexpr std::string_view kGemm = R"(graph "main"(%x: f32[n, 24], %w: f32[40, 24], %b: f32[40]) {
+    %g = Gemm(%x, %w, %b) {transB = 1, alpha = 0.5}
+    %y = Tanh(%g)
+    return %y as "y"
+  })";
+  std::vector<Tensor> texts, rows;
+  for (const auto& [n, s] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {1, 7}, {2, 4}, {3, 3}, {1, 63}, {1, 64}, {5, 13}, {2, 100}, {0, 5}, {9, 119}, {1, 9}}) {
+    texts.push_back(uniform({n, s, 24}, static_cast<uint64_t>(n * 31 + s)));
+    rows.push_back(uniform({n * s, 24}, static_cast<uint64_t>(n * 17 + s)));
+  }
+  expect_onednn_with_weights(kPlain, {uniform({24, 40}, 1), uniform({40}, 2)}, texts);
+  expect_onednn_with_weights(kResidual, {uniform({24, 24}, 1), uniform({24}, 2)}, texts);
+  expect_onednn_with_weights(kGemm, {uniform({40, 24}, 1), uniform({40}, 2)}, rows);
+  constexpr std::string_view kLarge = R"(graph "main"(%x: f32[n, 200], %w: f32[200, 320]) {
+    %y = MatMul(%x, %w)
+    return %y as "y"
+  })";
+  std::vector<Tensor> many;
+  for (const int64_t n : {20, 33, 100, 129, 500, 1030}) many.push_back(uniform({n, 200}, static_cast<uint64_t>(n)));
+  expect_onednn_with_weights(kLarge, {uniform({200, 320}, 5)}, many);
+}
+
 TEST(OnednnMatmul, nothing_to_multiply) {
   expect_product({0, 5}, {5, 7});
   expect_product({3, 0}, {0, 7});

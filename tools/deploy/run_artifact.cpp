@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "runtime/core/artifact.h"
+#include "runtime/kernels/program_library.h"
 
 namespace gannet {
 
@@ -25,7 +26,7 @@ Result<std::unique_ptr<Session>> make_session(std::shared_ptr<const Program> pro
   options.threads = threads;
   options.seed = seed;
   options.limits = limits;
-  options.primitives = make_onednn_library();
+  options.primitives = make_program_library(*program);
   return Session::create(std::move(program), std::move(options));
 }
 
