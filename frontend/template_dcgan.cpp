@@ -10,6 +10,7 @@ constexpr int64_t kLargestStart = 7;
 constexpr int64_t kMostFeatures = 16384;
 constexpr int64_t kMostChannels = 4096;
 constexpr int64_t kMostLatent = 1 << 20;
+constexpr int64_t kMostClasses = 1 << 20;
 // All convolutions of the paper start with this deviation.
 constexpr double kDeviation = 0.02;
 constexpr double kLeak = 0.2;
@@ -18,7 +19,14 @@ Status check_dcgan_options(const DcganOptions& dcgan) {
   TRY(check_range("image size", dcgan.image_size, kSmallestDcganImage, kLargestDcganImage));
   TRY(check_range("channels", dcgan.channels, 1, kMostChannels));
   TRY(check_range("features", dcgan.features, 1, kMostFeatures));
+  TRY(check_range("classes", dcgan.classes, 0, kMostClasses));
   return check_range("latent", dcgan.latent, 1, kMostLatent);
+}
+
+// The vector of the class that input `label` gives, [batch, width].
+std::string add_class_vector(OnnxWriter& model, int64_t classes, int64_t width, double deviation) {
+  const std::string table = model.weight("embedding.weight", {classes, width}, Fill::normal(0.0, deviation));
+  return model.node("Gather", {table, model.input("label", DType::kI64, {"batch"})}, {{"axis", int64_t{0}}});
 }
 
 // Channels of the feature map after `halvings` halvings of the image.
@@ -75,6 +83,11 @@ Result<OnnxWriter> make_dcgan_generator(const DcganOptions& dcgan, const Templat
   OnnxWriter model("dcgan-generator", options.opset, options.seed);
   Features x{model.input("z", DType::kF32, {"batch", dcgan.latent, int64_t{1}, int64_t{1}}), dcgan.latent,
              1.0};
+  if (dcgan.classes > 0) {
+    const std::string of_class = add_class_vector(model, dcgan.classes, dcgan.latent, 1.0);
+    const std::string map = model.node("Reshape", {of_class, model.ints({-1, dcgan.latent, 1, 1})});
+    x = {model.node("Concat", {x.value, map}, {{"axis", int64_t{1}}}), 2 * dcgan.latent, 1.0};
+  }
   size_t level = extents.size() - 1;
   x = add_convolution(model, "ConvTranspose", "main.0.conv", x, channels_at(dcgan, level), extents[level], 1,
                       convolution_attrs(extents[level], 1, 0));
@@ -106,8 +119,17 @@ Result<OnnxWriter> make_dcgan_discriminator(const DcganOptions& dcgan, const Tem
   }
   int64_t last = extents.back();
   std::string name = fmt::format("main.{}.conv", extents.size() - 1);
+  const Features seen = x;
   x = add_convolution(model, "Conv", name, x, 1, last, last * last, convolution_attrs(last, 1, 0));
   std::string logit = model.node("Flatten", {x.value}, {{"axis", int64_t{1}}});
+  if (dcgan.classes > 0) {
+    const std::string flat = model.node("Flatten", {seen.value}, {{"axis", int64_t{1}}});
+    const std::string of_class =
+        add_class_vector(model, dcgan.classes, seen.channels * last * last, kDeviation);
+    const std::string product = model.node("Mul", {flat, of_class});
+    logit = model.node(
+        "Add", {logit, model.node("ReduceSum", {product, model.ints({1})}, {{"keepdims", int64_t{1}}})});
+  }
   std::string result = dcgan.sigmoid ? "probability" : "logit";
   if (dcgan.sigmoid) model.node("Sigmoid", {logit});
   model.name_last(result);

@@ -61,14 +61,19 @@ struct DcganOptions {
   int64_t features = 64;  // channels at half the image size; they double with each halving, up to 8 times
   int64_t latent = 100;   // of the generator
   bool sigmoid = false;   // of the discriminator: end in a probability
+  int64_t classes = 0;    // of both: how many there are; 0: the models take none
 };
 inline constexpr int64_t kSmallestDcganImage = 28;
 inline constexpr int64_t kLargestDcganImage = 128;
 // The extents from the image down to the smallest feature map: 100, 50, 25, 12, 6.
 std::vector<int64_t> dcgan_extents(int64_t image_size);
-// Input z [batch, latent, 1, 1]; output image [batch, channels, size, size] in (-1, 1).
+// Input z [batch, latent, 1, 1]; output image [batch, channels, size, size] in (-1, 1). With classes also
+// `label`, i64 [batch], whose vector of `latent` numbers stands beside z (Mirza and Osindero, "Conditional
+// generative adversarial nets", 2014).
 Result<OnnxWriter> make_dcgan_generator(const DcganOptions& dcgan, const TemplateOptions& options);
-// Input image; output logit (or probability) [batch, 1].
+// Input image; output logit (or probability) [batch, 1]. With classes also `label`: the product of its vector
+// with the last features is added to the logit (Miyato and Koyama, "cGANs with projection discriminator",
+// 2018).
 Result<OnnxWriter> make_dcgan_discriminator(const DcganOptions& dcgan, const TemplateOptions& options);
 
 enum class LayerActivation { kNone, kRelu, kLeakyRelu, kTanh, kSigmoid, kGelu };

@@ -37,6 +37,12 @@ DcganOptions small_dcgan() {
   return dcgan;
 }
 
+DcganOptions conditional_dcgan() {
+  DcganOptions dcgan = small_dcgan();
+  dcgan.classes = 3;
+  return dcgan;
+}
+
 // Of three BERT layers, the embeddings, the mask and the pooler.
 std::map<std::string, int> bert_ops(int classifiers) {
   return {{"Add", 2 + 3 * 10 + 1 + classifiers},
@@ -73,9 +79,7 @@ std::vector<Case> cases() {
       {"bert-encoder", [](const TemplateOptions& o) { return make_bert_encoder(small_bert(), o); },
        bert_ops(0)},
       {"cnn",
-       [](const TemplateOptions& o) {
-         return make_cnn({28, 20, 1, 10}, o);
-       },
+       [](const TemplateOptions& o) { return make_cnn({28, 20, 1, 10}, o); },
        {{"Conv", 2}, {"Flatten", 1}, {"Gemm", 2}, {"MaxPool", 2}, {"Relu", 3}, {"Softmax", 1}}},
       {"resnet8",
        resnet(8),
@@ -107,9 +111,7 @@ std::vector<Case> cases() {
         {"MaxPool", 1},
         {"Relu", 49}}},
       {"mobilenet-v2",
-       [](const TemplateOptions& o) {
-         return make_mobilenet_v2({32, 32, 3, 10}, o);
-       },
+       [](const TemplateOptions& o) { return make_mobilenet_v2({32, 32, 3, 10}, o); },
        {{"Add", 10},
         {"BatchNormalization", 52},
         {"Clip", 35},
@@ -123,6 +125,25 @@ std::vector<Case> cases() {
       {"dcgan-discriminator",
        [](const TemplateOptions& o) { return make_dcgan_discriminator(small_dcgan(), o); },
        {{"BatchNormalization", 3}, {"Conv", 5}, {"Flatten", 1}, {"LeakyRelu", 4}}},
+      {"dcgan-generator",
+       [](const TemplateOptions& o) { return make_dcgan_generator(conditional_dcgan(), o); },
+       {{"BatchNormalization", 4},
+        {"Concat", 1},
+        {"ConvTranspose", 5},
+        {"Gather", 1},
+        {"Relu", 4},
+        {"Reshape", 1},
+        {"Tanh", 1}}},
+      {"dcgan-discriminator",
+       [](const TemplateOptions& o) { return make_dcgan_discriminator(conditional_dcgan(), o); },
+       {{"Add", 1},
+        {"BatchNormalization", 3},
+        {"Conv", 5},
+        {"Flatten", 2},
+        {"Gather", 1},
+        {"LeakyRelu", 4},
+        {"Mul", 1},
+        {"ReduceSum", 1}}},
       {"mlp", [](const TemplateOptions& o) { return make_mlp({}, o); }, {{"Gemm", 3}, {"Relu", 2}}},
   };
 }

@@ -334,6 +334,8 @@ void add_dcgan(CLI::App& parent, std::function<int()>& run, bool generator) {
   add_size(app, "--channels", dcgan->channels, "channels of an image");
   add_size(app, "--features", dcgan->features,
            "channels at half the image size; they double with each halving");
+  add_size(app, "--classes", dcgan->classes,
+           "of pictures, which an input `label` chooses from; 0: no such input");
   if (generator)
     add_size(app, "--latent", dcgan->latent, "numbers of an input vector");
   else

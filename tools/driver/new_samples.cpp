@@ -162,10 +162,18 @@ Result<NamedTensors> token_samples(const BertOptions& bert, int64_t samples, uin
 Result<NamedTensors> latent_samples(const DcganOptions& dcgan, int64_t samples, uint64_t seed) {
   Tensor z = TRY(Tensor::allocate(DType::kF32, {samples, dcgan.latent, 1, 1}));
   Random(seed, kNoiseStream).fill_normal(z.mutable_data<float>(), 0.0, 1.0);
-  return NamedTensors{{"z", std::move(z)}};
+  NamedTensors result = {{"z", std::move(z)}};
+  if (dcgan.classes > 0) result.emplace_back("label", TRY(balanced_labels(dcgan.classes, samples, seed)));
+  return result;
 }
 
 Result<NamedTensors> discriminator_samples(const DcganOptions& dcgan, int64_t samples, uint64_t seed) {
+  if (dcgan.classes > 0) {
+    NamedTensors result = TRY(
+        image_samples({dcgan.image_size, dcgan.image_size, dcgan.channels, dcgan.classes}, samples, seed));
+    result[0].first = "image";
+    return result;
+  }
   Tensor labels = TRY(balanced_labels(2, samples, seed));
   int64_t size = dcgan.image_size;
   Tensor images = TRY(Tensor::allocate(DType::kF32, {samples, dcgan.channels, size, size}));

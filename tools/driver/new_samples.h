@@ -18,9 +18,9 @@ Result<NamedTensors> vector_samples(const MlpOptions& mlp, int64_t samples, uint
 // Sentences of up to 32 random tokens, in which the tokens of one class are frequent. Without labels for an
 // encoder.
 Result<NamedTensors> token_samples(const BertOptions& bert, int64_t samples, uint64_t seed, bool with_labels);
-// Latent vectors of a generator.
+// Latent vectors of a generator, and its classes where it has them.
 Result<NamedTensors> latent_samples(const DcganOptions& dcgan, int64_t samples, uint64_t seed);
-// Smooth images (label 1) and noise (label 0), within [-1, 1].
+// Smooth images (label 1) and noise (label 0), within [-1, 1]; with classes image_samples of them.
 Result<NamedTensors> discriminator_samples(const DcganOptions& dcgan, int64_t samples, uint64_t seed);
 
 }  // namespace gannet
