@@ -29,6 +29,7 @@ struct TrainingPosition {
   int64_t best_step = 0;
   int64_t evaluations_since_best = 0;
   bool finished = false;  // nothing is left to do
+  std::map<std::string, double> watched;  // what warnings are made of, finite, by names of the trainer's own
 
   bool operator==(const TrainingPosition&) const = default;
 };

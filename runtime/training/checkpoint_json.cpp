@@ -70,6 +70,16 @@ class Fields {
       value[key] = text.get<std::string>();
     }
   }
+  // Checkpoints of older versions have none.
+  void read_if_there(const char* name, std::map<std::string, double>& value) {
+    const Json* field = find(name);
+    if (field == nullptr) return;
+    if (!field->is_object()) return refuse(name);
+    for (const auto& [key, number] : field->items()) {
+      if (!number.is_number()) return refuse(name);
+      value[key] = number.get<double>();
+    }
+  }
   const std::string& refused() const { return refused_; }
 
  private:
@@ -102,6 +112,7 @@ std::string to_json(const CheckpointRecord& record) {
                {"best_step", position.best_step},
                {"evaluations_since_best", position.evaluations_since_best},
                {"finished", position.finished},
+               {"watched", position.watched},
                {"bytes", record.bytes},
                {"crc32c", int64_t{record.checksum}}};
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -130,6 +141,7 @@ Result<CheckpointRecord> parse_checkpoint_json(const std::string& text) {
   fields.read("best_step", position.best_step);
   fields.read("evaluations_since_best", position.evaluations_since_best);
   fields.read("finished", position.finished);
+  fields.read_if_there("watched", position.watched);
   fields.read("bytes", record.bytes);
   fields.read("crc32c", checksum);
   if (checksum > UINT32_MAX) return invalid_input("'crc32c' is not a checksum");

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -9,18 +10,52 @@ namespace gannet {
 
 namespace {
 
-constexpr double kOld = 0.98;  // share of what came before in a smoothed accuracy
+constexpr int64_t kMemory = 50;  // rounds that a smoothed accuracy looks back
 constexpr double kNearlyAll = 0.99, kNearlyNone = 0.52;
+constexpr int64_t kFirst = 200;  // rounds that tell nothing yet
 constexpr int64_t kGoodWhile = 300;
 constexpr double kLeastVariety = 0.1;  // of that of real pictures
 
+// The mean of the first rounds, then one that forgets.
+void follow_mean(double& mean, double value, int64_t rounds) {
+  mean += (value - mean) / static_cast<double>(std::min(rounds, kMemory));
+}
+
 }  // namespace
 
+std::map<std::string, double> GanBalance::state() const {
+  return {{"rounds", static_cast<double>(rounds_)},
+          {"real_accuracy", real_},
+          {"fake_accuracy", fake_},
+          {"rounds_won", static_cast<double>(won_)},
+          {"rounds_lost", static_cast<double>(lost_)},
+          {"same_samples", same_ ? 1 : 0}};
+}
+
+void GanBalance::restore(const std::map<std::string, double>& state) {
+  const auto value = [&](const char* name) {
+    const auto found = state.find(name);
+    return found == state.end() ? 0 : found->second;
+  };
+  const auto rounds = [&](const char* name) {
+    constexpr double kMost = 1e15;
+    return static_cast<int64_t>(std::clamp(value(name), 0.0, kMost));
+  };
+  rounds_ = rounds("rounds");
+  real_ = value("real_accuracy");
+  fake_ = value("fake_accuracy");
+  won_ = rounds("rounds_won");
+  lost_ = rounds("rounds_lost");
+  same_ = value("same_samples") != 0;
+}
+
 std::optional<std::string> GanBalance::follow(const GanMeasures& measures) {
+  ++rounds_;
   const auto real = measures.find("real_accuracy"), fake = measures.find("fake_accuracy");
   if (real == measures.end() || fake == measures.end()) return std::nullopt;
-  real_ = kOld * real_ + (1 - kOld) * real->second;
-  fake_ = kOld * fake_ + (1 - kOld) * fake->second;
+  follow_mean(real_, real->second, rounds_);
+  follow_mean(fake_, fake->second, rounds_);
+  if (rounds_ <= kFirst) return std::nullopt;
   const double mean = (real_ + fake_) / 2;
   won_ = mean > kNearlyAll ? won_ + 1 : 0;
   lost_ = mean < kNearlyNone ? lost_ + 1 : 0;
@@ -57,6 +92,7 @@ double variety(const Tensor& pictures) {
 }
 
 std::optional<std::string> GanBalance::follow_samples(const Tensor& generated, double real_variety) {
+  if (rounds_ < kFirst + kGoodWhile) return std::nullopt;
   const double share = real_variety > 0 ? variety(generated) / real_variety : 1;
   const bool same = share < kLeastVariety;
   const bool is_new = same && !same_;

@@ -60,6 +60,7 @@ Status GanTrainer::resume(const Checkpoint& checkpoint) {
   const std::map<std::string, std::string> options = position_.options;
   position_ = there;
   position_.options = options;
+  balance_.restore(there.watched);
   saved_ = there.step;
   return {};
 }
@@ -154,6 +155,7 @@ Status GanTrainer::sample() {
 Status GanTrainer::save(bool finished) {
   if (store_ == nullptr || saved_ == position_.step) return {};
   position_.finished = finished;
+  position_.watched = balance_.state();
   TRY(store_->save(position_, engine_.states()));
   saved_ = position_.step;
   return {};

@@ -29,6 +29,7 @@ TrainingPosition position_at(int64_t step) {
   position.best = 1.0 / 3;
   position.best_step = step;
   position.evaluations_since_best = 2;
+  position.watched = {{"rounds", 3}, {"accuracy", 0.1 + 0.7}};
   return position;
 }
 
@@ -58,6 +59,11 @@ TEST(Checkpoint, TheJsonKeepsEveryFieldExactly) {
   EXPECT_EQ(read->position, record.position);
   EXPECT_EQ(read->bytes, 345);
   EXPECT_EQ(read->checksum, 0xFFFFFFFF);
+  const std::string of_an_older_version =
+      std::regex_replace(to_json(record), std::regex(R"( "watched": \{[^}]*\},\n)"), "");
+  read = parse_checkpoint_json(of_an_older_version);
+  ASSERT_TRUE(read.ok()) << read.error().message << of_an_older_version;
+  EXPECT_TRUE(read->position.watched.empty());
   record.position.best.reset();
   read = parse_checkpoint_json(to_json(record));
   ASSERT_TRUE(read.ok());
