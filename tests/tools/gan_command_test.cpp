@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -100,6 +101,47 @@ TEST_F(GanCommand, AResumedRunIsTheUnbrokenOne) {
   EXPECT_EQ(record("parts"), record("whole"));
 }
 
+// The first average is halfway between the weights at the beginning and those after the update.
+TEST_F(GanCommand, AveragesWarmUp) {
+  const auto made = [&](const std::string& model, const std::string& file) {
+    EXPECT_EQ(gannet_line(fmt::format("run {} --input z.npy --output {}", model, file)).status, 0);
+    return *read_npy(file + "/image.npy");
+  };
+  OnnxWriter g("g", 17, 1);
+  g.node("Reshape",
+         {g.node("MatMul", {g.input("z", DType::kF32, {"batch", int64_t{4}}),
+                            g.weight("w", {4, 784}, Fill::normal(0, 0.3))}),
+          g.ints({-1, 1, 28, 28})},
+         {}, "image");
+  g.output("image", DType::kF32, {"batch", int64_t{1}, int64_t{28}, int64_t{28}});
+  ASSERT_TRUE(g.save("linear.onnx").ok());
+  Tensor z = Tensor::zeros(DType::kF32, {2, 4});
+  for (size_t i = 0; i < 8; ++i) z.mutable_data<float>()[i] = static_cast<float>(i) - 3;
+  ASSERT_TRUE(write_npy("z.npy", z).ok());
+  const std::string models = "--generator linear.onnx --discriminator d.onnx";
+  ASSERT_EQ(train("--steps 1 --lr 0.1", "plain", models).status, 0);
+  ASSERT_EQ(train("--steps 1 --lr 0.1 --ema 0.999", "averaged", models).status, 0);
+  const Tensor before = made("linear.onnx", "x"), after = made("plain/generator.onnx", "y"),
+               mean = made("averaged/generator.onnx", "w");
+  double change = 0;
+  for (int64_t i = 0; i < mean.elements(); ++i) {
+    EXPECT_NEAR(mean.double_at(i), (before.double_at(i) + after.double_at(i)) / 2, 1e-5);
+    change = std::max(change, std::abs(after.double_at(i) - before.double_at(i)));
+  }
+  EXPECT_GT(change, 0.1);
+}
+
+TEST_F(GanCommand, TheTemplatesTakeClasses) {
+  make("generator --latent 8 --classes 3", "cg.onnx");
+  make("discriminator --classes 3 --sample-data three --samples 24", "cd.onnx");
+  const CommandResult result = gannet_line(
+      "gan --generator cg.onnx --discriminator cd.onnx --images three --batch-size 8 --steps 3 --samples 6 "
+      "--spectral-norm -o out");
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(gannet_line("generate out/generator.onnx --class all -n 2 --grid grid.png").out,
+              HasSubstr("class 'label' of 3"));
+}
+
 TEST_F(GanCommand, EveryLossRuns) {
   int runs = 0;
   for (const char* flags : {"--loss minimax", "--loss hinge --spectral-norm", "--loss least-squares --label-smoothing 0.1",
@@ -148,6 +190,10 @@ TEST_F(GanCommand, ConditionalModelsTakeTheFoldersAsClasses) {
   write_conditional_models();
   const CommandResult result = train("--steps 3", "out", "--generator cg.onnx --discriminator cd.onnx");
   ASSERT_EQ(result.status, 0) << result.err;
+  // Which class is which stands in the file.
+  EXPECT_THAT(gannet_line("inspect out/generator.onnx").out, HasSubstr("id2label"));
+  EXPECT_THAT(gannet_line("generate out/generator.onnx --class all -n 2 --grid grid.png").out,
+              HasSubstr("class 'label' of 2"));
   const CommandResult half = train("--steps 1", "half", "--generator cg.onnx --discriminator d.onnx");
   ASSERT_EQ(half.status, 0) << half.err;
   EXPECT_THAT(half.out, HasSubstr("d.onnx sees no class, so that nothing makes the generator heed its own"));

@@ -159,6 +159,38 @@ TEST(GanStep, BothUpdatesAtOnceAreOneAfterTheOther) {
   }
 }
 
+// The decay grows to its value, so that the averages soon forget the random weights that they begin with.
+TEST(GanStep, AveragesOfTheGeneratorWarmUp) {
+  const Models models(small_generator(6), small_critic(6), {6});
+  GanStepOptions options;
+  options.generator.ema_decay = 0.999;
+  options.generator.ema_warmup = true;
+  const Result<GanStep> step = build_gan_step(models.pair, options, GanUpdate::kBoth);
+  ASSERT_TRUE(step.ok()) << step.error().message;
+  const std::vector<Datum> inputs = made_up_inputs(*step->graph, step->inputs, kRows, 0.3, 5);
+  std::vector<Tensor> states;
+  for (const State& state : step->graph->states) states.push_back(state.initial);
+  std::map<std::string, Tensor> expected;
+  int64_t compared = 0;
+  for (int64_t update = 1; update <= 3; ++update) {
+    states = evaluated(*step->graph, inputs, "", states).states;
+    std::map<std::string, Tensor> named;
+    for (size_t i = 0; i < states.size(); ++i) named[step->graph->states[i].name] = states[i];
+    for (const State& state : step->graph->states) {
+      if (!state.name.starts_with("ema/")) continue;
+      Tensor& average = expected.try_emplace(state.name, state.initial).first->second;
+      const Tensor& weight = named.at(state.name.substr(4));
+      const double part = 1.0 / static_cast<double>(update + 1);
+      for (int64_t k = 0; k < average.elements(); ++k, ++compared) {
+        double& mean = average.mutable_data<double>()[static_cast<size_t>(k)];
+        mean += part * (weight.double_at(k) - mean);
+        EXPECT_NEAR(named.at(state.name).double_at(k), mean, 1e-12) << state.name;
+      }
+    }
+  }
+  EXPECT_GT(compared, 100);
+}
+
 // A generator and a critic that know of three classes, one by an index and one by a vector.
 Result<OnnxWriter> conditional(bool generator) {
   OnnxWriter model(generator ? "g" : "d", 17, 9);

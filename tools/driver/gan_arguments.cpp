@@ -70,7 +70,10 @@ void add_main_flags(CLI::App& command, GanArguments& a) {
   command.add_option("--d-steps", a.discriminator.steps, "updates of the discriminator in a round [1; wasserstein 5]")
       ->type_name("N")
       ->check(CLI::Range(1, 1000));
-  command.add_option("--ema", a.ema, "decay of a moving average of the generator's weights, such as 0.999 [none]")
+  command
+      .add_option(
+          "--ema", a.ema,
+          "decay of a moving average of the generator's weights, such as 0.999, to which it grows [none]")
       ->type_name("DECAY")
       ->check(CLI::Range(0.0, 0.9999999));
   command.add_option("--diff-augment", a.diff_augment, "what the discriminator sees is changed by color,translation,cutout")
@@ -195,6 +198,7 @@ Result<GanStepOptions> gan_step_options(const GanArguments& arguments) {
   options.simultaneous = arguments.simultaneous;
   options.generator = TRY(side_optimizer(arguments, arguments.generator));
   options.generator.ema_decay = arguments.ema;
+  options.generator.ema_warmup = true;
   options.discriminator = TRY(side_optimizer(arguments, arguments.discriminator));
   options.batch_norm_momentum = arguments.batch_norm_momentum;
   return options;

@@ -17,6 +17,7 @@
 #include "tools/driver/gan_programs.h"
 #include "tools/driver/gan_samples.h"
 #include "tools/driver/interrupt.h"
+#include "tools/driver/label_metadata.h"
 #include "tools/driver/row_flags.h"
 
 namespace gannet {
@@ -130,6 +131,14 @@ Status finish(const GanOutcome& outcome, int64_t written_round, const GanArgumen
   return {};
 }
 
+// Both models; which class is which stands in a conditional generator's file.
+Status write_models(const GanModels& models, const GanStepOptions& options, const NamedTensors& states,
+                    const std::vector<std::string>& classes, const GanArguments& arguments, const Limits& limits) {
+  TRY(export_gan(models, options, states, arguments.output, limits));
+  if (!models.pair.generator_class || classes.empty()) return {};
+  return add_metadata(arguments.output + "/generator.onnx", {{"id2label", id_to_label_text(classes)}}, limits);
+}
+
 // An animation is no reason to fail when the models are written.
 void animate(const GanArguments& arguments, int64_t last) {
   const Status written = write_animation(arguments.output + "/samples", {arguments.sample_every, last}, arguments.output + "/samples.gif");
@@ -172,7 +181,8 @@ Status run_gan(const GanArguments& arguments) {
   }
   const GanOutcome outcome = TRY(trainer.run());
   const int64_t written = outcome.end == GanEnd::kDiverged ? TRY(go_back(engine, store, limits)) : outcome.round;
-  if (written > 0 || outcome.end != GanEnd::kDiverged) TRY(export_gan(models, options, engine.states(), arguments.output, limits));
+  if (written > 0 || outcome.end != GanEnd::kDiverged)
+    TRY(write_models(models, options, engine.states(), pictures.class_names, arguments, limits));
   if (models.picture) animate(arguments, outcome.round);
   TRY(log->finish("gannet gan", {{"generator", arguments.generator.path},
                                  {"discriminator", arguments.discriminator.path},

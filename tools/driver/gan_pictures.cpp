@@ -87,6 +87,7 @@ class Opening {
     const ImageList list = TRY(conditional_ ? list_images(a_.images, options) : list_unlabelled_images(a_.images));
     if (conditional_ && list.labels != ImageLabels::kOne)
       return invalid_input(fmt::format("{}: conditional models need one class for each picture", a_.images));
+    if (conditional_) result_.class_names = list.classes;
     std::string text;
     for (const std::string& file : list.files) {
       const auto size = std::filesystem::file_size(file, error);

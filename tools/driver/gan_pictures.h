@@ -17,6 +17,7 @@ struct GanPictures {
   std::unique_ptr<LabelledRows> rows;  // what batches are made of; null: they hold it
   std::unique_ptr<BatchSource> batches;  // columns: rows of pictures in the form of the pair, then i64 classes
   int64_t classes = 0;                   // 0: the models take none
+  std::vector<std::string> class_names;  // of the data, where they have names and the models take classes
   std::string identity;                  // equal for equal data
   std::vector<std::string> notes;        // what was done to them
   ImageOptions options;                  // how pixels become numbers, for the way back

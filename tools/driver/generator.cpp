@@ -170,7 +170,9 @@ Status Generator::find_class(const GeneratorArguments& arguments) {
     }
     class_input_ = i;
     constexpr int64_t kNothingKnown = 2;
-    classes_ = integer ? (inputs[i].index_bound > kNothingKnown ? inputs[i].index_bound : 0) : width;
+    const auto named_in_file = static_cast<int64_t>(label_names_of(model_.metadata).size());
+    const bool known = inputs[i].index_bound > kNothingKnown;
+    classes_ = !integer ? width : known ? inputs[i].index_bound : named_in_file;
     return {};
   }
   if (arguments.class_input.empty()) return {};
