@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/training/batches.h"
 #include "runtime/training/image_tensor.h"
 #include "runtime/training/row_order.h"
 
@@ -21,7 +20,8 @@ Result<std::unique_ptr<ImageBatches>> ImageBatches::make(std::shared_ptr<const I
     return invalid_input("mixup and cutmix need targets of numbers for each class, not " +
                          type_string(source->target));
   PixelWriter writer = TRY(PixelWriter::make(image, image.channels));
-  options.batch_size = std::min(options.batch_size, static_cast<int64_t>(rows.size()));
+  options.batch_size =
+      std::min(options.batch_size, static_cast<int64_t>(rows.size()) + source->synthetic.per_pass);
   std::unique_ptr<ImageBatches> batches(
       new ImageBatches(std::move(source), std::move(rows), std::move(options), std::move(writer)));
   batches->start_in_order();
@@ -37,32 +37,40 @@ int64_t ImageBatches::per_epoch() const {
 void ImageBatches::start_in_order() {
   epoch_ = -1;
   order_ = rows_;
+  order_.insert(order_.end(), static_cast<size_t>(source_->synthetic.per_pass), kFreshRow);
+  number_fresh(order_, source_->files());
 }
 
 void ImageBatches::start_epoch(int64_t epoch) {
   epoch_ = epoch;
-  std::vector<int64_t> places;
-  if (options_.balance_by.empty()) {
-    places = shuffled_rows(rows(), options_.seed, epoch);
-  } else {
+  std::vector<int64_t> all = rows_;
+  const bool balanced = !options_.balance_by.empty();
+  if (balanced) {
     std::vector<int64_t> classes;
     for (const int64_t row : rows_) classes.push_back(options_.balance_by[static_cast<size_t>(row)]);
-    places = balanced_rows(classes, options_.seed, epoch);
+    all.clear();
+    for (const int64_t place : balanced_rows(classes, options_.seed, epoch))
+      all.push_back(rows_[static_cast<size_t>(place)]);
   }
+  const int64_t fresh = source_->synthetic.per_pass;
   order_.clear();
-  for (const int64_t place : places) order_.push_back(rows_[static_cast<size_t>(place)]);
+  if (balanced && fresh == 0) {
+    order_ = std::move(all);
+    return;
+  }
+  all.insert(all.end(), static_cast<size_t>(fresh), kFreshRow);
+  for (const int64_t place : shuffled_rows(static_cast<int64_t>(all.size()), options_.seed, epoch))
+    order_.push_back(all[static_cast<size_t>(place)]);
+  number_fresh(order_, source_->files() + epoch * fresh);
 }
 
-Result<Image> ImageBatches::picture(int64_t row, int64_t place) const {
+Result<Image> ImageBatches::picture(int64_t row, int64_t place,
+                                    const std::map<int64_t, Image>& synthetic) const {
+  Random random = augment_random(options_.seed, std::max<int64_t>(epoch_, 0), place);
+  const Augmentation* changes = epoch_ >= 0 ? &options_.augmentation : nullptr;
+  if (row >= source_->files()) return changed_picture(synthetic.at(row), options_.image, changes, random);
   const auto kept = TRY(source_->store->get(source_->pictures[static_cast<size_t>(row)]));
-  const ImageOptions& options = options_.image;
-  Image image = *kept;
-  if (epoch_ >= 0) {
-    Random random = augment_random(options_.seed, epoch_, place);
-    options_.augmentation.apply(image, {options.height, options.width}, random);
-  }
-  if (image.height == options.height && image.width == options.width) return image;
-  return fit_image(image, options);
+  return changed_picture(*kept, options_.image, changes, random);
 }
 
 Result<std::vector<Image>> ImageBatches::make_pictures(std::span<const int64_t> rows, int64_t first) const {
@@ -70,8 +78,10 @@ Result<std::vector<Image>> ImageBatches::make_pictures(std::span<const int64_t> 
       source_->store->is_complete() ? kNanosecondsToCopyPixel : kNanosecondsToDecodePixel;
   const auto count = static_cast<int64_t>(rows.size());
   const int64_t cost = count * options_.image.height * options_.image.width * per_pixel;
+  const std::map<int64_t, Image> synthetic =
+      TRY(synthetic_pictures(source_->synthetic, source_->files(), rows));
   return make_images(count, cost, threads_,
-                     [&](int64_t i) { return picture(rows[static_cast<size_t>(i)], first + i); });
+                     [&](int64_t i) { return picture(rows[static_cast<size_t>(i)], first + i, synthetic); });
 }
 
 Result<BatchColumns> ImageBatches::read(int64_t index) {
@@ -80,7 +90,7 @@ Result<BatchColumns> ImageBatches::read(int64_t index) {
   const int64_t count = index == per_epoch() - 1 ? rows() - first : options_.batch_size;
   const std::span<const int64_t> rows(order_.data() + first, static_cast<size_t>(count));
   std::vector<Image> images = TRY(make_pictures(rows, first));
-  Tensor target = take_rows({{"", source_->target}}, rows)[0].second;
+  Tensor target = targets_of(source_->target, source_->synthetic, source_->target_of_class, rows);
   if (epoch_ >= 0 && !options_.augmentation.mixing().empty()) {
     Random random = mixing_random(options_.seed, epoch_, index);
     mix_batch(images, target, options_.augmentation.mixing(), random);

@@ -10,14 +10,20 @@
 #include "runtime/data/image_store.h"
 #include "runtime/threads/threads.h"
 #include "runtime/training/batch_source.h"
+#include "runtime/training/synthetic_rows.h"
 
 namespace gannet {
 
-// What rows are made of. Row r is picture pictures[r] of the store, with row r of the target.
+// What rows are made of. Row r is picture pictures[r] of the store, with row r of the target; rows behind
+// them are synthetic.
 struct ImageRows {
   std::shared_ptr<ImageStore> store;  // of pictures with image.channels channels
   std::vector<int64_t> pictures;
   Tensor target;
+  SyntheticRows synthetic = {};
+  Tensor target_of_class = {};  // a row for each class, as targets_of takes them
+
+  int64_t files() const { return static_cast<int64_t>(pictures.size()); }
 };
 
 struct ImageBatchOptions {
@@ -30,14 +36,15 @@ struct ImageBatchOptions {
   int threads = 0;
 };
 
-// Columns: the pictures, then the target. Batches do not depend on the number of threads.
+// Columns: the pictures, then the target. Batches do not depend on the number of threads. Synthetic rows are
+// mixed with the others, new ones in each epoch; in order they come last.
 class ImageBatches final : public BatchSource {
  public:
   // Of the rows with these numbers.
   static Result<std::unique_ptr<ImageBatches>> make(std::shared_ptr<const ImageRows> source,
                                                     std::vector<int64_t> rows, ImageBatchOptions options);
 
-  int64_t rows() const override { return static_cast<int64_t>(rows_.size()); }
+  int64_t rows() const override { return static_cast<int64_t>(rows_.size()) + source_->synthetic.per_pass; }
   int64_t per_epoch() const override;
   void start_epoch(int64_t epoch) override;
   void start_in_order() override;
@@ -52,7 +59,7 @@ class ImageBatches final : public BatchSource {
         writer_(std::move(writer)),
         threads_(options_.threads) {}
   // `place` is that of the epoch: a row that comes twice in one looks otherwise each time.
-  Result<Image> picture(int64_t row, int64_t place) const;
+  Result<Image> picture(int64_t row, int64_t place, const std::map<int64_t, Image>& synthetic) const;
   Result<std::vector<Image>> make_pictures(std::span<const int64_t> rows, int64_t first) const;
 
   std::shared_ptr<const ImageRows> source_;

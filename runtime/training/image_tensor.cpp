@@ -43,6 +43,15 @@ Result<std::vector<Image>> make_images(int64_t count, int64_t nanoseconds, const
   return images;
 }
 
+Result<Image> changed_picture(Image image, const ImageOptions& options, const Augmentation* changes,
+                              Random& random) {
+  const auto fits = [&] { return image.height == options.height && image.width == options.width; };
+  if (changes && !changes->resizes() && !fits()) image = TRY(fit_image(image, options));
+  if (changes) changes->apply(image, {options.height, options.width}, random);
+  if (fits()) return image;
+  return fit_image(image, options);
+}
+
 Result<Tensor> images_tensor(const std::vector<Image>& images, const ImageOptions& options,
                              const PixelWriter& writer, const Threads& threads) {
   std::vector<int64_t> extents = {static_cast<int64_t>(images.size()), options.channels, options.height,

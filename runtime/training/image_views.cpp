@@ -19,11 +19,15 @@ class ImageViews final : public ViewSource {
   Result<BatchColumns> read(std::span<const WantedRow> wanted, int64_t batch) override {
     const ImageOptions& options = options_.image;
     const bool complete = labelled_->store->is_complete() && others_->store->is_complete();
+    const std::map<int64_t, Image> labelled = TRY(made(*labelled_, wanted, true)),
+                                   others = TRY(made(*others_, wanted, false));
     const auto count = static_cast<int64_t>(wanted.size());
     const int64_t cost = count * options.height * options.width *
                          (complete ? kNanosecondsToCopyPixel : kNanosecondsToDecodePixel);
-    const std::vector<Image> images = TRY(make_images(
-        count, cost, threads_, [&](int64_t i) { return picture(wanted[static_cast<size_t>(i)], batch, i); }));
+    const std::vector<Image> images = TRY(make_images(count, cost, threads_, [&](int64_t i) {
+      const WantedRow& row = wanted[static_cast<size_t>(i)];
+      return picture(row, batch, i, row.view == View::kLabelled ? labelled : others);
+    }));
     BatchColumns columns;
     columns.push_back(TRY(images_tensor(images, options, writer_, threads_)));
     return columns;
@@ -36,17 +40,26 @@ class ImageViews final : public ViewSource {
                                    : options_.strong;
   }
 
-  Result<Image> picture(const WantedRow& wanted, int64_t batch, int64_t place) const {
+  // The synthetic pictures among those that are wanted with or without a label; all views of a row are of one
+  // picture.
+  static Result<std::map<int64_t, Image>> made(const ImageRows& source, std::span<const WantedRow> wanted,
+                                               bool labelled) {
+    std::vector<int64_t> rows;
+    for (const WantedRow& row : wanted) {
+      if ((row.view == View::kLabelled) == labelled) rows.push_back(row.row);
+    }
+    return synthetic_pictures(source.synthetic, source.files(), rows);
+  }
+
+  Result<Image> picture(const WantedRow& wanted, int64_t batch, int64_t place,
+                        const std::map<int64_t, Image>& synthetic) const {
     const ImageRows& rows = wanted.view == View::kLabelled ? *labelled_ : *others_;
-    const auto kept = TRY(rows.store->get(rows.pictures[static_cast<size_t>(wanted.row)]));
-    const ImageOptions& options = options_.image;
     const Augmentation& changes = augmentation(wanted.view);
-    const bool fits = kept->height == options.height && kept->width == options.width;
-    Image image = fits || changes.resizes() ? *kept : TRY(fit_image(*kept, options));
     Random random = augment_random(options_.seed, batch, place);
-    changes.apply(image, {options.height, options.width}, random);
-    if (image.height == options.height && image.width == options.width) return image;
-    return fit_image(image, options);
+    if (wanted.row >= rows.files())
+      return changed_picture(synthetic.at(wanted.row), options_.image, &changes, random);
+    const auto kept = TRY(rows.store->get(rows.pictures[static_cast<size_t>(wanted.row)]));
+    return changed_picture(*kept, options_.image, &changes, random);
   }
 
   std::shared_ptr<const ImageRows> labelled_, others_;

@@ -16,7 +16,7 @@ struct ImageViewOptions {
   int threads = 0;
 };
 
-// Rows are those of `labelled` and of `others`, whose targets are not looked at.
+// Rows are those of `labelled` and of `others`, synthetic ones too; their targets are not looked at.
 Result<std::unique_ptr<ViewSource>> make_image_views(std::shared_ptr<const ImageRows> labelled,
                                                      std::shared_ptr<const ImageRows> others,
                                                      ImageViewOptions options);

@@ -13,13 +13,21 @@ constexpr uint64_t kClassStreams = uint64_t{1} << 60;  // no epoch has them
 
 }  // namespace
 
+void number_fresh(std::span<int64_t> rows, int64_t first) {
+  for (int64_t& row : rows) {
+    if (row == kFreshRow) row = first++;
+  }
+}
+
 int64_t RowPasses::at(int64_t position) {
-  const auto size = static_cast<int64_t>(rows_.size());
+  const int64_t size = static_cast<int64_t>(rows_.size()) + fresh_;
   if (position / size != pass_) {
     pass_ = position / size;
     order_ = rows_;
+    order_.insert(order_.end(), static_cast<size_t>(fresh_), kFreshRow);
     Random random(seed_, kClassStreams | label_ << 36 | static_cast<uint64_t>(pass_));
     random.shuffle(std::span<int64_t>(order_));
+    number_fresh(order_, first_fresh_ + pass_ * fresh_);
   }
   return order_[static_cast<size_t>(position % size)];
 }

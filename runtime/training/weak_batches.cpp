@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "runtime/training/batches.h"
 #include "runtime/training/training_engine.h"
 
 namespace gannet {
@@ -42,18 +41,20 @@ std::vector<WantedRow> layout(std::span<const int64_t> labelled, std::span<const
 WeakBatches::WeakBatches(Rows rows, const WeakBatchOptions& options)
     : rows_(std::move(rows)),
       options_(options),
-      labelled_(rows_.labelled, options.seed, kLabelledStream),
-      others_(numbers_below(rows_.hidden.size()), options.seed, kOtherStream) {
-  CHECK(!rows_.labelled.empty() && !rows_.hidden.empty() && options_.batch_size > 0 && options_.ratio > 0,
-        "{} labelled rows, {} others, in batches of {} with {} each", rows_.labelled.size(),
-        rows_.hidden.size(), options_.batch_size, options_.ratio);
-  options_.batch_size = std::min(options_.batch_size, static_cast<int64_t>(rows_.labelled.size()));
+      labelled_(rows_.labelled, options.seed, kLabelledStream, rows_.target.extent(0),
+                rows_.synthetic_labelled.per_pass),
+      others_(numbers_below(rows_.hidden.size()), options.seed, kOtherStream,
+              static_cast<int64_t>(rows_.hidden.size()), rows_.synthetic_others.per_pass) {
+  CHECK(!rows_.labelled.empty() && other_rows() > 0 && options_.batch_size > 0 && options_.ratio > 0,
+        "{} labelled rows, {} others, in batches of {} with {} each", rows_.labelled.size(), other_rows(),
+        options_.batch_size, options_.ratio);
+  options_.batch_size = std::min(options_.batch_size, this->rows());
 }
 
 int64_t WeakBatches::per_epoch() const {
-  auto batches = [](size_t count, int64_t size) { return (static_cast<int64_t>(count) + size - 1) / size; };
-  return std::max(batches(rows_.labelled.size(), options_.batch_size),
-                  batches(rows_.hidden.size(), options_.batch_size * options_.ratio));
+  auto batches = [](int64_t count, int64_t size) { return (count + size - 1) / size; };
+  return std::max(batches(rows(), options_.batch_size),
+                  batches(other_rows(), options_.batch_size * options_.ratio));
 }
 
 double WeakBatches::weight_at(int64_t index) const {
@@ -69,7 +70,8 @@ Result<BatchColumns> WeakBatches::read(int64_t index) {
   for (int64_t i = 0; i < count; ++i) labelled.push_back(labelled_.at(batch * count + i));
   for (int64_t i = 0; i < others; ++i) {
     unlabelled.push_back(others_.at(batch * others + i));
-    hidden.push_back(rows_.hidden[static_cast<size_t>(unlabelled.back())]);
+    const auto row = static_cast<size_t>(unlabelled.back());
+    hidden.push_back(row < rows_.hidden.size() ? rows_.hidden[row] : -1);
   }
   const std::vector<WantedRow> wanted = layout(labelled, unlabelled, options_.views);
   BatchColumns columns = TRY(rows_.source->read(wanted, batch));
@@ -83,7 +85,7 @@ Result<BatchColumns> WeakBatches::read(int64_t index) {
   Tensor weights = Tensor::zeros(DType::kF64, {count});
   std::ranges::fill(weights.mutable_data<double>(), weight_at(index));
   columns.push_back(TRY(convert(weights, rows_.weight_dtype)));
-  columns.push_back(take_rows({{"", rows_.target}}, labelled)[0].second);
+  columns.push_back(targets_of(rows_.target, rows_.synthetic_labelled, rows_.target_of_class, labelled));
   return columns;
 }
 

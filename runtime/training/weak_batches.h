@@ -13,6 +13,7 @@
 #include "runtime/training/batch_source.h"
 #include "runtime/training/ramp_up.h"
 #include "runtime/training/row_order.h"
+#include "runtime/training/synthetic_rows.h"
 
 namespace gannet {
 
@@ -21,7 +22,7 @@ enum class View { kLabelled, kWeak, kStrong };
 
 struct WantedRow {
   View view = View::kWeak;  // kLabelled: a labelled row, else one of the others
-  int64_t row = 0;
+  int64_t row = 0;          // synthetic ones behind all others
 };
 
 // Rows as inputs of the model.
@@ -61,12 +62,17 @@ class WeakBatches final : public BatchSource {
     std::shared_ptr<ViewSource> source;
     std::vector<int64_t> labelled;  // numbers of rows of the target, at least one
     Tensor target;
-    std::vector<int64_t> hidden;  // a label, or -1, for each row without one; at least one
+    std::vector<int64_t> hidden;  // a label, or -1, for each row without one
     DType weight_dtype = DType::kF32;
+    // Further rows, new ones in each pass; those without labels have no hidden one.
+    SyntheticRows synthetic_labelled = {}, synthetic_others = {};
+    Tensor target_of_class = {};  // a row for each class, as targets_of takes them
   };
   WeakBatches(Rows rows, const WeakBatchOptions& options);
 
-  int64_t rows() const override { return static_cast<int64_t>(rows_.labelled.size()); }
+  int64_t rows() const override {
+    return static_cast<int64_t>(rows_.labelled.size()) + rows_.synthetic_labelled.per_pass;
+  }
   int64_t per_epoch() const override;
   void start_epoch(int64_t epoch) override { epoch_ = epoch; }
   // There is no order without training: as epoch 0.
@@ -76,6 +82,9 @@ class WeakBatches final : public BatchSource {
 
  private:
   double weight_at(int64_t index) const;
+  int64_t other_rows() const {
+    return static_cast<int64_t>(rows_.hidden.size()) + rows_.synthetic_others.per_pass;
+  }
 
   Rows rows_;
   WeakBatchOptions options_;

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "runtime/training/prefetch.h"
 #include "runtime/training/row_order.h"
@@ -117,6 +119,90 @@ TEST(ImageBatches, MixingNeedsTargetsOfClasses) {
   rows->target = Tensor::zeros(DType::kI64, {4});
   EXPECT_THAT(ImageBatches::make(rows, all(4), options_of("mixup", 1)).error().message,
               HasSubstr("mixup and cutmix need"));
+}
+
+// Pictures whose first pixel says their place; the class of place p is p mod 3.
+class Placed final : public SyntheticPictures {
+ public:
+  explicit Placed(int64_t side) : side_(side) {}
+  int64_t class_of(int64_t place) const override { return place % 3; }
+  Result<std::vector<Image>> make(std::span<const int64_t> places) override {
+    std::vector<Image> images;
+    for (const int64_t place : places) {
+      Image image{side_, side_, 3,
+                  std::vector<uint8_t>(static_cast<size_t>(side_ * side_ * 3), static_cast<uint8_t>(place))};
+      images.push_back(std::move(image));
+    }
+    return images;
+  }
+
+ private:
+  int64_t side_;
+};
+
+std::shared_ptr<const ImageRows> with_synthetic(int64_t files, int64_t per_pass, int64_t side = 8) {
+  auto rows = std::make_shared<ImageRows>(*rows_of(files));
+  rows->synthetic = {std::make_shared<Placed>(side), per_pass};
+  rows->target_of_class = Tensor::zeros(DType::kF32, {3, 3});
+  for (size_t i = 0; i < 3; ++i) rows->target_of_class.mutable_data<float>()[4 * i] = 1;
+  return rows;
+}
+
+TEST(ImageBatches, SyntheticRowsHaveTheirShareOfEachEpochAndNeverComeTwice) {
+  ImageBatchOptions options = options_of("none", 1);
+  options.image.scale = 1;
+  const auto batches = *ImageBatches::make(with_synthetic(20, 7), all(20), options);
+  EXPECT_EQ(batches->rows(), 27);
+  EXPECT_EQ(batches->per_epoch(), 6);
+  for (const int64_t epoch : {0, 1, 5}) {
+    batches->start_epoch(epoch);
+    std::set<int64_t> places;
+    int64_t rows = 0;
+    bool first_half = false, second_half = false;
+    for (int64_t i = 0; i < batches->per_epoch(); ++i) {
+      const BatchColumns batch = *batches->read(i);
+      const int64_t count = batch[0].extent(0);
+      for (int64_t row = 0; row < count; ++row, ++rows) {
+        const std::span<const float> pixels =
+            batch[0].data<float>().subspan(static_cast<size_t>(row * 192), 192);
+        if (std::ranges::adjacent_find(pixels, std::not_equal_to()) != pixels.end()) continue;
+        const auto place = static_cast<int64_t>(pixels[0]);
+        EXPECT_TRUE(places.empty() || place > *places.rbegin());
+        places.insert(place);
+        EXPECT_EQ(batch[1].data<float>()[static_cast<size_t>(3 * row + place % 3)], 1);
+        (rows < 14 ? first_half : second_half) = true;
+      }
+    }
+    EXPECT_EQ(rows, 27);
+    EXPECT_EQ(places.size(), 7u);
+    EXPECT_EQ(*places.begin(), 7 * epoch);
+    EXPECT_EQ(*places.rbegin(), 7 * epoch + 6);
+    EXPECT_TRUE(first_half && second_half) << epoch;
+  }
+  const BatchColumns last = (batches->start_in_order(), *batches->read(5));
+  EXPECT_EQ(last[0].data<float>()[192], 6);
+}
+
+// Of another size, changed like the others, balanced classes of files beside them.
+TEST(ImageBatches, SyntheticRowsDoNotDependOnThreadsPrefetchOrOrder) {
+  for (const char* changes : {kEverything, "resized-crop,mixup=0.4"}) {
+    const auto make = [&](int threads) {
+      ImageBatchOptions options = options_of(changes, threads);
+      for (int64_t i = 0; i < 23; ++i) options.balance_by.push_back(i % 3);
+      return *ImageBatches::make(with_synthetic(23, 9, 11), all(23), options);
+    };
+    const auto expected = make(1), threaded = make(3);
+    Prefetch prefetched(make(2));
+    for (const int64_t epoch : {0, 1, -1, 0}) {
+      const std::string bytes = bytes_of(*expected, epoch);
+      EXPECT_EQ(bytes, bytes_of(*threaded, epoch)) << epoch;
+      EXPECT_EQ(bytes, bytes_of(prefetched, epoch)) << epoch;
+    }
+    EXPECT_NE(bytes_of(*expected, 0), bytes_of(*expected, 1));
+    expected->start_epoch(3);
+    threaded->start_epoch(3);
+    EXPECT_TRUE((*expected->read(4))[0].identical((*threaded->read(4))[0]));
+  }
 }
 
 TEST(ImageStore, KeepsWhatFitsAndNamesWhatIsBroken) {

@@ -146,6 +146,75 @@ TEST(WeakBatches, FewRowsAreEnough) {
   EXPECT_THAT(every_second((*batch)[0]), ElementsAre(3, 100, 100, 100, 200, 200, 200));
 }
 
+// Of place p, class p mod 10 and a grey of p.
+class Greys final : public SyntheticPictures {
+ public:
+  int64_t class_of(int64_t place) const override { return place % 10; }
+  Result<std::vector<Image>> make(std::span<const int64_t> places) override {
+    std::vector<Image> images;
+    for (const int64_t place : places)
+      images.push_back({3, 3, 1, std::vector<uint8_t>(9, static_cast<uint8_t>(place))});
+    return images;
+  }
+};
+
+// Synthetic rows of both kinds take part in the passes, with places of their own in each.
+TEST(WeakBatches, SyntheticRowsAreNewInEachPass) {
+  WeakBatches::Rows mixed = rows();
+  mixed.synthetic_labelled = {std::make_shared<Greys>(), 3};
+  mixed.synthetic_others = {std::make_shared<Greys>(), 4};
+  mixed.target_of_class = mixed.target;
+  WeakBatchOptions options;
+  options.batch_size = 2;
+  options.ratio = 3;
+  options.views = UnlabelledViews::kOne;
+  WeakBatches source(std::move(mixed), options);
+  EXPECT_EQ(source.rows(), 8);
+  EXPECT_EQ(source.per_epoch(), 4);  // 21 rows, 6 in a batch
+  std::vector<int64_t> labelled, others;
+  for (int64_t epoch = 0; epoch < 8; ++epoch) {
+    source.start_epoch(epoch);
+    for (int64_t i = 0; i < 4; ++i) {
+      const BatchColumns batch = *source.read(i);
+      const std::vector<int64_t> given = every_second(batch[0]);
+      for (size_t k = 0; k < given.size(); ++k) {
+        const bool has_label = k % 4 == 0;
+        const int64_t row = given[k] - (has_label ? 0 : 100);
+        (has_label ? labelled : others).push_back(row);
+        const auto group = static_cast<int64_t>(k / 4);
+        if (has_label) {
+          EXPECT_EQ(batch[3].int_at(group), row < 10 ? 10 * row : (row - 10) % 10 * 10);
+        } else if (row >= kOthers) {
+          EXPECT_EQ(batch[1].int_at(3 * group + static_cast<int64_t>(k % 4) - 1), -1);
+        }
+      }
+    }
+  }
+  const auto synthetic_of = [](const std::vector<int64_t>& all, int64_t files, int64_t in_pass, size_t pass) {
+    std::set<int64_t> places;
+    for (size_t i = pass * static_cast<size_t>(in_pass); i < (pass + 1) * static_cast<size_t>(in_pass); ++i) {
+      if (all[i] >= files) places.insert(all[i] - files);
+    }
+    return std::vector<int64_t>(places.begin(), places.end());
+  };
+  EXPECT_THAT(synthetic_of(labelled, 10, 8, 0), ElementsAre(0, 1, 2));
+  EXPECT_THAT(synthetic_of(labelled, 10, 8, 5), ElementsAre(15, 16, 17));
+  EXPECT_THAT(synthetic_of(others, kOthers, 21, 0), ElementsAre(0, 1, 2, 3));
+  EXPECT_THAT(synthetic_of(others, kOthers, 21, 3), ElementsAre(12, 13, 14, 15));
+}
+
+// All rows without labels may be synthetic.
+TEST(WeakBatches, SyntheticRowsAreEnough) {
+  WeakBatches::Rows alone = rows();
+  alone.hidden.clear();
+  alone.synthetic_others = {std::make_shared<Greys>(), 12};
+  WeakBatchOptions options;
+  options.batch_size = 2;
+  WeakBatches source(std::move(alone), options);
+  EXPECT_EQ(source.per_epoch(), 3);
+  EXPECT_TRUE(source.read(2).ok());
+}
+
 std::shared_ptr<const ImageRows> pictures(int64_t count, uint8_t grey) {
   auto rows = std::make_shared<ImageRows>();
   rows->store = std::make_shared<ImageStore>(
@@ -183,6 +252,25 @@ TEST(ImageViews, EachViewHasItsChangesForAnyNumberOfThreads) {
   options.threads = 2;
   EXPECT_TRUE((*(*(*make_image_views(labelled, others, options))->read(wanted, 7)).begin()).identical(first));
   EXPECT_FALSE((*(*views)->read(wanted, 8))[0].identical(first));
+}
+
+TEST(ImageViews, ViewsOfASyntheticRowAreOfOnePicture) {
+  ImageViewOptions options;
+  options.image.height = options.image.width = 6;
+  options.image.channels = 1;
+  options.image.scale = 1;
+  options.strong = *Augmentation::parse("invert=1");
+  auto others = std::make_shared<ImageRows>(*pictures(4, 100));
+  others->synthetic = {std::make_shared<Greys>(), 2};
+  auto views = make_image_views(pictures(3, 10), others, options);
+  const std::vector<WantedRow> wanted = {
+      {View::kLabelled, 0}, {View::kWeak, 4 + 33}, {View::kStrong, 4 + 33}, {View::kWeak, 3}};
+  const Result<BatchColumns> batch = (*views)->read(wanted, 0);
+  ASSERT_TRUE(batch.ok()) << batch.error().message;
+  const Tensor& column = (*batch)[0];
+  EXPECT_EQ(column.double_at(36), 33);
+  EXPECT_EQ(column.double_at(2 * 36), 255 - 33);
+  EXPECT_EQ(column.double_at(3 * 36), 103);
 }
 
 }  // namespace

@@ -84,6 +84,7 @@ Result<std::unique_ptr<BatchSource>> PictureRows::batches(std::optional<std::spa
                                                           const BatchRequest& request) const {
   auto source = std::make_shared<ImageRows>(images);
   source->target = target.values;
+  source->target_of_class = target_of_class.values;
   std::vector<int64_t> numbers;
   if (chosen) {
     numbers.assign(chosen->begin(), chosen->end());
@@ -91,6 +92,8 @@ Result<std::unique_ptr<BatchSource>> PictureRows::batches(std::optional<std::spa
     numbers.resize(static_cast<size_t>(rows()));
     std::iota(numbers.begin(), numbers.end(), 0);
   }
+  if (request.synthetic && synthetic_beside)
+    source->synthetic = synthetic_beside(static_cast<int64_t>(numbers.size()));
   ImageBatchOptions options;
   options.batch_size = request.batch_size;
   options.seed = request.seed;
@@ -208,6 +211,15 @@ Result<std::unique_ptr<PictureRows>> open_arrays(const PictureArrays& arrays, co
   for (const int64_t picture : rows->images.pictures) rows->names.push_back(fmt::format("row {}", picture));
   TRY(set_labels(*rows, arrays.target, classes));
   return rows;
+}
+
+void add_synthetic(PictureRows& rows, int64_t classes, std::function<SyntheticRows(int64_t files)> beside) {
+  std::vector<int64_t> numbers(static_cast<size_t>(classes));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  const bool shares = rows.target.values.rank() == 2;
+  rows.target_of_class = {"--synthetic", "classes",
+                          shares ? shares_of(numbers, classes) : Tensor::of_ints(numbers)};
+  rows.synthetic_beside = std::move(beside);
 }
 
 std::string left_out_text(const PictureRows& rows) {

@@ -1,6 +1,7 @@
 // Labelled pictures as rows to train on.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -26,8 +27,10 @@ class PictureRows final : public LabelledRows {
   std::vector<int64_t> class_of_row;
   std::vector<std::string> names;  // of the rows' pictures
   std::vector<std::string> left_out;  // what is wrong with pictures that cannot be read
-  ImageRows images;                // but for the target
+  ImageRows images;                   // but for the target and what is synthetic
   ImageReading reading;
+  // Rows that a generator makes beside so many of these; empty: none.
+  std::function<SyntheticRows(int64_t files)> synthetic_beside;
 
   Result<std::unique_ptr<BatchSource>> batches(std::optional<std::span<const int64_t>> chosen,
                                                const BatchRequest& request) const override;
@@ -52,6 +55,8 @@ Result<PictureArrays> read_unlabelled_arrays(const std::string& path, const std:
 Result<std::unique_ptr<PictureRows>> open_arrays(const PictureArrays& arrays, const std::string& path,
                                                  int64_t classes, const ImageReading& reading);
 
+// Lets rows be made of every class of so many, as labelled data, beside those of `rows`.
+void add_synthetic(PictureRows& rows, int64_t classes, std::function<SyntheticRows(int64_t files)> beside);
 
 // "flowers: 2 of 98 pictures cannot be read and are left out" and a line for some of them; empty where all can be.
 std::string left_out_text(const PictureRows& rows);

@@ -17,6 +17,7 @@
 #include "tools/driver/model_inputs.h"
 #include "tools/driver/model_output.h"
 #include "tools/driver/picture_input.h"
+#include "tools/driver/synthetic_pictures.h"
 #include "tools/driver/tune_options.h"
 
 namespace gannet {
@@ -60,15 +61,21 @@ class ImageTask final : public TuneTask {
                                     : read_lists(*model.graph, arguments));
     TRY(settle_head(*model.graph, arguments));
     if (arguments.weak.used()) TRY(read_unlabelled(*model.graph, arguments));
+    if (arguments.synthetic.used()) TRY(load_generators(arguments));
     settle_run(arguments);
     if (arguments.best_by.empty()) arguments.best_by = labels_ == ImageLabels::kSeveral ? "map" : "accuracy";
     return {};
   }
 
-  Result<std::unique_ptr<LabelledRows>> training_rows(const Graph& model, const TuneArguments&) override {
+  Result<std::unique_ptr<LabelledRows>> training_rows(const Graph& model,
+                                                      const TuneArguments& arguments) override {
     reading_.options.dtype = model.inputs()[0]->type.dtype;
     std::unique_ptr<PictureRows> rows = TRY(open(train_, train_arrays_));
     reading_.cache_bytes = std::max<int64_t>(reading_.cache_bytes - rows->images.store->kept_bytes(), 0);
+    if (arguments.synthetic.labelled()) {
+      add_synthetic(*rows, static_cast<int64_t>(classes_.size()),
+                    [generators = *generators_](int64_t files) { return generators.rows_beside(files); });
+    }
     return std::unique_ptr<LabelledRows>(std::move(rows));
   }
 
@@ -83,7 +90,7 @@ class ImageTask final : public TuneTask {
     return std::unique_ptr<LabelledRows>(*std::move(rows));
   }
 
-  Result<UnlabelledRows> unlabelled_rows(const LabelledRows& labelled,
+  Result<UnlabelledRows> unlabelled_rows(const LabelledRows& labelled, int64_t count,
                                          const TuneArguments& arguments) override;
 
   Metadata metadata() const override {
@@ -102,9 +109,11 @@ class ImageTask final : public TuneTask {
     all["data"] = TRY(identity_of(arguments.train, train_));
     if (!arguments.eval.empty()) all["held-out data"] = TRY(identity_of(arguments.eval, eval_));
     if (arguments.weak.used()) {
-      all["unlabeled data"] = TRY(identity_of(arguments.weak.unlabelled, unlabelled_));
+      const std::string& path = arguments.weak.unlabelled;
+      all["unlabeled data"] = path.empty() ? "none" : TRY(identity_of(path, unlabelled_));
       all["--weak-augment and --strong-augment"] = weak_changes_.text() + " " + strong_changes_.text();
     }
+    all.merge(TRY(deciding_synthetic_flags(arguments.synthetic, synthetic_)));
     const ImageOptions& image = reading_.options;
     all["--augment"] = reading_.augmentation.text();
     all["--balanced-sampling"] = reading_.balanced ? "yes" : "no";
@@ -139,6 +148,7 @@ class ImageTask final : public TuneTask {
   Status settle_head(const Graph& model, TuneArguments& arguments);
   void settle_run(TuneArguments& arguments) const;
   Status read_unlabelled(const Graph& model, const TuneArguments& arguments);
+  Status load_generators(const TuneArguments& arguments);
 
   Result<std::unique_ptr<PictureRows>> open(const ImageList& list, const PictureArrays& arrays) const {
     auto rows = arrays.pixels.defined()
@@ -171,6 +181,8 @@ class ImageTask final : public TuneTask {
   ImageList unlabelled_;
   PictureArrays unlabelled_arrays_;
   Augmentation weak_changes_, strong_changes_;
+  std::vector<SyntheticSpec> synthetic_;
+  std::optional<SyntheticGenerators> generators_;
 };
 
 // Names that the model brings count where the data keep to them: then a class keeps its number.
@@ -287,6 +299,7 @@ Status ImageTask::read_unlabelled(const Graph& model, const TuneArguments& argum
   }
   const std::string& path = weak.unlabelled;
   unlabelled_.path = path;
+  if (path.empty()) return {};
   if (is_archive(path)) {
     const Limits limits = TRY(limits_of(arguments.model));
     unlabelled_arrays_ = TRY(read_unlabelled_arrays(path, model.inputs()[0]->name, arguments.target,
@@ -298,16 +311,49 @@ Status ImageTask::read_unlabelled(const Graph& model, const TuneArguments& argum
   return {};
 }
 
-Result<UnlabelledRows> ImageTask::unlabelled_rows(const LabelledRows& labelled,
+Status ImageTask::load_generators(const TuneArguments& arguments) {
+  const SyntheticArguments& synthetic = arguments.synthetic;
+  if (synthetic.labelled() && labels_ == ImageLabels::kSeveral)
+    return invalid_input(
+        "--synthetic: a picture of a class has one label, and --multi-label data any number");
+  const bool files = synthetic.labelled() || !arguments.weak.unlabelled.empty();
+  synthetic_ = TRY(synthetic_specs(synthetic, classes_, files));
+  RunnableOptions model;
+  model.model.limits = arguments.model.limits;
+  model.backend = arguments.backend;
+  model.compile = arguments.compile;
+  model.threads = arguments.threads;
+  const ImageOptions& image = reading_.options;
+  generators_ = TRY(SyntheticGenerators::load(
+      synthetic_, model, synthetic.generator,
+      {classes_, synthetic.labelled(), image.channels, image.height, image.width, arguments.seed}));
+  for (const std::string& note : generators_->notes()) fmt::print("{}\n", printable(note));
+  return {};
+}
+
+// Without files of --unlabeled all rows are synthetic, as many in a pass as go with the labelled ones.
+Result<UnlabelledRows> ImageTask::unlabelled_rows(const LabelledRows& labelled, int64_t count,
                                                   const TuneArguments& arguments) {
-  const auto& own = dynamic_cast<const PictureRows&>(labelled);
-  ImageReading reading = reading_;
-  reading.balanced = false;
-  reading.augmentation = strong_changes_.resizes() ? strong_changes_ : weak_changes_;
-  std::swap(reading, reading_);
-  Result<std::unique_ptr<PictureRows>> opened = open(unlabelled_, unlabelled_arrays_);
-  std::swap(reading, reading_);
-  if (!opened.ok()) return opened.error();
+  auto own = std::make_shared<ImageRows>(dynamic_cast<const PictureRows&>(labelled).images);
+  auto others = std::make_shared<ImageRows>();
+  others->store = std::make_shared<ImageStore>(0, ImageStore::Reader(), 0);
+  UnlabelledRows rows;
+  if (!arguments.weak.unlabelled.empty()) {
+    ImageReading reading = reading_;
+    reading.balanced = false;
+    reading.augmentation = strong_changes_.resizes() ? strong_changes_ : weak_changes_;
+    std::swap(reading, reading_);
+    Result<std::unique_ptr<PictureRows>> opened = open(unlabelled_, unlabelled_arrays_);
+    std::swap(reading, reading_);
+    if (!opened.ok()) return opened.error();
+    *others = (*opened)->images;
+    rows.hidden = (*opened)->class_of_row;
+  }
+  if (arguments.synthetic.labelled())
+    own->synthetic = rows.synthetic_labelled = generators_->rows_beside(count);
+  if (arguments.synthetic.unlabelled())
+    others->synthetic = rows.synthetic =
+        generators_->rows_beside(others->files(), count * arguments.weak.ratio);
   ImageViewOptions options;
   options.seed = arguments.seed;
   options.image = reading_.options;
@@ -315,10 +361,7 @@ Result<UnlabelledRows> ImageTask::unlabelled_rows(const LabelledRows& labelled,
   options.weak = weak_changes_;
   options.strong = strong_changes_;
   options.threads = arguments.threads;
-  const auto share = [](const PictureRows& rows) { return std::make_shared<const ImageRows>(rows.images); };
-  UnlabelledRows rows;
-  rows.views = TRY(make_image_views(share(own), share(**opened), std::move(options)));
-  rows.hidden = (*opened)->class_of_row;
+  rows.views = TRY(make_image_views(std::move(own), std::move(others), std::move(options)));
   return rows;
 }
 

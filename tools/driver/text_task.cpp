@@ -95,7 +95,8 @@ class TextTask final : public TuneTask {
   Result<std::unique_ptr<LabelledRows>> held_out_rows(const Graph&, const TuneArguments& arguments) override {
     return rows_of_table(*eval_, arguments);
   }
-  Result<UnlabelledRows> unlabelled_rows(const LabelledRows&, const TuneArguments& arguments) override {
+  Result<UnlabelledRows> unlabelled_rows(const LabelledRows&, int64_t,
+                                         const TuneArguments& arguments) override {
     const TextViewOptions options = {arguments.seed, weak_changes_, strong_changes_};
     UnlabelledRows rows;
     rows.views = TRY(make_text_views(train_, *unlabelled_, reading_of(arguments), options));

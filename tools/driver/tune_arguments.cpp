@@ -284,10 +284,14 @@ void add_tune_arguments(CLI::App& command, TuneArguments& arguments) {
   }
   collect_flags(command, arguments.for_pictures, [&] { add_image_tune_arguments(command, arguments.pictures); });
   collect_flags(command, arguments.for_unlabelled, [&] { add_weak_tune_arguments(command, arguments.weak); });
+  collect_flags(command, arguments.for_synthetic,
+                [&] { add_synthetic_arguments(command, arguments.synthetic); });
+  arguments.for_pictures.insert(arguments.for_synthetic.begin(), arguments.for_synthetic.end());
   add_help_all(command);
 }
 
 Status check_flags(const TuneArguments& arguments, RowKind rows) {
+  TRY(check_synthetic_flags(arguments.synthetic, arguments.for_synthetic, arguments.given));
   TRY(check_weak_flags(arguments.weak, arguments.for_unlabelled, arguments.given));
   return check_row_flags({arguments.given, arguments.for_texts, arguments.for_pictures}, arguments.train, rows);
 }

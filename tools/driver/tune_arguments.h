@@ -14,6 +14,7 @@
 #include "tools/driver/command.h"
 #include "tools/driver/image_tune_arguments.h"
 #include "tools/driver/row_flags.h"
+#include "tools/driver/synthetic_arguments.h"
 #include "tools/driver/text_arguments.h"
 #include "tools/driver/weak_tune_arguments.h"
 
@@ -28,6 +29,7 @@ struct TuneArguments {
       given;  // flags of the command line ("--lr"); the others have defaults that a task may change
   std::set<std::string> for_texts, for_pictures;  // flags that mean nothing for other rows
   std::set<std::string> for_unlabelled;           // flags that mean nothing without rows without labels
+  std::set<std::string> for_synthetic;            // flags that mean nothing without a generator
   ModelArguments model;
   std::string task;  // empty: by the data
   std::string train, eval, output;
@@ -40,6 +42,7 @@ struct TuneArguments {
 
   ImageTuneArguments pictures;
   WeakTuneArguments weak;
+  SyntheticArguments synthetic;
 
   int64_t epochs = 10;
   int64_t steps = 0;  // 0: as many as the epochs have

@@ -215,6 +215,7 @@ Status tune(TuneArguments arguments) {
   TRY(check_output_path(arguments.output));
   if (!arguments.pictures.report.empty()) TRY(check_output_path(arguments.pictures.report));
   const Limits limits = TRY(limits_of(arguments.model));
+  arguments.weak.synthetic = arguments.synthetic.unlabelled();
   InterruptRequest interrupt;
   if (!arguments.search.empty()) return search(arguments, limits);
   const FinishedRun run = TRY(run_once(arguments, limits));

@@ -18,7 +18,8 @@ Result<std::map<std::string, std::string>> TuneTask::identity(const TuneArgument
   return all;
 }
 
-Result<UnlabelledRows> TuneTask::unlabelled_rows(const LabelledRows&, const TuneArguments& arguments) {
+Result<UnlabelledRows> TuneTask::unlabelled_rows(const LabelledRows&, int64_t,
+                                                 const TuneArguments& arguments) {
   return invalid_input(
       fmt::format("--unlabeled is for pictures and texts, not for the rows of {}", arguments.train));
 }

@@ -23,6 +23,7 @@ struct BatchRequest {
   int64_t batch_size = 32;
   uint64_t seed = 0;           // of the order in each epoch
   bool join_lone_row = false;  // one row left at the end joins the batch before it
+  bool synthetic = false;      // the labelled rows that a generator makes come too
 };
 
 // Rows for the inputs of one graph, and their targets.
@@ -36,6 +37,9 @@ class LabelledRows {
   // Integers [rows]: rows of one number give their share to what is held out. Undefined: the target says it where it is
   // such integers.
   Tensor groups = {};
+  // The target of each class, in a row each, for rows that a generator makes; undefined: there are none.
+  // Fitted as `target`.
+  TargetColumn target_of_class = {};
 
   int64_t rows() const { return target.values.rank() > 0 ? target.values.extent(0) : 0; }
   // Batches of the rows with these numbers, without `chosen` of all. Their columns: the inputs of the graph
@@ -49,6 +53,8 @@ class LabelledRows {
 struct UnlabelledRows {
   std::shared_ptr<ViewSource> views;  // of the labelled rows by their numbers, and of these
   std::vector<int64_t> hidden;        // the class of each row where the data tell it after all, else -1
+  SyntheticRows synthetic = {};       // rows that a generator makes beside these
+  SyntheticRows synthetic_labelled = {};  // and beside the labelled ones
 };
 
 // What a tuned model says of the rows that were held out.
@@ -72,9 +78,9 @@ class TuneTask {
                                                               const TuneArguments& arguments) = 0;
   virtual Result<std::unique_ptr<LabelledRows>> held_out_rows(const Graph& model,
                                                               const TuneArguments& arguments) = 0;
-  // The rows of --unlabeled, behind training_rows, whose rows `labelled` are. An error where the task has
-  // none.
-  virtual Result<UnlabelledRows> unlabelled_rows(const LabelledRows& labelled,
+  // The rows of --unlabeled, behind training_rows, whose rows `labelled` are; `count` of them are trained on.
+  // An error where the task has none.
+  virtual Result<UnlabelledRows> unlabelled_rows(const LabelledRows& labelled, int64_t count,
                                                  const TuneArguments& arguments);
   // Dropout between the features and a new head, where --dropout does not say otherwise.
   virtual double head_dropout() const { return 0; }

@@ -19,7 +19,8 @@ namespace {
 // `batch_statistics`: the step normalizes by the batch, for which one row is too few.
 Status make_batches(TuneBatches& batches, const TuneArguments& arguments, bool batch_statistics) {
   const BatchRequest for_measures = {arguments.batch_size, arguments.seed, false};
-  const BatchRequest for_training = {arguments.batch_size, arguments.seed, batch_statistics};
+  const bool synthetic = batches.rows->target_of_class.values.defined();
+  const BatchRequest for_training = {arguments.batch_size, arguments.seed, batch_statistics, synthetic};
   if (batches.held_out_rows) {
     batches.held_out = TRY(batches.held_out_rows->batches(std::nullopt, for_measures));
     batches.held_out_numbers.resize(static_cast<size_t>(batches.held_out_rows->rows()));
@@ -29,6 +30,8 @@ Status make_batches(TuneBatches& batches, const TuneArguments& arguments, bool b
     batches.train_numbers.resize(static_cast<size_t>(batches.rows->rows()));
     std::iota(batches.train_numbers.begin(), batches.train_numbers.end(), 0);
     batches.train = TRY(batches.rows->batches(std::nullopt, for_training));
+    if (synthetic && !batches.held_out)
+      batches.labelled = TRY(batches.rows->batches(std::nullopt, for_measures));
     return {};
   }
   const Tensor& groups = batches.rows->groups.defined() ? batches.rows->groups : batches.rows->target.values;
@@ -50,7 +53,7 @@ Status add_unlabelled(Tuning& tuning, TuneTask& task, const TrainStep& step, con
   const DType weight_dtype = step.graph->inputs()[inputs - 3]->type.dtype;
   WeakTuning weak =
       TRY(make_weak_tuning(task, *batches.rows, batches.train_numbers, weight_dtype, arguments));
-  batches.labelled = std::move(batches.train);
+  if (!batches.labelled) batches.labelled = std::move(batches.train);
   batches.train = std::move(weak.batches);
   tuning.ramp = weak.ramp;
   fmt::print("{}\n", weak.summary);
@@ -66,6 +69,8 @@ Result<TrainStep> make_step(Tuning& tuning, const TuneArguments& arguments) {
   Result<TrainStep> step = build_train_step(graph, options);
   if (!step.ok()) return with_prefix(arguments.model.path + ": ", step.error());
   TRY(fit_target(graph, *step, options.loss, target));
+  TargetColumn& of_class = tuning.batches.rows->target_of_class;
+  if (of_class.values.defined()) TRY(fit_target(graph, *step, options.loss, of_class));
   if (tuning.batches.held_out_rows)
     TRY(fit_target(graph, *step, options.loss, tuning.batches.held_out_rows->target));
   options.loss.class_weights = TRY(class_weights_of(arguments.class_weights, options.loss, target,

@@ -111,7 +111,8 @@ Status check_weak_flags(const WeakTuneArguments& arguments, const std::set<std::
   if (!arguments.used()) {
     for (const std::string& flag : given) {
       if (own.contains(flag))
-        return invalid_input(fmt::format("{} needs --unlabeled, rows without labels", flag));
+        return invalid_input(
+            fmt::format("{} needs --unlabeled, rows without labels, or --synthetic-as unlabelled", flag));
     }
     return {};
   }

@@ -24,8 +24,9 @@ struct WeakTuneArguments {
   std::string ramp_up;  // "END" or "START:END", updates or shares of the run; empty: the method's
   std::string weak_changes, strong_changes;  // lines of augmentations; empty: the task's
   std::string export_weights = "teacher";    // or "student"
+  bool synthetic = false;                    // a generator makes rows without labels too
 
-  bool used() const { return !unlabelled.empty(); }
+  bool used() const { return !unlabelled.empty() || synthetic; }
 };
 
 // Adds --unlabeled, --method, --ratio, --threshold, --unlabeled-weight, --ramp-up, --weak-augment,
