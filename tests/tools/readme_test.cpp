@@ -46,7 +46,8 @@ INSTANTIATE_TEST_SUITE_P(All, Documents,
                                          "docs/tutorial-bert.md", "docs/tutorial-images.md",
                                          "docs/weak-supervision.md"));
 
-INSTANTIATE_TEST_SUITE_P(Generators, Documents, testing::Values("docs/gan.md", "docs/tutorial-generate.md"));
+INSTANTIATE_TEST_SUITE_P(Generators, Documents,
+                         testing::Values("docs/tutorial-gan.md", "docs/tutorial-generate.md"));
 
 // A limit of memory is about the process's own; most of it is a sanitizer's where there is one.
 bool can_run(const std::string& command) {
