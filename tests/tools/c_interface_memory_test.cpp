@@ -186,16 +186,25 @@ TEST_F(CInterfaceMemory, AnyByteButZeroIsTrue) {
   const std::string mask = model.input("mask", DType::kBool, {"n"});
   model.node("Where", {mask, model.scalar(1), model.scalar(-1)}, {}, "y");
   model.node("Not", {mask}, {}, "not");
+  model.node("Cast", {mask}, {{"to", int64_t{1}}}, "number");
+  model.node("Reshape", {mask, model.ints({1, -1})}, {}, "same");
   model.output("y", DType::kF32, {"n"});
   model.output("not", DType::kBool, {"n"});
+  model.output("number", DType::kF32, {"n"});
+  model.output("same", DType::kBool, {int64_t{1}, "n"});
   load(model);
   std::vector<uint8_t> mask_bytes = {0, 1, 0xFF, 0x80, 2, 0};
   const gannet_tensor input = {GANNET_BOOL, 1, {6}, mask_bytes.data(), mask_bytes.size()};
-  std::array<gannet_tensor, 2> outputs{};
-  ASSERT_EQ(gannet_session_run(session_, &input, 1, outputs.data(), 2), GANNET_OK) << gannet_error();
+  std::array<gannet_tensor, 4> outputs{};
+  ASSERT_EQ(gannet_session_run(session_, &input, 1, outputs.data(), 4), GANNET_OK) << gannet_error();
   EXPECT_EQ(values_of(outputs[0]), (std::vector<float>{-1, 1, 1, 1, 1, -1}));
-  const auto* bytes = static_cast<const uint8_t*>(outputs[1].data);
-  EXPECT_EQ(std::vector<uint8_t>(bytes, bytes + 6), (std::vector<uint8_t>{1, 0, 0, 0, 0, 1}));
+  EXPECT_EQ(values_of(outputs[2]), (std::vector<float>{0, 1, 1, 1, 1, 0}));
+  const auto bytes_of = [](const gannet_tensor& tensor) {
+    const auto* bytes = static_cast<const uint8_t*>(tensor.data);
+    return std::vector<uint8_t>(bytes, bytes + tensor.bytes);
+  };
+  EXPECT_EQ(bytes_of(outputs[1]), (std::vector<uint8_t>{1, 0, 0, 0, 0, 1}));
+  EXPECT_EQ(bytes_of(outputs[3]), (std::vector<uint8_t>{0, 1, 1, 1, 1, 0}));
   EXPECT_EQ(mask_bytes[2], 0xFF);
 }
 
