@@ -17,6 +17,7 @@ using onednn::Argument;
 using onednn::MemoryDesc;
 
 constexpr std::array<int64_t, 4> kRows = {64, 32, 16, 8};
+constexpr double kLittle = 4e6;  // operations that one thread does about as fast as several
 
 // Rows [first, first + rows), computed as kRows[size], which is not less.
 struct Piece {
@@ -27,7 +28,6 @@ struct Piece {
 // Pieces are small enough to be shared out evenly where there is work for several threads. Only the last one
 // may have fewer rows than it is computed with.
 std::vector<Piece> pieces_of(int64_t rows, double flops) {
-  constexpr double kLittle = 4e6;
   constexpr int64_t kMany = 1024, kSome = 128;
   const size_t largest = flops < kLittle || rows >= kMany ? 0 : rows >= kSome ? 1 : 2;
   std::vector<Piece> pieces;
@@ -37,6 +37,12 @@ std::vector<Piece> pieces_of(int64_t rows, double flops) {
     pieces.push_back({at, std::min(kRows[size], rows - at), size});
   }
   return pieces;
+}
+
+// Few pieces with much work cannot be shared out: the library does better with the product as a whole.
+bool can_share(const std::vector<Piece>& pieces, double flops) {
+  constexpr size_t kFewest = 4;
+  return flops < kLittle || pieces.size() >= kFewest;
 }
 
 int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -74,20 +80,29 @@ class RowPieces final : public Primitive {
   Status run(void* const* pointers, void* scratch, Threads& threads) const override {
     std::atomic<bool> failed = false;
     auto* copies = static_cast<char*>(scratch);
-    threads.parallel_for(static_cast<int64_t>(p_.pieces.size()), threads_,
-                         [&](int64_t begin, int64_t end, int thread) {
-                           const LibraryThreads one(1);
-                           char* own = copies + p_.copies + thread * p_.call_scratch;
-                           for (int64_t i = begin; i < end; ++i) {
-                             if (!run_piece(p_.pieces[static_cast<size_t>(i)], pointers, copies, own))
-                               failed = true;
-                           }
-                         });
+    threads.parallel_for(threads_, threads_, [&](int64_t begin, int64_t end, int) {
+      const LibraryThreads one(1);
+      for (int64_t worker = begin; worker < end; ++worker) {
+        char* own = copies + p_.copies + worker * p_.call_scratch;
+        for (size_t i = first_piece(worker); i < first_piece(worker + 1); ++i) {
+          if (!run_piece(p_.pieces[i], pointers, copies, own)) failed = true;
+        }
+      }
+    });
     if (failed) return unsupported("a matrix product of oneDNN failed");
     return {};
   }
 
  private:
+  // Workers share rows evenly, whatever pieces they come in: a piece is that of whose share its middle is in.
+  size_t first_piece(int64_t worker) const {
+    const int64_t rows = p_.pieces.back().first + p_.pieces.back().rows;
+    const auto is_before = [&](const Piece& piece) {
+      return (2 * piece.first + piece.rows) * threads_ < 2 * rows * worker;
+    };
+    return static_cast<size_t>(std::ranges::partition_point(p_.pieces, is_before) - p_.pieces.begin());
+  }
+
   bool run_piece(const Piece& piece, void* const* pointers, char* copies, char* scratch) const {
     const bool is_short = piece.rows < kRows[piece.size];
     std::array<void*, kMostOperands> addresses;
@@ -226,10 +241,11 @@ Result<std::shared_ptr<const Primitive>> make_row_pieces(const ProductRequest& r
       2.0 * static_cast<double>(r.product.y.elements()) * static_cast<double>(r.product.x.extents[1]);
   RowPieces::Parts parts;
   parts.pieces = pieces_of(rows, flops);
+  std::shared_ptr<const Primitive> none;
+  if (!can_share(parts.pieces, flops)) return none;
   add_operands(parts, r);
   // The layout of the weights is that for the largest pieces, and serves all.
   const SharedCall largest = TRY(call_of(r, kRows[0], std::nullopt, p.calls));
-  std::shared_ptr<const Primitive> none;
   for (const Piece& piece : parts.pieces) {
     const SharedCall call =
         piece.size == 0 ? largest : TRY(call_of(r, kRows[piece.size], largest.w, p.calls));

@@ -12,7 +12,8 @@ namespace gannet {
 
 // Rows of x and y one after the other, operands of the epilogue of whole rows or repeated.
 bool suits_row_pieces(const ProductRequest& r);
-// Null where the library would not compute pieces by its kernels for blocks of rows.
+// Null where the library does better: few rows with much work, and forms that it does not compute by blocks
+// of rows.
 Result<std::shared_ptr<const Primitive>> make_row_pieces(const ProductRequest& r, const Preparation& p,
                                                          int threads);
 
