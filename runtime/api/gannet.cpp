@@ -215,9 +215,10 @@ class Run {
   gannet_status prepare(size_t index) {
     const ProgramOutput& output = program_.outputs[index];
     const std::optional<std::vector<int64_t>> extents = known_extents(output.type, symbols_);
-    const auto is_read = [&](const Datum& datum) { return overlaps_an_input(datum); };
-    const auto fits = [&](const Datum& datum) { return extents && datum.is_tensor() && datum.tensor().extents() == *extents && !is_read(datum); };
-    session_.next[index] = session_.memory[index].take(fits, is_read);
+    const auto fits = [&](const Datum& datum) {
+      return extents && datum.is_tensor() && datum.tensor().extents() == *extents && !overlaps_an_input(datum);
+    };
+    session_.next[index] = session_.memory[index].take(fits);
     if (!capacities_[index] || !extents) return GANNET_OK;
     const std::optional<int64_t> elements = checked_product(*extents);
     const std::optional<int64_t> bytes = elements ? checked_mul(*elements, element_size(output.type.dtype)) : std::nullopt;

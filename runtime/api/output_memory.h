@@ -39,13 +39,11 @@ class OutputMemory {
     });
   }
 
-  // Before a run: one of them that `fits`, or nothing. Where something new takes its place after the run, the
-  // older one goes now, unless it `is_read` by the run.
-  template <class Fits, class IsRead>
-  Datum take(const Fits& fits, const IsRead& is_read) {
+  // Before a run: one of them that `fits`, or nothing. The others stay until a run has succeeded.
+  template <class Fits>
+  Datum take(const Fits& fits) {
     if (fits(last_)) return std::exchange(last_, Datum());
     if (fits(earlier_)) return std::exchange(earlier_, Datum());
-    if (last_.present() && !is_read(earlier_)) earlier_ = Datum();
     return {};
   }
 

@@ -96,6 +96,22 @@ TEST_F(CInterfaceMemory, ARefusedRunKeepsResults) {
   EXPECT_EQ(values_of(output), std::vector<float>(12, 10.0f));
 }
 
+// The same of the run before the last one.
+TEST_F(CInterfaceMemory, ARefusedRunKeepsEarlierResults) {
+  load_doubling();
+  std::vector<float> first(4096, 1.0f), second(8192, 2.0f), third(12288, 3.0f), few(2);
+  gannet_tensor a{}, b{}, own{};
+  own.data = few.data();
+  own.bytes = 8;
+  ASSERT_EQ(run(of_rows(first, 4), a), GANNET_OK);
+  ASSERT_EQ(run(of_rows(second, 4), b), GANNET_OK);
+  EXPECT_EQ(run(of_rows(third, 4), own), GANNET_BUFFER_TOO_SMALL);
+  EXPECT_EQ(values_of(a), std::vector<float>(4096, 2.0f));
+  EXPECT_EQ(values_of(b), std::vector<float>(8192, 4.0f));
+  ASSERT_EQ(run(of_rows(third, 4), a), GANNET_OK) << gannet_error();
+  EXPECT_EQ(values_of(a), std::vector<float>(12288, 6.0f));
+}
+
 TEST_F(CInterfaceMemory, MemoryOfTheCallersStaysTheirs) {
   load_doubling();
   std::vector<float> values(8, 3.0f), memory(20, -1.0f);
