@@ -5,6 +5,7 @@
 #include <set>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "ir/op.h"
 #include "passes/rewrite.h"
@@ -29,6 +30,7 @@ class Places {
       for (const Value* output : node->outputs()) {
         if (output) made_[output] = position;
       }
+      if (extends_linear_layer(*node)) linear_.insert(node->output());
     }
   }
 
@@ -75,14 +77,12 @@ class Places {
   }
 
   // A product with weights, what is added and multiplied behind it, or a sum of two of them (thin matrices beside a weight).
-  bool ends_linear_layer(const Value* value) const {
-    for (const Node* node = value->producer(); node; node = value->producer()) {
-      value = only_data(*node);
-      if (!value) return node->op().name == "Add" && std::ranges::all_of(node->inputs(), [this](const Value* v) { return ends_linear_layer(v); });
-      if (is_one_of(*node, {"MatMul", "Gemm"})) return true;
-      if (!is_one_of(*node, {"Add", "Mul", "Cast", "Reshape", "Identity", "Dropout"})) return false;
-    }
-    return false;
+  bool extends_linear_layer(const Node& node) const {
+    const auto ends = [this](const Value* operand) { return !depends(operand) || linear_.contains(operand); };
+    const Value* data = only_data(node);
+    if (is_one_of(node, {"MatMul", "Gemm"})) return data != nullptr;
+    if (data) return is_one_of(node, {"Add", "Mul", "Cast", "Reshape", "Identity", "Dropout"}) && ends(data);
+    return node.op().name == "Add" && std::ranges::all_of(node.inputs(), ends);
   }
 
   static bool same_form(const Value* a, const Value* b) {
@@ -112,11 +112,12 @@ class Places {
     if (node.input(0) == node.input(1) || !same_form(node.input(0), node.input(1))) return nullptr;
     Value* later = made_.at(node.input(0)) > made_.at(node.input(1)) ? node.input(0) : node.input(1);
     const Value* earlier = later == node.input(0) ? node.input(1) : node.input(0);
-    return ends_linear_layer(later) && is_made_of(later, earlier) ? later : nullptr;
+    return linear_.contains(later) && is_made_of(later, earlier) ? later : nullptr;
   }
 
   const Graph& graph_;
   std::unordered_map<const Value*, int64_t> made_;  // by the position of its node
+  std::unordered_set<const Value*> linear_;         // where a linear layer ends
 };
 
 }  // namespace

@@ -88,6 +88,14 @@ TEST(TransformerPlaces, ThinMatricesArePartOfTheirLayer) {
   EXPECT_THAT(names_of_places(*parsed(text)), ElementsAre("p", "x", "ob", "fb"));
 }
 
+// Sums of sums of a linear layer: each is looked at once.
+TEST(TransformerPlaces, ChainsOfSumsTakeNoTime) {
+  std::string text = std::string(R"(graph "g"(%x: f32[n, t, 2]) {)") + std::string(kStates) + "\n  %h0 = MatMul(%x, %w)\n";
+  for (int i = 1; i <= 100; ++i) text += "  %h" + std::to_string(i) + " = Add(%h" + std::to_string(i - 1) + ", %h" + std::to_string(i - 1) + ")\n";
+  text += "  %k = Transpose(%x) {perm = [0, 2, 1]}\n  %s = MatMul(%x, %k)\n  %p = Softmax(%s) {axis = -1}\n  %c = MatMul(%p, %x)\n";
+  EXPECT_THAT(names_of_places(*parsed(text + "  %r = Add(%h100, %x)\n  %y = Add(%r, %c)\n  return %y\n}")), ElementsAre("p", "h100"));
+}
+
 TEST(TransformerPlaces, NeedAttention) {
   auto graph = parsed(std::string(R"(graph "g"(%x: f32[n, 2]) {)") + std::string(kStates) + R"(
   %h = MatMul(%x, %w)
