@@ -99,6 +99,12 @@ Result<Compilation> parse_compilation(const std::string& bytes) {
   if (!reader.failed() && reader.left() > 0)
     reader.fail(fmt::format("{} bytes are left over", reader.left()));
   if (reader.failed()) return invalid_input("what it was compiled from cannot be read: " + reader.problem);
+  for (const ModelWeight& weight : compilation.weights) {
+    const Tensor& uniform = weight.uniform;
+    if (uniform.defined() && (!weight.type.is_tensor() || uniform.dtype() != weight.type.dtype || uniform.elements() != 1))
+      return invalid_input(fmt::format("what it was compiled from cannot be read: weight '{}' is {}, its number {}", weight.name,
+                                       to_string(weight.type), type_string(uniform)));
+  }
   return compilation;
 }
 
