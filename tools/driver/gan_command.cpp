@@ -108,13 +108,14 @@ Status set_picture_layout(const GanModels& models, DiffAugmentOptions& options) 
   return {};
 }
 
-// Weights of the newest checkpoint in the place of those that have diverged; the round that they are of, 0 where there is none.
-Result<int64_t> go_back(GanEngine& engine, const CheckpointStore& store, const Limits& limits) {
+// Weights of the newest checkpoint that can be read in the place of those that have diverged; the round that they are of, 0
+// where there is none.
+int64_t go_back(GanEngine& engine, const CheckpointStore& store, const Limits& limits) {
   std::vector<std::string> damaged;
-  const std::optional<Checkpoint> checkpoint = TRY(store.latest(damaged, limits));
-  if (!checkpoint) return 0;
-  TRY(engine.restore(checkpoint->states));
-  return checkpoint->position.step;
+  const Result<std::optional<Checkpoint>> checkpoint = store.latest(damaged, limits);
+  for (const std::string& text : damaged) fmt::print("passed over: {}\n", printable(text));
+  if (!checkpoint.ok() || !*checkpoint || !engine.restore((*checkpoint)->states).ok()) return 0;
+  return (*checkpoint)->position.step;
 }
 
 Status finish(const GanOutcome& outcome, int64_t written_round, const GanArguments& arguments) {
@@ -180,7 +181,7 @@ Status run_gan(const GanArguments& arguments) {
     });
   }
   const GanOutcome outcome = TRY(trainer.run());
-  const int64_t written = outcome.end == GanEnd::kDiverged ? TRY(go_back(engine, store, limits)) : outcome.round;
+  const int64_t written = outcome.end == GanEnd::kDiverged ? go_back(engine, store, limits) : outcome.round;
   if (written > 0 || outcome.end != GanEnd::kDiverged)
     TRY(write_models(models, options, engine.states(), pictures.class_names, arguments, limits));
   if (models.picture) animate(arguments, outcome.round);

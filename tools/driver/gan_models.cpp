@@ -111,10 +111,12 @@ Result<size_t> find_generated(const Graph& graph, const std::optional<Shape>& wa
   return *first;
 }
 
-// [batch, N], or patches whose channels, wherever they stand, are N.
+// [batch, N], or maps whose axis 1 is not that of their one channel or, channels last, of the height of more than one patch.
 bool gives_several(const Type& type) {
-  const auto more_than_one = [&](size_t axis) { return (*type.shape)[axis].is_constant() && !(*type.shape)[axis].is_constant(1); };
-  return (type.rank() == 2 && more_than_one(1)) || (type.rank() == 4 && more_than_one(1) && more_than_one(3));
+  const auto is_one = [&](size_t axis) { return (*type.shape)[axis].is_constant(1); };
+  const bool several = type.rank() >= 2 && (*type.shape)[1].is_constant() && !is_one(1);
+  if (type.rank() == 4) return several && (!is_one(3) || is_one(2));
+  return several && type.rank() == 2;
 }
 
 Result<size_t> find_scores(const Graph& graph, const std::string& path) {

@@ -68,7 +68,8 @@ std::vector<std::string> names_of(const std::string& text) {
 std::string id_to_label_text(const std::vector<std::string>& names) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
   for (size_t i = 0; i < names.size(); ++i) object[std::to_string(i)] = names[i];
-  return object.dump();
+  // Names of folders may be no UTF-8, which JSON is.
+  return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 std::vector<std::string> label_names_of(const Metadata& metadata) {
