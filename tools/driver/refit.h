@@ -1,7 +1,7 @@
 // New weights for a compiled model. The model is imported and rewritten by the same passes as when it was
 // compiled, which is what folds, transposes and joins weights; machine code is taken from the file, where
-// each kernel is known by what it does. So the result is what compiling anew gives, bit for bit, or there is
-// none.
+// each kernel is known by what it does. So the result computes what compiling anew gives, bit for bit, or there
+// is none; code that the new weights need no more stays in the file.
 #pragma once
 
 #include <string>
