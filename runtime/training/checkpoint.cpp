@@ -166,6 +166,20 @@ Result<std::optional<Checkpoint>> CheckpointStore::latest(std::vector<std::strin
   return std::optional<Checkpoint>();
 }
 
+Status check_same_run(const TrainingPosition& there, const TrainingPosition& here, std::string_view other) {
+  if (there.model != here.model)
+    return invalid_input(fmt::format("the checkpoint is of {}: {} there, {} here", other, there.model, here.model));
+  for (const auto& [name, value] : here.options) {
+    const auto found = there.options.find(name);
+    const std::string was = found == there.options.end() ? "not given" : found->second;
+    if (was != value)
+      return invalid_input(fmt::format("the checkpoint was made with {} {}, this run has {}", name, was, value));
+  }
+  if (there.seed == here.seed) return {};
+  return invalid_input(
+      fmt::format("the checkpoint was made with --seed {}, this run has {}", there.seed, here.seed));
+}
+
 Result<std::string> file_identity(const std::string& path) {
   const FileSum sum = TRY(sum_of(path));
   return fmt::format("crc32c {:08x} of {} bytes", sum.crc, sum.bytes);

@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ir/base/file.h"
@@ -68,6 +69,10 @@ class CheckpointStore {
   std::string folder_;
   FileDescriptor lock_;
 };
+
+// An error where `there`, of a checkpoint, is of other models, options or another seed than the run `here`; `other` says
+// which models in the message: "another model".
+Status check_same_run(const TrainingPosition& there, const TrainingPosition& here, std::string_view other);
 
 // One identity for equal files: CRC-32C and length of the file at `path`, as text.
 Result<std::string> file_identity(const std::string& path);

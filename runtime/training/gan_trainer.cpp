@@ -44,18 +44,7 @@ void GanTrainer::show_samples(std::vector<Datum> inputs, SampleSink sink) {
 
 Status GanTrainer::resume(const Checkpoint& checkpoint) {
   const TrainingPosition& there = checkpoint.position;
-  if (there.model != position_.model)
-    return invalid_input(
-        fmt::format("the checkpoint is of other models: {} there, {} here", there.model, position_.model));
-  for (const auto& [name, value] : position_.options) {
-    const auto found = there.options.find(name);
-    const std::string was = found == there.options.end() ? "not given" : found->second;
-    if (was != value)
-      return invalid_input(fmt::format("the checkpoint was made with {} {}, this run has {}", name, was, value));
-  }
-  if (there.seed != position_.seed)
-    return invalid_input(
-        fmt::format("the checkpoint was made with --seed {}, this run has {}", there.seed, position_.seed));
+  TRY(check_same_run(there, position_, "other models"));
   TRY(engine_.restore(checkpoint.states));
   const std::map<std::string, std::string> options = position_.options;
   position_ = there;

@@ -41,21 +41,7 @@ Status Trainer::tell(const Call& call) {
 
 Status Trainer::resume(const Checkpoint& checkpoint) {
   const TrainingPosition& there = checkpoint.position;
-  if (there.model != position_.model) {
-    return invalid_input(
-        fmt::format("the checkpoint is of another model: {} there, {} here", there.model, position_.model));
-  }
-  for (const auto& [name, value] : position_.options) {
-    const auto found = there.options.find(name);
-    const std::string was = found == there.options.end() ? "not given" : found->second;
-    if (was != value)
-      return invalid_input(
-          fmt::format("the checkpoint was made with {} {}, this run has {}", name, was, value));
-  }
-  if (there.seed != position_.seed) {
-    return invalid_input(
-        fmt::format("the checkpoint was made with --seed {}, this run has {}", there.seed, position_.seed));
-  }
+  TRY(check_same_run(there, position_, "another model"));
   if (there.epoch != there.step / updates_per_epoch()) {
     return invalid_input(
         fmt::format("the checkpoint is in epoch {} after {} updates, which is epoch {} of these data",

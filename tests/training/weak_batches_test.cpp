@@ -230,11 +230,17 @@ std::shared_ptr<const ImageRows> pictures(int64_t count, uint8_t grey) {
   return rows;
 }
 
-TEST(ImageViews, EachViewHasItsChangesForAnyNumberOfThreads) {
+// Grey pictures of 6 x 6 pixels as they are.
+ImageViewOptions of_six_pixels() {
   ImageViewOptions options;
   options.image.height = options.image.width = 6;
   options.image.channels = 1;
   options.image.scale = 1;
+  return options;
+}
+
+TEST(ImageViews, EachViewHasItsChangesForAnyNumberOfThreads) {
+  ImageViewOptions options = of_six_pixels();
   options.weak = *Augmentation::parse("crop=2");
   options.strong = *Augmentation::parse("invert=1");
   options.threads = 1;
@@ -255,10 +261,7 @@ TEST(ImageViews, EachViewHasItsChangesForAnyNumberOfThreads) {
 }
 
 TEST(ImageViews, ViewsOfASyntheticRowAreOfOnePicture) {
-  ImageViewOptions options;
-  options.image.height = options.image.width = 6;
-  options.image.channels = 1;
-  options.image.scale = 1;
+  ImageViewOptions options = of_six_pixels();
   options.strong = *Augmentation::parse("invert=1");
   auto others = std::make_shared<ImageRows>(*pictures(4, 100));
   others->synthetic = {std::make_shared<Greys>(), 2};
