@@ -24,9 +24,25 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "training"))
 
 
-def torch_rounds(generator, discriminator, batch, threads, rounds, compiled):
+def torch_round(run_g, run_d, g_adam, d_adam, real, latents):
+    """The discriminator's update, then the generator's on the same latents, as in PyTorch's DCGAN example."""
     import torch
     import torch.nn.functional as F
+    fake = run_g(latents)
+    s, t = run_d(real), run_d(fake.detach())
+    loss = F.binary_cross_entropy_with_logits(s, torch.ones_like(s)) + F.binary_cross_entropy_with_logits(t, torch.zeros_like(t))
+    d_adam.zero_grad()
+    loss.backward()
+    d_adam.step()
+    t = run_d(fake)
+    loss = F.binary_cross_entropy_with_logits(t, torch.ones_like(t))
+    g_adam.zero_grad()
+    loss.backward()
+    g_adam.step()
+
+
+def torch_rounds(generator, discriminator, batch, threads, rounds, compiled):
+    import torch
     from record_gan import Gan
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -42,17 +58,7 @@ def torch_rounds(generator, discriminator, batch, threads, rounds, compiled):
     times = []
     for _ in range(rounds):
         start = time.perf_counter()
-        fake = run_g(torch.randn(batch, *latent))
-        s, t = run_d(real), run_d(fake.detach())
-        loss = F.binary_cross_entropy_with_logits(s, torch.ones_like(s)) + F.binary_cross_entropy_with_logits(t, torch.zeros_like(t))
-        d_adam.zero_grad()
-        loss.backward()
-        d_adam.step()
-        t = run_d(fake)
-        loss = F.binary_cross_entropy_with_logits(t, torch.ones_like(t))
-        g_adam.zero_grad()
-        loss.backward()
-        g_adam.step()
+        torch_round(run_g, run_d, g_adam, d_adam, real, torch.randn(batch, *latent))
         times.append(time.perf_counter() - start)
     return statistics.median(times[rounds // 4:]) * 1e3
 
@@ -104,4 +110,5 @@ def main():
         mine, ", ".join("%s %.2f ms" % item for item in medians.items()), best, mine / medians[best]))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -43,7 +43,7 @@ def write_generator(source, model, averages, target):
 
 def train_with_torch(arguments, pictures, seed, target):
     import torch
-    import torch.nn.functional as F
+    from gan import torch_round
     from record_gan import Gan
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(seed)
@@ -60,17 +60,7 @@ def train_with_torch(arguments, pictures, seed, target):
             order, at = torch.randperm(len(real)), 0
         batch = real[order[at:at + arguments.batch]]
         at += arguments.batch
-        fake = run_g(torch.randn(arguments.batch, *latent))
-        s, t = run_d(batch), run_d(fake.detach())
-        loss = F.binary_cross_entropy_with_logits(s, torch.ones_like(s)) + F.binary_cross_entropy_with_logits(t, torch.zeros_like(t))
-        d_adam.zero_grad()
-        loss.backward()
-        d_adam.step()
-        t = run_d(fake)
-        loss = F.binary_cross_entropy_with_logits(t, torch.ones_like(t))
-        g_adam.zero_grad()
-        loss.backward()
-        g_adam.step()
+        torch_round(run_g, run_d, g_adam, d_adam, batch, torch.randn(arguments.batch, *latent))
         with torch.no_grad():
             for name, value in g.weights.items():
                 averages[name].lerp_(value, 1 - arguments.ema)
