@@ -8,6 +8,7 @@
 #include "ir/op.h"
 #include "passes/averaged_instance.h"
 #include "passes/differentiate.h"
+#include "passes/pass.h"
 #include "passes/train_batch_normalization.h"
 #include "passes/twin_model.h"
 
@@ -196,6 +197,9 @@ Result<TrainStep> build_train_step(const Graph& model, const TrainStepOptions& o
   step.trained_output = output.name;
   graph.outputs.assign(1, output);
   step.running_statistics = TRY(train_batch_normalization(graph, options.batch_norm_momentum));
+  erase_dead_nodes(graph);
+  PassContext context;
+  TRY(run_passes(graph, "hoist_selections", context));
   std::vector<const Value*> shared;
   if (!options.dropout.empty()) {
     Value* seed = graph.add_input("seed", Type::tensor(DType::kI64, Shape{}));

@@ -18,7 +18,7 @@ constexpr Pipeline kPipelines[] = {
      "(canonicalize,fold_constants,sink_constants,eliminate_common_subexpressions)*,"
      "expand_quantization,decompose,widen_halves,"
      "recognize_gelu,recognize_swish,recognize_hard_swish,recognize_mish,recognize_softmax,"
-     "recognize_layer_normalization,recognize_rms_normalization,recognize_group_normalization,"
+     "recognize_layer_normalization,recognize_rms_normalization,recognize_group_normalization,hoist_selections,"
      "fold_batch_normalization,convolve_transposed,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
      "channels_last,move_transposes,"
