@@ -193,7 +193,11 @@ class Hoist {
     Node& last = *selection_.node;
     GraphBuilder b(graph_, &last);
     Value* result = narrowed_.at(last.input(0));
-    if (selection_.drops) result = b.squeeze(result, {selection_.axis});
+    if (selection_.drops) {
+      result = b.squeeze(result, {selection_.axis});
+      names_.emplace_back(result, last.output()->name);
+      result->producer()->name = last.name;
+    }
     TRY(b.status());
     const bool same = result->type == last.output()->type;
     if (same) graph_.replace_uses(last.output(), result);
