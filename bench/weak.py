@@ -2,7 +2,7 @@
 """Few labels and many rows without: trains with `gannet tune` on the labels alone and with each method of --unlabeled, over
 several seeds, and prints accuracies and gains. A seed chooses the labelled rows, the order and all random changes.
 
-  bench/weak.py mnist cifar10 [--methods fixmatch] [--seeds 1 2 3] [--out weak.json]
+  bench/weak.py mnist mnist-plain cifar10 [--methods fixmatch] [--seeds 1 2 3] [--out weak.json]
   bench/weak.py sst2 --model encoder.onnx --vocab vocab.txt
   bench/weak.py --table [--out weak.json]
 
@@ -26,20 +26,31 @@ METHODS = ["supervised", "pseudo-label", "fixmatch", "mean-teacher"]
 # Labels a class, and flags: of all runs, and of each method.
 SETS = {
     "mnist": {
+        "data": "mnist",
         "labels": 10,
         "steps": 1000,
         "new": ["cnn", "--image-size", "28", "--channels", "1", "--classes", "10"],
         "flags": ["--batch-size", "16", "--lr", "0.001", "--schedule", "cosine", "--augment", "crop=3"],
         "mean-teacher": ["--ema", "0.99"],
     },
+    # The labelled pictures as they are.
+    "mnist-plain": {
+        "data": "mnist",
+        "labels": 10,
+        "steps": 1000,
+        "new": ["cnn", "--image-size", "28", "--channels", "1", "--classes", "10"],
+        "flags": ["--batch-size", "16", "--lr", "0.001", "--schedule", "cosine"],
+        "mean-teacher": ["--ema", "0.99"],
+    },
     "cifar10": {
+        "data": "cifar10",
         "labels": 40,
         "steps": 1500,
         "new": ["resnet8", "--image-size", "32", "--channels", "3", "--classes", "10"],
         "flags": ["--batch-size", "16", "--lr", "0.002", "--schedule", "cosine", "--augment", "flip,crop=4"],
         "mean-teacher": ["--ema", "0.99"],
     },
-    "sst2": {"labels": 50, "steps": 150, "flags": ["--batch-size", "8"], "mean-teacher": ["--ema", "0.95"]},
+    "sst2": {"data": "sst2", "labels": 50, "steps": 150, "flags": ["--batch-size", "8"], "mean-teacher": ["--ema", "0.95"]},
 }
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 
@@ -71,7 +82,7 @@ def split_texts(source, labels, seed, folder):
 
 
 def command_for(name, method, seed, steps, folder, arguments):
-    kind, data = SETS[name], arguments.data / name
+    kind, data = SETS[name], arguments.data / SETS[name]["data"]
     texts = name == "sst2"
     labelled, others = (split_texts if texts else split_pictures)(data / ("train.tsv" if texts else "train"), kind["labels"], seed, folder)
     model = arguments.model
