@@ -78,6 +78,11 @@ TEST_F(Tune, EveryOptimizerAndScheduleLearns) {
   }
 }
 
+// 36 updates with a decay of 0.999 would leave 96 % of the weights that the run began with.
+TEST_F(Tune, AnAverageFollowsTheWeightsOfAShortRun) {
+  EXPECT_THAT(out("--eval-fraction 0.25 --epochs 12 --lr 0.02 --ema 0.999"), ContainsRegex("step 36  held out: loss [0-9.e-]+  accuracy 1  "));
+}
+
 TEST_F(Tune, PatienceEndsARunThatGetsNowhere) {
   EXPECT_THAT(out("--eval-fraction 0.25 --epochs 50 --lr 1e-9 --patience 3"),
               AllOf(HasSubstr("stopped after 12 updates: no progress in 3 evaluations, best accuracy"),

@@ -68,8 +68,8 @@ Result<OptimizerOptions> optimizer_of(const TuneArguments& arguments) {
   OptimizerOptions options = arguments.update;
   const OptimizerOptions named = named_optimizer_options(arguments.optimizer);
   options.kind = named.kind;
+  options.ema_warmup = true;
   if (arguments.weak.used()) {
-    options.ema_warmup = true;
     const bool teacher = method_of(arguments.weak) == WeakMethod::kMeanTeacher;
     if (teacher && options.ema_decay == 0) options.ema_decay = kTeacherDecay;
   }
