@@ -1,6 +1,6 @@
-// A Gather or Slice that keeps few positions of an axis moves before the products that compute the others: a classifier
-// reads one token of the last layer of a transformer, so queries, attention and feed-forward layer of the others are not
-// needed. Only the keys and values of that layer are computed for all tokens.
+// A Gather or Slice that keeps few positions of an axis moves before the products that compute the others: a
+// classifier reads one token of the last layer of a transformer, so queries, attention and feed-forward layer
+// of the others are not needed. Only the keys and values of that layer are computed for all tokens.
 #include <algorithm>
 #include <map>
 #include <unordered_map>
@@ -16,18 +16,14 @@ namespace {
 // What keeps some positions of an axis, wherever it is placed.
 struct Selection {
   Node* node = nullptr;
-  int64_t axis = 0;     // of the node's operand
-  Dim count;            // positions that it keeps
-  bool drops = false;   // a Gather of one position that has no axis in the result
+  int64_t axis = 0;    // of the node's operand
+  Dim count;           // positions that it keeps
+  bool drops = false;  // a Gather of one position that has no axis in the result
 
   Value* place(GraphBuilder& b, Value* x, int64_t at) const {
-    if (node->op().name == "Gather") {
-      const std::vector<int64_t> positions = *constant_ints(node->input(1));
-      return b.op("Gather", {x, b.ints(positions)}, {{"axis", at}});
-    }
-    std::vector<Value*> operands = {x, node->input(1), node->input(2), b.ints({at})};
-    if (node->input(4)) operands.push_back(node->input(4));
-    return b.op("Slice", std::move(operands));
+    const auto list = [this](size_t i) { return *constant_ints(node->input(i)); };
+    if (node->op().name == "Gather") return b.op("Gather", {x, b.ints(list(1))}, {{"axis", at}});
+    return b.slice(x, list(1), list(2), {at}, node->input(4) ? list(4) : std::vector<int64_t>());
   }
 };
 
@@ -36,8 +32,8 @@ int64_t axis_in(int64_t axis, int64_t rank) { return axis < 0 ? axis + rank : ax
 std::optional<Selection> gather_selection(Node& node) {
   const auto positions = constant_ints(node.input(1));
   if (!positions) return std::nullopt;
-  return Selection{&node, axis_in(node.attrs.integer("axis"), node.input(0)->type.rank()), Dim(static_cast<int64_t>(positions->size())),
-                   node.input(1)->type.rank() == 0};
+  return Selection{&node, axis_in(node.attrs.integer("axis"), node.input(0)->type.rank()),
+                   Dim(static_cast<int64_t>(positions->size())), node.input(1)->type.rank() == 0};
 }
 
 std::optional<Selection> slice_selection(Node& node) {
@@ -46,7 +42,8 @@ std::optional<Selection> slice_selection(Node& node) {
   }
   const auto starts = constant_ints(node.input(1));
   if (!starts || starts->size() != 1 || !node.output()->type.shape) return std::nullopt;
-  const int64_t axis = node.input(3) ? axis_in(constant_ints(node.input(3))->at(0), node.input(0)->type.rank()) : 0;
+  const int64_t axis =
+      node.input(3) ? axis_in(constant_ints(node.input(3))->at(0), node.input(0)->type.rank()) : 0;
   return Selection{&node, axis, (*node.output()->type.shape)[static_cast<size_t>(axis)], false};
 }
 
@@ -62,8 +59,8 @@ std::optional<Selection> selection_of(Node& node) {
 
 constexpr int64_t kWhole = -1;  // an operand of which all is needed
 
-// For each operand the axis to select from so that `node` computes the selection from `axis` of its only result; kWhole for
-// one that stays as it is. Nothing where it cannot.
+// For each operand the axis to select from so that `node` computes the selection from `axis` of its only
+// result; kWhole for one that stays as it is. Nothing where it cannot.
 using OperandAxes = std::optional<std::vector<int64_t>>;
 using Rule = OperandAxes (*)(const Node&, int64_t axis);
 
@@ -123,7 +120,8 @@ OperandAxes leading_axis(const Node& node, int64_t axis) {
   if (axis >= axis_in(node.attrs.integer("axis"), node.output()->type.rank())) return std::nullopt;
   for (size_t i = 1; i < node.inputs().size(); ++i) {
     const Value* parameter = node.input(i);
-    if (parameter && (!parameter->type.shape || parameter->type.rank() >= node.output()->type.rank())) return std::nullopt;
+    if (parameter && (!parameter->type.shape || parameter->type.rank() >= node.output()->type.rank()))
+      return std::nullopt;
   }
   return first_operand(node, axis);
 }
@@ -140,8 +138,10 @@ OperandAxes reshape(const Node& node, int64_t axis) {
   const Dim before = element_count(std::span(y).first(static_cast<size_t>(axis)));
   Dim product = 1;
   for (size_t i = 0; i < x.size(); ++i) {
-    const bool same_rest = element_count(std::span(x).subspan(i + 1)) == element_count(std::span(y).subspan(static_cast<size_t>(axis) + 1));
-    if (x[i] == y[static_cast<size_t>(axis)] && product == before && same_rest) return std::vector<int64_t>{static_cast<int64_t>(i), kWhole};
+    const bool same_rest = element_count(std::span(x).subspan(i + 1)) ==
+                           element_count(std::span(y).subspan(static_cast<size_t>(axis) + 1));
+    if (x[i] == y[static_cast<size_t>(axis)] && product == before && same_rest)
+      return std::vector<int64_t>{static_cast<int64_t>(i), kWhole};
     product = product * x[i];
   }
   return std::nullopt;
@@ -153,10 +153,17 @@ struct Row {
 };
 
 constexpr Row kRows[] = {
-    {"Cast", first_operand},     {"Identity", first_operand},        {"MatMul", matmul},
-    {"Gemm", gemm},              {"Transpose", transpose},           {"Reshape", reshape},
-    {"Softmax", other_axis},     {"LogSoftmax", other_axis},         {"Concat", concat},
-    {"LayerNormalization", leading_axis}, {"RMSNormalization", leading_axis},
+    {"Cast", first_operand},
+    {"Identity", first_operand},
+    {"MatMul", matmul},
+    {"Gemm", gemm},
+    {"Transpose", transpose},
+    {"Reshape", reshape},
+    {"Softmax", other_axis},
+    {"LogSoftmax", other_axis},
+    {"Concat", concat},
+    {"LayerNormalization", leading_axis},
+    {"RMSNormalization", leading_axis},
 };
 
 OperandAxes operand_axes(const Node& node, int64_t axis) {
@@ -186,20 +193,12 @@ class Hoist {
     return std::ranges::any_of(nodes_, [](const auto& entry) { return is_product(*entry.second.node); });
   }
 
-  // Puts what computes the selection before the nodes that compute all. False where its type came out another way, and
-  // all is as it was.
-  Result<bool> apply() {
-    for (auto& [place, planned] : nodes_) TRY(rebuild(*planned.node, planned.axes));
+  // Puts what computes the selection before the nodes that compute all. False where that does not infer to
+  // the same type, and all is as it was.
+  bool apply() {
+    Value* result = build();
     Node& last = *selection_.node;
-    GraphBuilder b(graph_, &last);
-    Value* result = narrowed_.at(last.input(0));
-    if (selection_.drops) {
-      result = b.squeeze(result, {selection_.axis});
-      names_.emplace_back(result, last.output()->name);
-      result->producer()->name = last.name;
-    }
-    TRY(b.status());
-    const bool same = result->type == last.output()->type;
+    const bool same = result && result->type == last.output()->type;
     if (same) graph_.replace_uses(last.output(), result);
     erase_dead_nodes(graph_);
     if (!same) return false;
@@ -229,7 +228,9 @@ class Hoist {
   void narrow(Value& value) {
     const Request& request = requests_.at(&value);
     Node& node = *value.producer();
-    if (!request.agreed || request.count != value.uses().size() || node.outputs().size() != 1 || graph_.is_result(&value)) return;
+    if (!request.agreed || request.count != value.uses().size() || node.outputs().size() != 1 ||
+        graph_.is_result(&value))
+      return;
     if (!value.type.shape || !can_state(node, request.axis)) return;
     OperandAxes axes = operand_axes(node, request.axis);
     if (!axes) return;
@@ -252,7 +253,23 @@ class Hoist {
     return std::ranges::all_of(names, [this](const std::string& name) { return symbols_.contains(name); });
   }
 
-  Status rebuild(Node& node, const std::vector<int64_t>& axes) {
+  // The selection, computed by narrowed copies of the nodes; null where one of them does not infer.
+  Value* build() {
+    for (const auto& [place, planned] : nodes_) {
+      if (!rebuild(*planned.node, planned.axes)) return nullptr;
+    }
+    Node& last = *selection_.node;
+    Value* result = narrowed_.at(last.input(0));
+    if (!selection_.drops) return result;
+    GraphBuilder b(graph_, &last);
+    result = b.squeeze(result, {selection_.axis});
+    if (!b.status().ok()) return nullptr;
+    result->producer()->name = last.name;
+    names_.emplace_back(result, last.output()->name);
+    return result;
+  }
+
+  bool rebuild(Node& node, const std::vector<int64_t>& axes) {
     GraphBuilder b(graph_, &node);
     std::vector<Value*> operands(node.inputs().begin(), node.inputs().end());
     for (size_t i = 0; i < operands.size(); ++i) {
@@ -267,11 +284,11 @@ class Hoist {
       attrs.set("allowzero", int64_t{1});
     }
     Value* result = b.op(node.op().name, std::move(operands), std::move(attrs));
-    TRY(b.status());
+    if (!b.status().ok()) return false;
     result->producer()->name = node.name;
     narrowed_[node.output()] = result;
     names_.emplace_back(result, node.output()->name);
-    return {};
+    return true;
   }
 
   Graph& graph_;
@@ -279,13 +296,13 @@ class Hoist {
   const std::set<std::string>& symbols_;
   const Selection selection_;
   std::unordered_map<const Value*, Request> requests_;
-  std::map<int64_t, Value*> open_;     // by the place of its producer
-  std::map<int64_t, Planned> nodes_;   // by place
+  std::map<int64_t, Value*> open_;    // by the place of its producer
+  std::map<int64_t, Planned> nodes_;  // by place
   std::unordered_map<const Value*, Value*> narrowed_;
   std::vector<std::pair<Value*, std::string>> names_;
 };
 
-Result<bool> hoist_one(Graph& graph) {
+bool hoist_one(Graph& graph) {
   Places places;
   std::vector<Selection> selections;
   for (const auto& node : graph.nodes()) {
@@ -295,8 +312,7 @@ Result<bool> hoist_one(Graph& graph) {
   const std::set<std::string> symbols = symbols_of_inputs(graph);
   for (const Selection& selection : selections) {
     Hoist hoist(graph, places, symbols, selection);
-    if (!hoist.saves_products()) continue;
-    if (TRY(hoist.apply())) return true;
+    if (hoist.saves_products() && hoist.apply()) return true;
   }
   return false;
 }
@@ -305,7 +321,7 @@ Result<bool> hoist_one(Graph& graph) {
 
 Result<bool> hoist_selections(Graph& graph, PassContext&) {
   bool changed = false;
-  while (TRY(hoist_one(graph))) changed = true;
+  while (hoist_one(graph)) changed = true;
   return changed;
 }
 
