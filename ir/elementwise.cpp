@@ -145,7 +145,8 @@ constexpr AttrDef kMapAttrs[] = {required_attr("body", AttrKind::kScalar)};
 
 constinit const StructuredOp ops::Map = {
     .inputs = {0, kVariadic}, .outputs = {1, 1}, .attrs = kMapAttrs,
-    .infer = infer_map, .eval = eval_map, .vjp = elementwise_vjp};
+    .infer = infer_map, .eval = eval_map};
+constinit const GradientRule gradients::Map = {.vjp = elementwise_vjp};
 
 Status infer_elementwise(InferContext& context) {
   std::vector<size_t> present = present_operands(context);

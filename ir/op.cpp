@@ -82,17 +82,13 @@ OpDef elementwise(std::string_view name, int since, Arity arity, uint8_t types, 
   def.attrs = attrs;
   def.infer = infer_elementwise;
   def.eval = eval_elementwise;
-  def.vjp = elementwise_vjp;
   def.body = body;
   def.types = types;
   return def;
 }
 
-Status stop_gradient(VjpContext&) { return {}; }
-
 OpDef structured(std::string_view name, int since, const StructuredOp& op) {
   CHECK(op.decompose || (op.infer && op.eval), "op {} has no meaning", name);
-  CHECK(op.vjp || op.decompose || op.for_gradient || !op.no_gradient.empty(), "op {} does not answer for its gradient", name);
   OpDef def;
   def.name = name;
   def.since = since;
@@ -101,8 +97,6 @@ OpDef structured(std::string_view name, int since, const StructuredOp& op) {
   def.attrs = op.attrs;
   def.infer = op.infer ? op.infer : infer_by_decomposition;
   def.eval = op.eval ? op.eval : eval_by_decomposition;
-  def.vjp = op.no_gradient.empty() ? op.vjp : stop_gradient;
-  def.for_gradient = op.for_gradient;
   def.no_gradient = op.no_gradient;
   def.decompose = op.decompose;
   def.flops = op.flops;
@@ -170,10 +164,6 @@ ScalarExpr body_of(const OpDef& op, const Attributes& attrs, std::span<const boo
   int next = 0;
   for (bool is_present : present) operands.push_back(is_present ? ScalarExpr::arg(next++) : ScalarExpr());
   return op.body({operands, attrs});
-}
-
-Status missing_gradient(VjpContext& context) {
-  return unsupported(fmt::format("there is no gradient rule for {}", context.node().op().name));
 }
 
 }  // namespace gannet

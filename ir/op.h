@@ -19,12 +19,10 @@ namespace gannet {
 class Node;              // graph.h
 class InferContext;      // infer.h
 class EvalContext;       // eval.h
-class VjpContext;        // vjp.h
 class DecomposeContext;  // builder.h
 
 using InferFn = Status (*)(InferContext&);
 using EvalFn = Status (*)(EvalContext&);
-using VjpFn = Status (*)(VjpContext&);
 using DecomposeFn = Status (*)(DecomposeContext&);
 // Floating point operations of a node whose types are inferred; a multiply-add counts as two.
 using FlopsFn = Dim (*)(const Node&);
@@ -36,19 +34,15 @@ struct Arity {
 };
 
 // The definition of an op that is not elementwise. `infer` and `eval` may be left out when `decompose` is given: then
-// both follow from the composition. Every op answers for its gradient: by `vjp`, by `decompose`, by `for_gradient`, or by
-// the reason in `no_gradient`.
+// both follow from the composition. Every op answers for its gradient: by a GradientRule
+// (gradient_rule.h), by `decompose`, or by the reason in `no_gradient`.
 struct StructuredOp {
   Arity inputs;
   Arity outputs;
   std::span<const AttrDef> attrs;
   InferFn infer = nullptr;
   EvalFn eval = nullptr;
-  VjpFn vjp = nullptr;
   DecomposeFn decompose = nullptr;
-  // What a node becomes once a gradient is to pass it: the same with the outputs that its rule reads, or a composition.
-  // It sets nothing where the node may stay.
-  DecomposeFn for_gradient = nullptr;
   std::string_view no_gradient = {};  // why the result does not depend differentiably on any operand
   FlopsFn flops = nullptr;            // null: none, as for ops that move data
   bool random = false;                // two equal nodes may give different results
@@ -72,10 +66,8 @@ struct OpDef {
   std::span<const AttrDef> attrs;
   InferFn infer = nullptr;  // never null
   EvalFn eval = nullptr;    // never null
-  VjpFn vjp = nullptr;      // null: the gradient is that of the decomposition or of for_gradient
   DecomposeFn decompose = nullptr;
-  DecomposeFn for_gradient = nullptr;
-  std::string_view no_gradient = {};  // the reason; vjp then sets nothing
+  std::string_view no_gradient = {};  // the reason
   FlopsFn flops = nullptr;
   BodyFn body = nullptr;    // of an elementwise op
   uint8_t types = kAny;     // that an elementwise op accepts
@@ -97,8 +89,5 @@ std::optional<Dim> flops_of(const Node& node);
 // The scalar body of an elementwise op applied to `operand_count` operands, of which `present[i]` says whether
 // operand i is given; operands are numbered densely among those present.
 ScalarExpr body_of(const OpDef& op, const Attributes& attrs, std::span<const bool> present);
-
-// A vjp for ops that exist only behind differentiation: an Unsupported error that says so.
-Status missing_gradient(VjpContext& context);
 
 }  // namespace gannet

@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "ir/builder.h"
+#include "ir/gradient_rule.h"
 #include "ir/op.h"
 
 namespace gannet {
@@ -51,15 +52,16 @@ Result<bool> prepare_reached_once(Graph& graph, std::span<Value* const> variable
   ValueSet reached = reach_forward(graph, variables);
   std::vector<Node*> candidates;
   for (const auto& node : graph.nodes()) {
-    if (node->op().vjp != nullptr && node->op().for_gradient == nullptr) continue;
+    const GradientRule& rule = gradient_rule(node->op());
+    if (rule.vjp != nullptr && rule.for_gradient == nullptr) continue;
     bool on_path = false;
     for (const Value* operand : node->inputs()) on_path |= operand && reached.contains(operand);
     if (on_path) candidates.push_back(node.get());
   }
   bool changed = false;
   for (Node* node : candidates) {
-    const OpDef& op = node->op();
-    changed |= TRY(replace_node(graph, node, op.for_gradient ? op.for_gradient : op.decompose));
+    const DecomposeFn for_gradient = gradient_rule(node->op()).for_gradient;
+    changed |= TRY(replace_node(graph, node, for_gradient ? for_gradient : node->op().decompose));
   }
   return changed;
 }
@@ -117,7 +119,7 @@ class Sweep {
     if (!any || !wanted) return {};
     GraphBuilder builder(graph_, nullptr, node.name.empty() ? std::string() : "gradient/" + node.name);
     VjpContext context(builder, node, std::move(upstream), backpropagate);
-    Status status = node.op().vjp(context);
+    Status status = gradient_rule(node.op()).vjp(context);
     if (status.ok()) status = builder.status();
     if (!status.ok()) return with_prefix(describe(node), status.error());
     for (size_t i = 0; i < node.inputs().size(); ++i) {

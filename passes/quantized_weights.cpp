@@ -7,6 +7,7 @@
 
 #include "ir/builder.h"
 #include "ir/evaluate_op.h"
+#include "ir/gradient_rule.h"
 #include "ir/op.h"
 #include "ir/ops/quantization_grid.h"
 #include "ir/ops/quantize.h"
@@ -47,7 +48,7 @@ Status expand_layers(Graph& graph) {
   for (Node* node : layers) {
     GraphBuilder builder(graph, node, node->name);
     DecomposeContext context(builder, node->attrs, {node->inputs().begin(), node->inputs().end()}, 1);
-    Status status = node->op().for_gradient(context);
+    Status status = gradient_rule(node->op()).for_gradient(context);
     if (status.ok()) status = builder.status();
     if (!status.ok()) return with_prefix(describe(*node), status.error());
     graph.replace_uses(node->output(), context.outputs()[0]);

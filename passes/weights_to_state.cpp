@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "ir/gradient_rule.h"
 #include "ir/op.h"
 #include "passes/lift_weights.h"
 #include "passes/quantized_weights.h"
@@ -72,7 +73,7 @@ void lift_from_bodies(Graph& graph, std::set<const Value*>& lifted) {
   for (const auto& node : graph.nodes()) {
     bool has_body = false;
     for_each_subgraph(*node, [&](Graph&) { has_body = true; });
-    if (has_body && node->op().name != "Fused" && node->op().vjp != missing_gradient) owners.push_back(node.get());
+    if (has_body && node->op().name != "Fused" && gradient_rule(node->op()).vjp != missing_gradient) owners.push_back(node.get());
   }
   for (Node* owner : owners) {
     size_t before = owner->inputs().size();

@@ -116,7 +116,7 @@ constinit const StructuredOp ops::AffineGrid = {.inputs = {2, 2},
                                                 .outputs = {1, 1},
                                                 .attrs = kAttrs,
                                                 .infer = infer_affine_grid,
-                                                .eval = eval_affine_grid,
-                                                .vjp = affine_grid_vjp};
+                                                .eval = eval_affine_grid};
+constinit const GradientRule gradients::AffineGrid = {.vjp = affine_grid_vjp};
 
 }  // namespace gannet

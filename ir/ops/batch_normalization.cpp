@@ -216,8 +216,8 @@ constinit const StructuredOp ops::BatchNormalization = {.inputs = {5, 5},
                                                         .attrs = kBatchAttrs,
                                                         .infer = infer_batch,
                                                         .eval = eval_batch,
-                                                        .vjp = batch_vjp,
                                                         .decompose = decompose_batch,
                                                         .flops = one_per_operand_element};
+constinit const GradientRule gradients::BatchNormalization = {.vjp = batch_vjp};
 
 }  // namespace gannet

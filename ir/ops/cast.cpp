@@ -245,9 +245,11 @@ Status eval_bit_cast(EvalContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Cast = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kCastAttrs, .infer = infer_cast, .eval = eval_cast, .vjp = cast_vjp};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kCastAttrs, .infer = infer_cast, .eval = eval_cast};
+constinit const GradientRule gradients::Cast = {.vjp = cast_vjp};
 constinit const StructuredOp ops::CastLike = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kCastLikeAttrs, .infer = infer_cast_like, .eval = eval_cast, .vjp = cast_vjp};
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kCastLikeAttrs, .infer = infer_cast_like, .eval = eval_cast};
+constinit const GradientRule gradients::CastLike = {.vjp = cast_vjp};
 constinit const StructuredOp ops::BitCast = {
     .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kBitCastAttrs, .infer = infer_bit_cast, .eval = eval_bit_cast, .no_gradient = "bits are not numbers"};
 

@@ -202,8 +202,10 @@ Status im2col_vjp(VjpContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Col2Im = {
-    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kAttrs, .infer = infer_col2im, .eval = eval_col2im, .vjp = col2im_vjp};
+    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kAttrs, .infer = infer_col2im, .eval = eval_col2im};
+constinit const GradientRule gradients::Col2Im = {.vjp = col2im_vjp};
 constinit const StructuredOp ops::Im2Col = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kAttrs, .infer = infer_im2col, .eval = eval_im2col, .vjp = im2col_vjp};
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kAttrs, .infer = infer_im2col, .eval = eval_im2col};
+constinit const GradientRule gradients::Im2Col = {.vjp = im2col_vjp};
 
 }  // namespace gannet

@@ -224,8 +224,10 @@ Result<Tensor> take_along(EvalContext& c, const Tensor& x, int64_t axis, int64_t
 }
 
 constinit const StructuredOp ops::Concat = {
-    .inputs = {1, kVariadic}, .outputs = {1, 1}, .attrs = kConcatAttrs, .infer = infer_concat, .eval = eval_concat, .vjp = concat_vjp};
+    .inputs = {1, kVariadic}, .outputs = {1, 1}, .attrs = kConcatAttrs, .infer = infer_concat, .eval = eval_concat};
+constinit const GradientRule gradients::Concat = {.vjp = concat_vjp};
 constinit const StructuredOp ops::Split = {
-    .inputs = {1, 2}, .outputs = {1, kVariadic}, .attrs = kSplitAttrs, .infer = infer_split, .eval = eval_split, .vjp = split_vjp};
+    .inputs = {1, 2}, .outputs = {1, kVariadic}, .attrs = kSplitAttrs, .infer = infer_split, .eval = eval_split};
+constinit const GradientRule gradients::Split = {.vjp = split_vjp};
 
 }  // namespace gannet

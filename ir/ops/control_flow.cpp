@@ -160,8 +160,10 @@ Status eval_loop(EvalContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::If = {
-    .inputs = {1, kVariadic}, .outputs = {0, kVariadic}, .attrs = kIfAttrs, .infer = infer_if, .eval = eval_if, .vjp = if_vjp};
+    .inputs = {1, kVariadic}, .outputs = {0, kVariadic}, .attrs = kIfAttrs, .infer = infer_if, .eval = eval_if};
+constinit const GradientRule gradients::If = {.vjp = if_vjp};
 constinit const StructuredOp ops::Loop = {.inputs = {0, kVariadic}, .outputs = {0, kVariadic}, .attrs = kLoopAttrs,
-    .infer = infer_loop, .eval = eval_loop, .vjp = loop_vjp, .for_gradient = loop_for_gradient};
+    .infer = infer_loop, .eval = eval_loop};
+constinit const GradientRule gradients::Loop = {.vjp = loop_vjp, .for_gradient = loop_for_gradient};
 
 }  // namespace gannet

@@ -218,7 +218,7 @@ constinit const StructuredOp ops::ConvTranspose = {.inputs = {2, 3},
                                                    .attrs = kConvTransposeAttrs,
                                                    .infer = infer_conv_transpose,
                                                    .eval = eval_conv_transpose,
-                                                   .vjp = conv_transpose_vjp,
                                                    .flops = conv_transpose_flops};
+constinit const GradientRule gradients::ConvTranspose = {.vjp = conv_transpose_vjp};
 
 }  // namespace gannet

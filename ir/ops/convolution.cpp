@@ -237,21 +237,21 @@ constinit const StructuredOp ops::Conv = {.inputs = {2, 3},
                                           .attrs = kConvAttrs,
                                           .infer = infer_conv,
                                           .eval = eval_conv,
-                                          .vjp = conv_vjp,
                                           .flops = conv_flops};
+constinit const GradientRule gradients::Conv = {.vjp = conv_vjp};
 constinit const StructuredOp ops::ConvInputGradient = {.inputs = {3, 3},
                                                        .outputs = {1, 1},
                                                        .attrs = kConvAttrs,
                                                        .infer = infer_input_gradient,
                                                        .eval = eval_input_gradient,
-                                                       .vjp = input_gradient_vjp,
                                                        .flops = conv_input_gradient_flops};
+constinit const GradientRule gradients::ConvInputGradient = {.vjp = input_gradient_vjp};
 constinit const StructuredOp ops::ConvWeightGradient = {.inputs = {2, 2},
                                                         .outputs = {1, 1},
                                                         .attrs = kConvAttrs,
                                                         .infer = infer_weight_gradient,
                                                         .eval = eval_weight_gradient,
-                                                        .vjp = weight_gradient_vjp,
                                                         .flops = conv_weight_gradient_flops};
+constinit const GradientRule gradients::ConvWeightGradient = {.vjp = weight_gradient_vjp};
 
 }  // namespace gannet

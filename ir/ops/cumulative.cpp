@@ -177,20 +177,20 @@ constinit const StructuredOp ops::CumSum = {.inputs = {2, 2},
                                             .outputs = {1, 1},
                                             .attrs = kCumulativeAttrs,
                                             .infer = infer_cumulative,
-                                            .eval = eval_cumulative<false>,
-                                            .vjp = cumsum_vjp};
+                                            .eval = eval_cumulative<false>};
+constinit const GradientRule gradients::CumSum = {.vjp = cumsum_vjp};
 constinit const StructuredOp ops::CumProd = {.inputs = {2, 2},
                                              .outputs = {1, 1},
                                              .attrs = kCumulativeAttrs,
                                              .infer = infer_cumulative,
-                                             .eval = eval_cumulative<true>,
-                                             .vjp = cumprod_vjp};
+                                             .eval = eval_cumulative<true>};
+constinit const GradientRule gradients::CumProd = {.vjp = cumprod_vjp};
 constinit const StructuredOp ops::LinearRecurrence = {.inputs = {3, 3},
                                                       .outputs = {1, 1},
                                                       .attrs = kRecurrenceAttrs,
                                                       .infer = infer_recurrence,
-                                                      .eval = eval_recurrence,
-                                                      .vjp = recurrence_vjp};
+                                                      .eval = eval_recurrence};
+constinit const GradientRule gradients::LinearRecurrence = {.vjp = recurrence_vjp};
 constinit const StructuredOp ops::Mean = {
     .inputs = {1, kVariadic}, .outputs = {1, 1}, .attrs = {}, .decompose = decompose_mean};
 

@@ -174,7 +174,7 @@ constinit const StructuredOp ops::DeformConv = {.inputs = {3, 5},
                                                 .outputs = {1, 1},
                                                 .attrs = kAttrs,
                                                 .infer = infer_deform_conv,
-                                                .eval = eval_deform_conv,
-                                                .for_gradient = deform_conv_for_gradient};
+                                                .eval = eval_deform_conv};
+constinit const GradientRule gradients::DeformConv = {.for_gradient = deform_conv_for_gradient};
 
 }  // namespace gannet

@@ -159,13 +159,13 @@ constinit const StructuredOp ops::Det = {.inputs = {1, 1},
                                          .outputs = {1, 1},
                                          .attrs = {},
                                          .infer = infer_det,
-                                         .eval = eval_det,
-                                         .vjp = det_vjp};
+                                         .eval = eval_det};
+constinit const GradientRule gradients::Det = {.vjp = det_vjp};
 constinit const StructuredOp ops::Cofactors = {.inputs = {1, 1},
                                                .outputs = {1, 1},
                                                .attrs = {},
                                                .infer = infer_cofactors,
-                                               .eval = eval_cofactors,
-                                               .vjp = cofactors_vjp};
+                                               .eval = eval_cofactors};
+constinit const GradientRule gradients::Cofactors = {.vjp = cofactors_vjp};
 
 }  // namespace gannet

@@ -95,8 +95,7 @@ constinit const StructuredOp ops::Dropout = {.inputs = {1, 3},
                                              .attrs = kDropoutAttrs,
                                              .infer = infer_dropout,
                                              .eval = eval_dropout,
-                                             .vjp = dropout_vjp,
-                                             .for_gradient = dropout_for_gradient,
                                              .random = true};
+constinit const GradientRule gradients::Dropout = {.vjp = dropout_vjp, .for_gradient = dropout_for_gradient};
 
 }  // namespace gannet

@@ -408,7 +408,7 @@ constinit const StructuredOp ops::Einsum = {.inputs = {1, kVariadic},
                                             .outputs = {1, 1},
                                             .attrs = kAttrs,
                                             .infer = infer_einsum,
-                                            .eval = eval_einsum,
-                                            .vjp = einsum_vjp};
+                                            .eval = eval_einsum};
+constinit const GradientRule gradients::Einsum = {.vjp = einsum_vjp};
 
 }  // namespace gannet

@@ -231,10 +231,13 @@ Status tile_vjp(VjpContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Expand = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_expand, .eval = eval_expand, .vjp = expand_vjp};
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_expand, .eval = eval_expand};
+constinit const GradientRule gradients::Expand = {.vjp = expand_vjp};
 constinit const StructuredOp ops::SumTo = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_sum_to, .eval = eval_sum_to, .vjp = sum_to_vjp};
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_sum_to, .eval = eval_sum_to};
+constinit const GradientRule gradients::SumTo = {.vjp = sum_to_vjp};
 constinit const StructuredOp ops::Tile = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_tile, .eval = eval_tile, .vjp = tile_vjp};
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_tile, .eval = eval_tile};
+constinit const GradientRule gradients::Tile = {.vjp = tile_vjp};
 
 }  // namespace gannet

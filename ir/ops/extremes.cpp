@@ -175,8 +175,8 @@ Status eval_arg_min(EvalContext& c) { return eval_arg(c, false); }
 }  // namespace
 
 constinit const StructuredOp ops::TopK = {
-    .inputs = {2, 2}, .outputs = {1, 2}, .attrs = kTopKAttrs, .infer = infer_top_k, .eval = eval_top_k,
-    .vjp = top_k_vjp, .for_gradient = top_k_for_gradient};
+    .inputs = {2, 2}, .outputs = {1, 2}, .attrs = kTopKAttrs, .infer = infer_top_k, .eval = eval_top_k};
+constinit const GradientRule gradients::TopK = {.vjp = top_k_vjp, .for_gradient = top_k_for_gradient};
 constinit const StructuredOp ops::ArgMax = {
     .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kArgAttrs, .infer = infer_arg, .eval = eval_arg_max, .no_gradient = "positions are integers"};
 constinit const StructuredOp ops::ArgMin = {

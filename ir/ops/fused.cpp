@@ -45,7 +45,9 @@ namespace ops {
 
 // The body's symbols are those of the graph around it, so its result types hold outside as well.
 constinit const StructuredOp Fused = {.inputs = {0, kVariadic}, .outputs = {1, kVariadic}, .attrs = kAttrs,
-                                      .infer = infer_fused, .eval = eval_fused, .vjp = missing_gradient, .flops = flops_fused};
+                                      .infer = infer_fused, .eval = eval_fused, .flops = flops_fused};
 
 }  // namespace ops
+
+constinit const GradientRule gradients::Fused = {.vjp = missing_gradient};
 }  // namespace gannet

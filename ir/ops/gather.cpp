@@ -241,12 +241,16 @@ Status eval_gather_nd(EvalContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Gather = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kAxisAttrs, .infer = infer_gather, .eval = eval_gather, .vjp = gather_vjp};
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kAxisAttrs, .infer = infer_gather, .eval = eval_gather};
+constinit const GradientRule gradients::Gather = {.vjp = gather_vjp};
 constinit const StructuredOp ops::GatherGradient = {.inputs = {3, 3}, .outputs = {1, 1}, .attrs = kAxisAttrs,
-    .infer = infer_gather_gradient, .eval = eval_gather_gradient, .vjp = gather_gradient_vjp};
+    .infer = infer_gather_gradient, .eval = eval_gather_gradient};
+constinit const GradientRule gradients::GatherGradient = {.vjp = gather_gradient_vjp};
 constinit const StructuredOp ops::GatherElements = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kAxisAttrs,
-    .infer = infer_gather_elements, .eval = eval_gather_elements, .vjp = gather_elements_vjp};
+    .infer = infer_gather_elements, .eval = eval_gather_elements};
+constinit const GradientRule gradients::GatherElements = {.vjp = gather_elements_vjp};
 constinit const StructuredOp ops::GatherND = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kBatchAttrs, .infer = infer_gather_nd, .eval = eval_gather_nd, .vjp = gather_nd_vjp};
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kBatchAttrs, .infer = infer_gather_nd, .eval = eval_gather_nd};
+constinit const GradientRule gradients::GatherND = {.vjp = gather_nd_vjp};
 
 }  // namespace gannet

@@ -119,21 +119,21 @@ constinit const StructuredOp ops::GlobalAveragePool = {.inputs = {1, 1},
                                                        .attrs = {},
                                                        .infer = infer_global_pool,
                                                        .eval = eval_global_average,
-                                                       .vjp = global_average_vjp,
                                                        .flops = one_per_operand_element};
+constinit const GradientRule gradients::GlobalAveragePool = {.vjp = global_average_vjp};
 constinit const StructuredOp ops::GlobalMaxPool = {.inputs = {1, 1},
                                                    .outputs = {1, 1},
                                                    .attrs = {},
                                                    .infer = infer_global_pool,
                                                    .eval = eval_global_max,
-                                                   .vjp = global_max_vjp,
                                                    .flops = one_per_operand_element};
+constinit const GradientRule gradients::GlobalMaxPool = {.vjp = global_max_vjp};
 constinit const StructuredOp ops::GlobalLpPool = {.inputs = {1, 1},
                                                   .outputs = {1, 1},
                                                   .attrs = kLpAttrs,
                                                   .infer = infer_global_lp_pool,
                                                   .eval = eval_global_lp,
-                                                  .vjp = global_lp_vjp,
                                                   .flops = one_per_operand_element};
+constinit const GradientRule gradients::GlobalLpPool = {.vjp = global_lp_vjp};
 
 }  // namespace gannet

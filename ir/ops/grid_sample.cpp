@@ -219,7 +219,7 @@ constinit const StructuredOp ops::GridSample = {.inputs = {2, 2},
                                                 .outputs = {1, 1},
                                                 .attrs = kAttrs,
                                                 .infer = infer_grid_sample,
-                                                .eval = eval_grid_sample,
-                                                .for_gradient = grid_sample_for_gradient};
+                                                .eval = eval_grid_sample};
+constinit const GradientRule gradients::GridSample = {.for_gradient = grid_sample_for_gradient};
 
 }  // namespace gannet

@@ -350,26 +350,26 @@ constinit const StructuredOp ops::LayerNormalization = {.inputs = {2, 3},
                                                         .outputs = {1, 3},
                                                         .attrs = kLayerAttrs,
                                                         .infer = infer_layer,
-                                                        .eval = eval_layer,
-                                                        .vjp = layer_vjp, .flops = one_per_operand_element};
+                                                        .eval = eval_layer, .flops = one_per_operand_element};
+constinit const GradientRule gradients::LayerNormalization = {.vjp = layer_vjp};
 constinit const StructuredOp ops::RMSNormalization = {.inputs = {2, 2},
                                                       .outputs = {1, 1},
                                                       .attrs = kLayerAttrs,
                                                       .infer = infer_rms,
-                                                      .eval = eval_rms,
-                                                      .vjp = rms_vjp, .flops = one_per_operand_element};
+                                                      .eval = eval_rms, .flops = one_per_operand_element};
+constinit const GradientRule gradients::RMSNormalization = {.vjp = rms_vjp};
 constinit const StructuredOp ops::InstanceNormalization = {.inputs = {3, 3},
                                                            .outputs = {1, 1},
                                                            .attrs = kInstanceAttrs,
                                                            .infer = infer_channels,
-                                                           .eval = eval_instance,
-                                                           .vjp = instance_vjp, .flops = one_per_operand_element};
+                                                           .eval = eval_instance, .flops = one_per_operand_element};
+constinit const GradientRule gradients::InstanceNormalization = {.vjp = instance_vjp};
 constinit const StructuredOp ops::GroupNormalization = {.inputs = {3, 3},
                                                         .outputs = {1, 1},
                                                         .attrs = kGroupAttrs,
                                                         .infer = infer_group,
-                                                        .eval = eval_group,
-                                                        .vjp = group_vjp, .flops = one_per_operand_element};
+                                                        .eval = eval_group, .flops = one_per_operand_element};
+constinit const GradientRule gradients::GroupNormalization = {.vjp = group_vjp};
 constinit const StructuredOp ops::MeanVarianceNormalization = {
     .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kMeanVarianceAttrs, .decompose = decompose_mean_variance};
 

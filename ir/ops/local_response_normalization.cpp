@@ -85,7 +85,7 @@ constinit const StructuredOp ops::LRN = {.inputs = {1, 1},
                                          .outputs = {1, 1},
                                          .attrs = kAttrs,
                                          .infer = infer_lrn,
-                                         .eval = eval_lrn,
-                                         .for_gradient = lrn_for_gradient};
+                                         .eval = eval_lrn};
+constinit const GradientRule gradients::LRN = {.for_gradient = lrn_for_gradient};
 
 }  // namespace gannet

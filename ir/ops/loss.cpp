@@ -142,8 +142,8 @@ constinit const StructuredOp ops::NegativeLogLikelihoodLoss = {.inputs = {2, 3},
                                                                .outputs = {1, 1},
                                                                .attrs = kLossAttrs,
                                                                .infer = infer_likelihood,
-                                                               .eval = eval_likelihood,
-                                                               .vjp = likelihood_vjp};
+                                                               .eval = eval_likelihood};
+constinit const GradientRule gradients::NegativeLogLikelihoodLoss = {.vjp = likelihood_vjp};
 constinit const StructuredOp ops::SoftmaxCrossEntropyLoss = {
     .inputs = {2, 3}, .outputs = {1, 2}, .attrs = kLossAttrs, .decompose = decompose_cross_entropy};
 

@@ -265,14 +265,14 @@ constinit const StructuredOp ops::MatMul = {.inputs = {2, 2},
                                             .attrs = {},
                                             .infer = infer_matmul,
                                             .eval = eval_matmul,
-                                            .vjp = matmul_vjp,
                                             .flops = matmul_flops};
+constinit const GradientRule gradients::MatMul = {.vjp = matmul_vjp};
 constinit const StructuredOp ops::Gemm = {.inputs = {2, 3},
                                           .outputs = {1, 1},
                                           .attrs = kGemmAttrs,
                                           .infer = infer_gemm,
                                           .eval = eval_gemm,
-                                          .vjp = gemm_vjp,
                                           .flops = gemm_flops};
+constinit const GradientRule gradients::Gemm = {.vjp = gemm_vjp};
 
 }  // namespace gannet

@@ -101,7 +101,7 @@ constinit const StructuredOp ops::MaxUnpool = {.inputs = {2, 3},
                                                .outputs = {1, 1},
                                                .attrs = kAttrs,
                                                .infer = infer_max_unpool,
-                                               .eval = eval_max_unpool,
-                                               .vjp = max_unpool_vjp};
+                                               .eval = eval_max_unpool};
+constinit const GradientRule gradients::MaxUnpool = {.vjp = max_unpool_vjp};
 
 }  // namespace gannet

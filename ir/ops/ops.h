@@ -1,8 +1,9 @@
-// Declarations of the structured ops' definitions, one for each OP row of ops.def.
+// Declarations of the structured ops' definitions and gradient rules, one for each OP and DIFFERENTIABLE row of ops.def.
 #pragma once
 
 #include "ir/builder.h"
 #include "ir/eval.h"
+#include "ir/gradient_rule.h"
 #include "ir/infer.h"
 #include "ir/op.h"
 #include "ir/vjp.h"
@@ -11,3 +12,8 @@ namespace gannet::ops {
 #define OP(Name, since) extern const StructuredOp Name;
 #include "ir/ops.def"
 }  // namespace gannet::ops
+
+namespace gannet::gradients {
+#define DIFFERENTIABLE(Name, since) extern const GradientRule Name;
+#include "ir/ops.def"
+}  // namespace gannet::gradients

@@ -59,9 +59,11 @@ Status passing_vjp(VjpContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Optional = {
-    .inputs = {0, 1}, .outputs = {1, 1}, .attrs = kOptionalAttrs, .infer = infer_optional, .eval = eval_optional, .vjp = passing_vjp};
+    .inputs = {0, 1}, .outputs = {1, 1}, .attrs = kOptionalAttrs, .infer = infer_optional, .eval = eval_optional};
+constinit const GradientRule gradients::Optional = {.vjp = passing_vjp};
 constinit const StructuredOp ops::OptionalGetElement = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_get, .eval = eval_get, .vjp = passing_vjp};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_get, .eval = eval_get};
+constinit const GradientRule gradients::OptionalGetElement = {.vjp = passing_vjp};
 constinit const StructuredOp ops::OptionalHasElement = {
     .inputs = {0, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_has, .eval = eval_has, .no_gradient = "a truth value"};
 

@@ -276,8 +276,10 @@ Status eval_center_crop_pad(EvalContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Pad = {
-    .inputs = {2, 4}, .outputs = {1, 1}, .attrs = kPadAttrs, .infer = infer_pad, .eval = eval_pad, .vjp = pad_vjp};
+    .inputs = {2, 4}, .outputs = {1, 1}, .attrs = kPadAttrs, .infer = infer_pad, .eval = eval_pad};
+constinit const GradientRule gradients::Pad = {.vjp = pad_vjp};
 constinit const StructuredOp ops::CenterCropPad = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kCenterAttrs,
-    .infer = infer_center_crop_pad, .eval = eval_center_crop_pad, .vjp = center_crop_pad_vjp};
+    .infer = infer_center_crop_pad, .eval = eval_center_crop_pad};
+constinit const GradientRule gradients::CenterCropPad = {.vjp = center_crop_pad_vjp};
 
 }  // namespace gannet

@@ -100,8 +100,10 @@ Status reverse_sequence_vjp(VjpContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Trilu = {
-    .inputs = {1, 2}, .outputs = {1, 1}, .attrs = kTriluAttrs, .infer = infer_trilu, .eval = eval_trilu, .vjp = trilu_vjp};
+    .inputs = {1, 2}, .outputs = {1, 1}, .attrs = kTriluAttrs, .infer = infer_trilu, .eval = eval_trilu};
+constinit const GradientRule gradients::Trilu = {.vjp = trilu_vjp};
 constinit const StructuredOp ops::ReverseSequence = {.inputs = {2, 2}, .outputs = {1, 1}, .attrs = kReverseAttrs,
-    .infer = infer_reverse_sequence, .eval = eval_reverse_sequence, .vjp = reverse_sequence_vjp};
+    .infer = infer_reverse_sequence, .eval = eval_reverse_sequence};
+constinit const GradientRule gradients::ReverseSequence = {.vjp = reverse_sequence_vjp};
 
 }  // namespace gannet

@@ -410,33 +410,33 @@ constinit const StructuredOp ops::MaxPool = {.inputs = {1, 1},
                                              .attrs = kMaxPoolAttrs,
                                              .infer = infer_max_pool,
                                              .eval = eval_max_pool,
-                                             .vjp = max_pool_vjp,
                                              .flops = one_per_operand_element};
+constinit const GradientRule gradients::MaxPool = {.vjp = max_pool_vjp};
 constinit const StructuredOp ops::MaxPoolGradient = {.inputs = {2, 2},
                                                      .outputs = {1, 1},
                                                      .attrs = kPoolAttrs,
                                                      .infer = infer_pool_gradient,
-                                                     .eval = eval_max_pool_gradient,
-                                                     .vjp = max_pool_gradient_vjp};
+                                                     .eval = eval_max_pool_gradient};
+constinit const GradientRule gradients::MaxPoolGradient = {.vjp = max_pool_gradient_vjp};
 constinit const StructuredOp ops::AveragePool = {.inputs = {1, 1},
                                                  .outputs = {1, 1},
                                                  .attrs = kAveragePoolAttrs,
                                                  .infer = infer_pool,
                                                  .eval = eval_average_pool,
-                                                 .vjp = average_pool_vjp,
                                                  .flops = one_per_operand_element};
+constinit const GradientRule gradients::AveragePool = {.vjp = average_pool_vjp};
 constinit const StructuredOp ops::AveragePoolGradient = {.inputs = {2, 2},
                                                          .outputs = {1, 1},
                                                          .attrs = kAveragePoolAttrs,
                                                          .infer = infer_pool_gradient,
-                                                         .eval = eval_average_pool_gradient,
-                                                         .vjp = average_pool_gradient_vjp};
+                                                         .eval = eval_average_pool_gradient};
+constinit const GradientRule gradients::AveragePoolGradient = {.vjp = average_pool_gradient_vjp};
 constinit const StructuredOp ops::LpPool = {.inputs = {1, 1},
                                             .outputs = {1, 1},
                                             .attrs = kLpPoolAttrs,
                                             .infer = infer_lp_pool,
                                             .eval = eval_lp_pool,
-                                            .for_gradient = lp_pool_for_gradient,
                                             .flops = one_per_operand_element};
+constinit const GradientRule gradients::LpPool = {.for_gradient = lp_pool_for_gradient};
 
 }  // namespace gannet

@@ -260,19 +260,19 @@ constinit const StructuredOp ops::QuantizeLinear = {.inputs = {2, 3},
                                                     .outputs = {1, 1},
                                                     .attrs = kQuantizeAttrs,
                                                     .infer = infer_quantize,
-                                                    .eval = eval_quantize,
-                                                    .vjp = quantize_vjp};
+                                                    .eval = eval_quantize};
+constinit const GradientRule gradients::QuantizeLinear = {.vjp = quantize_vjp};
 constinit const StructuredOp ops::DequantizeLinear = {.inputs = {2, 3},
                                                       .outputs = {1, 1},
                                                       .attrs = kDequantizeAttrs,
                                                       .infer = infer_dequantize,
-                                                      .eval = eval_dequantize,
-                                                      .vjp = dequantize_vjp};
+                                                      .eval = eval_dequantize};
+constinit const GradientRule gradients::DequantizeLinear = {.vjp = dequantize_vjp};
 constinit const StructuredOp ops::DynamicQuantizeLinear = {.inputs = {1, 1},
                                                            .outputs = {3, 3},
                                                            .attrs = {},
                                                            .infer = infer_dynamic_quantize,
-                                                           .eval = eval_dynamic_quantize,
-                                                           .vjp = dynamic_quantize_vjp};
+                                                           .eval = eval_dynamic_quantize};
+constinit const GradientRule gradients::DynamicQuantizeLinear = {.vjp = dynamic_quantize_vjp};
 
 }  // namespace gannet

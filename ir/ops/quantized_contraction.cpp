@@ -322,13 +322,13 @@ constinit const StructuredOp ops::QLinearConv = {.inputs = {8, 9},
                                                  .outputs = {1, 1},
                                                  .attrs = kConvAttrs,
                                                  .infer = infer_qlinear_conv,
-                                                 .eval = eval_qlinear_conv,
-                                                 .for_gradient = qlinear_conv_for_gradient};
+                                                 .eval = eval_qlinear_conv};
+constinit const GradientRule gradients::QLinearConv = {.for_gradient = qlinear_conv_for_gradient};
 constinit const StructuredOp ops::QLinearMatMul = {.inputs = {8, 8},
                                                    .outputs = {1, 1},
                                                    .attrs = {},
                                                    .infer = infer_qlinear_matmul,
-                                                   .eval = eval_qlinear_matmul,
-                                                   .for_gradient = qlinear_matmul_for_gradient};
+                                                   .eval = eval_qlinear_matmul};
+constinit const GradientRule gradients::QLinearMatMul = {.for_gradient = qlinear_matmul_for_gradient};
 
 }  // namespace gannet

@@ -145,7 +145,7 @@ Status vjp_gru(VjpContext& c) { return recurrent_vjp(c, "GRUGradient"); }
 Status vjp_lstm(VjpContext& c) { return recurrent_vjp(c, "LSTMGradient"); }
 
 constexpr StructuredOp gradient_op(std::span<const AttrDef> attrs, InferFn infer, EvalFn eval) {
-  return {.inputs = {3, 11}, .outputs = {0, 7}, .attrs = attrs, .infer = infer, .eval = eval, .vjp = recurrent_second_order,
+  return {.inputs = {3, 11}, .outputs = {0, 7}, .attrs = attrs, .infer = infer, .eval = eval,
           .flops = recurrent_gradient_flops};
 }
 
@@ -157,23 +157,26 @@ constinit const StructuredOp ops::RNN = {.inputs = {3, 6},
                                          .outputs = {0, 2},
                                          .attrs = kRnnAttrs,
                                          .infer = infer_rnn,
-                                         .eval = eval_rnn,
-                                         .vjp = vjp_rnn, .flops = recurrent_flops};
+                                         .eval = eval_rnn, .flops = recurrent_flops};
+constinit const GradientRule gradients::RNN = {.vjp = vjp_rnn};
 constinit const StructuredOp ops::GRU = {.inputs = {3, 6},
                                          .outputs = {0, 2},
                                          .attrs = kGruAttrs,
                                          .infer = infer_gru,
-                                         .eval = eval_gru,
-                                         .vjp = vjp_gru, .flops = recurrent_flops};
+                                         .eval = eval_gru, .flops = recurrent_flops};
+constinit const GradientRule gradients::GRU = {.vjp = vjp_gru};
 constinit const StructuredOp ops::LSTM = {.inputs = {3, 8},
                                           .outputs = {0, 3},
                                           .attrs = kLstmAttrs,
                                           .infer = infer_lstm,
-                                          .eval = eval_lstm,
-                                          .vjp = vjp_lstm, .flops = recurrent_flops};
+                                          .eval = eval_lstm, .flops = recurrent_flops};
+constinit const GradientRule gradients::LSTM = {.vjp = vjp_lstm};
 
 constinit const StructuredOp ops::RNNGradient = gradient_op(kRnnAttrs, infer_rnn_gradient, eval_rnn_gradient);
+constinit const GradientRule gradients::RNNGradient = {.vjp = recurrent_second_order};
 constinit const StructuredOp ops::GRUGradient = gradient_op(kGruAttrs, infer_gru_gradient, eval_gru_gradient);
+constinit const GradientRule gradients::GRUGradient = {.vjp = recurrent_second_order};
 constinit const StructuredOp ops::LSTMGradient = gradient_op(kLstmAttrs, infer_lstm_gradient, eval_lstm_gradient);
+constinit const GradientRule gradients::LSTMGradient = {.vjp = recurrent_second_order};
 
 }  // namespace gannet

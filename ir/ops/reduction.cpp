@@ -351,26 +351,36 @@ Status eval_log_sum_exp(EvalContext& c) {
   return end_reduction(c, r);
 }
 
-constexpr StructuredOp reduce_op(InferFn infer, EvalFn eval, VjpFn vjp) {
+constexpr StructuredOp reduce_op(InferFn infer, EvalFn eval) {
   return {
-      .inputs = {1, 2}, .outputs = {1, 1}, .attrs = kReduceAttrs, .infer = infer, .eval = eval, .vjp = vjp, .flops = one_per_operand_element};
+      .inputs = {1, 2}, .outputs = {1, 1}, .attrs = kReduceAttrs, .infer = infer, .eval = eval, .flops = one_per_operand_element};
 }
 
 }  // namespace
 
-constinit const StructuredOp ops::ReduceSum = reduce_op(infer_sum, eval_sum, reduce_sum_vjp);
-constinit const StructuredOp ops::ReduceMean = reduce_op(infer_numbers, eval_mean, reduce_mean_vjp);
+constinit const StructuredOp ops::ReduceSum = reduce_op(infer_sum, eval_sum);
+constinit const GradientRule gradients::ReduceSum = {.vjp = reduce_sum_vjp};
+constinit const StructuredOp ops::ReduceMean = reduce_op(infer_numbers, eval_mean);
+constinit const GradientRule gradients::ReduceMean = {.vjp = reduce_mean_vjp};
 constinit const StructuredOp ops::ReduceMax =
-    reduce_op(infer_extremum<true>, eval_extremum<true>, reduce_extremum_vjp);
+    reduce_op(infer_extremum<true>, eval_extremum<true>);
+constinit const GradientRule gradients::ReduceMax = {.vjp = reduce_extremum_vjp};
 constinit const StructuredOp ops::ReduceMin =
-    reduce_op(infer_extremum<false>, eval_extremum<false>, reduce_extremum_vjp);
-constinit const StructuredOp ops::ReduceProd = reduce_op(infer_prod, eval_prod, reduce_prod_vjp);
-constinit const StructuredOp ops::ReduceL1 = reduce_op(infer_numbers, eval_l1, reduce_l1_vjp);
-constinit const StructuredOp ops::ReduceL2 = reduce_op(infer_numbers, eval_l2, reduce_l2_vjp);
-constinit const StructuredOp ops::ReduceLogSum = reduce_op(infer_numbers, eval_log_sum, reduce_log_sum_vjp);
+    reduce_op(infer_extremum<false>, eval_extremum<false>);
+constinit const GradientRule gradients::ReduceMin = {.vjp = reduce_extremum_vjp};
+constinit const StructuredOp ops::ReduceProd = reduce_op(infer_prod, eval_prod);
+constinit const GradientRule gradients::ReduceProd = {.vjp = reduce_prod_vjp};
+constinit const StructuredOp ops::ReduceL1 = reduce_op(infer_numbers, eval_l1);
+constinit const GradientRule gradients::ReduceL1 = {.vjp = reduce_l1_vjp};
+constinit const StructuredOp ops::ReduceL2 = reduce_op(infer_numbers, eval_l2);
+constinit const GradientRule gradients::ReduceL2 = {.vjp = reduce_l2_vjp};
+constinit const StructuredOp ops::ReduceLogSum = reduce_op(infer_numbers, eval_log_sum);
+constinit const GradientRule gradients::ReduceLogSum = {.vjp = reduce_log_sum_vjp};
 constinit const StructuredOp ops::ReduceLogSumExp =
-    reduce_op(infer_numbers, eval_log_sum_exp, reduce_log_sum_exp_vjp);
+    reduce_op(infer_numbers, eval_log_sum_exp);
+constinit const GradientRule gradients::ReduceLogSumExp = {.vjp = reduce_log_sum_exp_vjp};
 constinit const StructuredOp ops::ReduceSumSquare =
-    reduce_op(infer_numbers, eval_sum_square, reduce_sum_square_vjp);
+    reduce_op(infer_numbers, eval_sum_square);
+constinit const GradientRule gradients::ReduceSumSquare = {.vjp = reduce_sum_square_vjp};
 
 }  // namespace gannet

@@ -221,14 +221,19 @@ Status infer_unsqueeze(InferContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Identity = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_identity, .eval = eval_identity, .vjp = identity_vjp};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_identity, .eval = eval_identity};
+constinit const GradientRule gradients::Identity = {.vjp = identity_vjp};
 constinit const StructuredOp ops::Reshape = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kReshapeAttrs, .infer = infer_reshape, .eval = eval_reinterpreted, .vjp = reshaping_vjp};
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kReshapeAttrs, .infer = infer_reshape, .eval = eval_reinterpreted};
+constinit const GradientRule gradients::Reshape = {.vjp = reshaping_vjp};
 constinit const StructuredOp ops::Flatten = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kFlattenAttrs, .infer = infer_flatten, .eval = eval_reinterpreted, .vjp = reshaping_vjp};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kFlattenAttrs, .infer = infer_flatten, .eval = eval_reinterpreted};
+constinit const GradientRule gradients::Flatten = {.vjp = reshaping_vjp};
 constinit const StructuredOp ops::Squeeze = {
-    .inputs = {1, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_squeeze, .eval = eval_reinterpreted, .vjp = reshaping_vjp};
+    .inputs = {1, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_squeeze, .eval = eval_reinterpreted};
+constinit const GradientRule gradients::Squeeze = {.vjp = reshaping_vjp};
 constinit const StructuredOp ops::Unsqueeze = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_unsqueeze, .eval = eval_reinterpreted, .vjp = reshaping_vjp};
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_unsqueeze, .eval = eval_reinterpreted};
+constinit const GradientRule gradients::Unsqueeze = {.vjp = reshaping_vjp};
 
 }  // namespace gannet

@@ -444,13 +444,13 @@ constinit const StructuredOp ops::Resize = {.inputs = {1, 4},
                                             .outputs = {1, 1},
                                             .attrs = kResizeAttrs,
                                             .infer = infer_resize,
-                                            .eval = eval_resize,
-                                            .vjp = resize_vjp};
+                                            .eval = eval_resize};
+constinit const GradientRule gradients::Resize = {.vjp = resize_vjp};
 constinit const StructuredOp ops::ResizeGradient = {.inputs = {1, 5},
                                                     .outputs = {1, 1},
                                                     .attrs = kResizeAttrs,
                                                     .infer = infer_resize_gradient,
-                                                    .eval = eval_resize_gradient,
-                                                    .vjp = resize_gradient_vjp};
+                                                    .eval = eval_resize_gradient};
+constinit const GradientRule gradients::ResizeGradient = {.vjp = resize_gradient_vjp};
 
 }  // namespace gannet

@@ -388,8 +388,8 @@ constinit const StructuredOp ops::MaxRoiPool = {.inputs = {2, 2},
                                                 .outputs = {1, 1},
                                                 .attrs = kMaxRoiAttrs,
                                                 .infer = infer_max_roi_pool,
-                                                .eval = eval_max_roi_pool,
-                                                .vjp = max_roi_pool_vjp};
+                                                .eval = eval_max_roi_pool};
+constinit const GradientRule gradients::MaxRoiPool = {.vjp = max_roi_pool_vjp};
 constinit const StructuredOp ops::MaxRoiPoolPlaces = {.inputs = {2, 2},
                                                       .outputs = {1, 1},
                                                       .attrs = kMaxRoiAttrs,
@@ -400,19 +400,19 @@ constinit const StructuredOp ops::RoiAlign = {.inputs = {3, 3},
                                               .outputs = {1, 1},
                                               .attrs = kRoiAlignAttrs,
                                               .infer = infer_roi_align,
-                                              .eval = eval_roi_align,
-                                              .vjp = roi_align_vjp};
+                                              .eval = eval_roi_align};
+constinit const GradientRule gradients::RoiAlign = {.vjp = roi_align_vjp};
 constinit const StructuredOp ops::RoiAlignGradient = {.inputs = {4, 4},
                                                       .outputs = {1, 1},
                                                       .attrs = kRoiAlignAttrs,
                                                       .infer = infer_roi_align_gradient,
-                                                      .eval = eval_roi_align_gradient,
-                                                      .vjp = roi_align_gradient_vjp};
+                                                      .eval = eval_roi_align_gradient};
+constinit const GradientRule gradients::RoiAlignGradient = {.vjp = roi_align_gradient_vjp};
 constinit const StructuredOp ops::RoiAlignChosen = {.inputs = {4, 4},
                                                     .outputs = {1, 1},
                                                     .attrs = kRoiAlignAttrs,
                                                     .infer = infer_roi_align_chosen,
-                                                    .eval = eval_roi_align_chosen,
-                                                    .vjp = roi_align_chosen_vjp};
+                                                    .eval = eval_roi_align_chosen};
+constinit const GradientRule gradients::RoiAlignChosen = {.vjp = roi_align_chosen_vjp};
 
 }  // namespace gannet

@@ -138,7 +138,7 @@ constinit const StructuredOp ops::RotaryEmbedding = {.inputs = {3, 4},
                                                      .outputs = {1, 1},
                                                      .attrs = kRotaryAttrs,
                                                      .infer = infer_rotary,
-                                                     .eval = eval_rotary,
-                                                     .vjp = rotary_vjp};
+                                                     .eval = eval_rotary};
+constinit const GradientRule gradients::RotaryEmbedding = {.vjp = rotary_vjp};
 
 }  // namespace gannet

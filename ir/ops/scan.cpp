@@ -145,6 +145,7 @@ Status eval_scan(EvalContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Scan = {.inputs = {1, kVariadic}, .outputs = {0, kVariadic}, .attrs = kScanAttrs,
-    .infer = infer_scan, .eval = eval_scan, .vjp = scan_vjp, .for_gradient = scan_for_gradient};
+    .infer = infer_scan, .eval = eval_scan};
+constinit const GradientRule gradients::Scan = {.vjp = scan_vjp, .for_gradient = scan_for_gradient};
 
 }  // namespace gannet

@@ -211,10 +211,13 @@ Status eval_tensor_scatter(EvalContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::ScatterElements = {.inputs = {3, 3}, .outputs = {1, 1}, .attrs = kElementsAttrs,
-    .infer = infer_scatter_elements, .eval = eval_scatter_elements, .vjp = scatter_elements_vjp};
+    .infer = infer_scatter_elements, .eval = eval_scatter_elements};
+constinit const GradientRule gradients::ScatterElements = {.vjp = scatter_elements_vjp};
 constinit const StructuredOp ops::ScatterND = {
-    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kNdAttrs, .infer = infer_scatter_nd, .eval = eval_scatter_nd, .vjp = scatter_nd_vjp};
+    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kNdAttrs, .infer = infer_scatter_nd, .eval = eval_scatter_nd};
+constinit const GradientRule gradients::ScatterND = {.vjp = scatter_nd_vjp};
 constinit const StructuredOp ops::TensorScatter = {.inputs = {2, 3}, .outputs = {1, 1}, .attrs = kCacheAttrs,
-    .infer = infer_tensor_scatter, .eval = eval_tensor_scatter, .vjp = tensor_scatter_vjp};
+    .infer = infer_tensor_scatter, .eval = eval_tensor_scatter};
+constinit const GradientRule gradients::TensorScatter = {.vjp = tensor_scatter_vjp};
 
 }  // namespace gannet

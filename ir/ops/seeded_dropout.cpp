@@ -49,7 +49,7 @@ constinit const StructuredOp ops::SeededDropout = {.inputs = {2, 2},
                                                    .outputs = {1, 1},
                                                    .attrs = kSeededAttrs,
                                                    .infer = infer_seeded,
-                                                   .eval = eval_seeded,
-                                                   .vjp = seeded_vjp};
+                                                   .eval = eval_seeded};
+constinit const GradientRule gradients::SeededDropout = {.vjp = seeded_vjp};
 
 }  // namespace gannet

@@ -187,12 +187,12 @@ Status eval_one_hot(EvalContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Compress = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kCompressAttrs, .infer = infer_compress, .eval = eval_compress,
-    .vjp = compress_vjp};
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = kCompressAttrs, .infer = infer_compress, .eval = eval_compress};
+constinit const GradientRule gradients::Compress = {.vjp = compress_vjp};
 constinit const StructuredOp ops::NonZero = {
     .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_non_zero, .eval = eval_non_zero, .no_gradient = "positions are integers"};
 constinit const StructuredOp ops::OneHot = {
-    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kOneHotAttrs, .infer = infer_one_hot, .eval = eval_one_hot,
-    .vjp = one_hot_vjp};
+    .inputs = {3, 3}, .outputs = {1, 1}, .attrs = kOneHotAttrs, .infer = infer_one_hot, .eval = eval_one_hot};
+constinit const GradientRule gradients::OneHot = {.vjp = one_hot_vjp};
 
 }  // namespace gannet

@@ -322,22 +322,29 @@ Status concat_from_sequence_vjp(VjpContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::SequenceConstruct = {
-    .inputs = {1, kVariadic}, .outputs = {1, 1}, .attrs = {}, .infer = infer_construct, .eval = eval_construct, .vjp = construct_vjp};
+    .inputs = {1, kVariadic}, .outputs = {1, 1}, .attrs = {}, .infer = infer_construct, .eval = eval_construct};
+constinit const GradientRule gradients::SequenceConstruct = {.vjp = construct_vjp};
 constinit const StructuredOp ops::SequenceEmpty = {
     .inputs = {0, 0}, .outputs = {1, 1}, .attrs = kEmptyAttrs, .infer = infer_empty, .eval = eval_empty, .no_gradient = "no operands"};
 constinit const StructuredOp ops::SequenceInsert = {
-    .inputs = {2, 3}, .outputs = {1, 1}, .attrs = {}, .infer = infer_insert, .eval = eval_insert, .vjp = insert_vjp};
+    .inputs = {2, 3}, .outputs = {1, 1}, .attrs = {}, .infer = infer_insert, .eval = eval_insert};
+constinit const GradientRule gradients::SequenceInsert = {.vjp = insert_vjp};
 constinit const StructuredOp ops::SequenceErase = {
-    .inputs = {1, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_erase, .eval = eval_erase, .vjp = erase_vjp};
+    .inputs = {1, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_erase, .eval = eval_erase};
+constinit const GradientRule gradients::SequenceErase = {.vjp = erase_vjp};
 constinit const StructuredOp ops::SequenceAt = {
-    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_at, .eval = eval_at, .vjp = at_vjp};
+    .inputs = {2, 2}, .outputs = {1, 1}, .attrs = {}, .infer = infer_at, .eval = eval_at};
+constinit const GradientRule gradients::SequenceAt = {.vjp = at_vjp};
 constinit const StructuredOp ops::SequenceLength = {
     .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_length, .eval = eval_length, .no_gradient = "a length is an integer"};
 constinit const StructuredOp ops::SplitToSequence = {.inputs = {1, 2}, .outputs = {1, 1}, .attrs = kSplitAttrs,
-    .infer = infer_split_to_sequence, .eval = eval_split_to_sequence, .vjp = split_to_sequence_vjp};
+    .infer = infer_split_to_sequence, .eval = eval_split_to_sequence};
+constinit const GradientRule gradients::SplitToSequence = {.vjp = split_to_sequence_vjp};
 constinit const StructuredOp ops::ConcatFromSequence = {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = kConcatAttrs,
-    .infer = infer_concat_from_sequence, .eval = eval_concat_from_sequence, .vjp = concat_from_sequence_vjp};
+    .infer = infer_concat_from_sequence, .eval = eval_concat_from_sequence};
+constinit const GradientRule gradients::ConcatFromSequence = {.vjp = concat_from_sequence_vjp};
 constinit const StructuredOp ops::SequenceMap = {.inputs = {1, kVariadic}, .outputs = {1, kVariadic}, .attrs = kMapAttrs,
-    .infer = infer_map, .eval = eval_map, .vjp = sequence_map_vjp};
+    .infer = infer_map, .eval = eval_map};
+constinit const GradientRule gradients::SequenceMap = {.vjp = sequence_map_vjp};
 
 }  // namespace gannet

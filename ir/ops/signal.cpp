@@ -331,13 +331,13 @@ constinit const StructuredOp ops::DFT = {.inputs = {1, 3},
                                          .outputs = {1, 1},
                                          .attrs = kDftAttrs,
                                          .infer = infer_dft,
-                                         .eval = eval_dft,
-                                         .vjp = dft_vjp};
+                                         .eval = eval_dft};
+constinit const GradientRule gradients::DFT = {.vjp = dft_vjp};
 constinit const StructuredOp ops::STFT = {.inputs = {2, 4},
                                           .outputs = {1, 1},
                                           .attrs = kStftAttrs,
                                           .infer = infer_stft,
-                                          .eval = eval_stft,
-                                          .for_gradient = stft_for_gradient};
+                                          .eval = eval_stft};
+constinit const GradientRule gradients::STFT = {.for_gradient = stft_for_gradient};
 
 }  // namespace gannet

@@ -265,6 +265,7 @@ Status slice_vjp(VjpContext& c) {
 }  // namespace
 
 constinit const StructuredOp ops::Slice = {
-    .inputs = {3, 5}, .outputs = {1, 1}, .attrs = {}, .infer = infer_slice, .eval = eval_slice, .vjp = slice_vjp};
+    .inputs = {3, 5}, .outputs = {1, 1}, .attrs = {}, .infer = infer_slice, .eval = eval_slice};
+constinit const GradientRule gradients::Slice = {.vjp = slice_vjp};
 
 }  // namespace gannet

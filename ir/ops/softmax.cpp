@@ -144,19 +144,22 @@ Status lp_vjp(VjpContext& c) {
   return c.b.status();
 }
 
-constexpr StructuredOp along_axis(std::span<const AttrDef> attrs, InferFn infer, EvalFn eval, VjpFn vjp) {
-  return {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = attrs, .infer = infer, .eval = eval, .vjp = vjp, .flops = one_per_operand_element};
+constexpr StructuredOp along_axis(std::span<const AttrDef> attrs, InferFn infer, EvalFn eval) {
+  return {.inputs = {1, 1}, .outputs = {1, 1}, .attrs = attrs, .infer = infer, .eval = eval, .flops = one_per_operand_element};
 }
 
 }  // namespace
 
 constinit const StructuredOp ops::Softmax =
-    along_axis(kAxisAttrs, infer_along_axis, eval_softmax, softmax_vjp);
+    along_axis(kAxisAttrs, infer_along_axis, eval_softmax);
+constinit const GradientRule gradients::Softmax = {.vjp = softmax_vjp};
 constinit const StructuredOp ops::LogSoftmax =
-    along_axis(kAxisAttrs, infer_along_axis, eval_log_softmax, log_softmax_vjp);
+    along_axis(kAxisAttrs, infer_along_axis, eval_log_softmax);
+constinit const GradientRule gradients::LogSoftmax = {.vjp = log_softmax_vjp};
 constinit const StructuredOp ops::Hardmax = {
     .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kAxisAttrs, .infer = infer_along_axis, .eval = eval_hardmax,
     .no_gradient = "constant between jumps", .flops = one_per_operand_element};
-constinit const StructuredOp ops::LpNormalization = along_axis(kLpAttrs, infer_lp, eval_lp, lp_vjp);
+constinit const StructuredOp ops::LpNormalization = along_axis(kLpAttrs, infer_lp, eval_lp);
+constinit const GradientRule gradients::LpNormalization = {.vjp = lp_vjp};
 
 }  // namespace gannet

@@ -160,10 +160,13 @@ Status space_to_depth_vjp(VjpContext& c) { return block_vjp(c, "DepthToSpace"); 
 }  // namespace
 
 constinit const StructuredOp ops::Transpose = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kTransposeAttrs, .infer = infer_transpose, .eval = eval_transpose, .vjp = transpose_vjp};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kTransposeAttrs, .infer = infer_transpose, .eval = eval_transpose};
+constinit const GradientRule gradients::Transpose = {.vjp = transpose_vjp};
 constinit const StructuredOp ops::DepthToSpace = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kBlockAttrs, .infer = infer_depth_to_space, .eval = eval_depth_to_space, .vjp = depth_to_space_vjp};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kBlockAttrs, .infer = infer_depth_to_space, .eval = eval_depth_to_space};
+constinit const GradientRule gradients::DepthToSpace = {.vjp = depth_to_space_vjp};
 constinit const StructuredOp ops::SpaceToDepth = {
-    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kBlockAttrs, .infer = infer_space_to_depth, .eval = eval_space_to_depth, .vjp = space_to_depth_vjp};
+    .inputs = {1, 1}, .outputs = {1, 1}, .attrs = kBlockAttrs, .infer = infer_space_to_depth, .eval = eval_space_to_depth};
+constinit const GradientRule gradients::SpaceToDepth = {.vjp = space_to_depth_vjp};
 
 }  // namespace gannet

@@ -6,6 +6,7 @@
 #include "ir/builder.h"
 #include "ir/eval.h"
 #include "ir/evaluate.h"
+#include "ir/gradient_rule.h"
 #include "ir/infer.h"
 #include "ir/vjp.h"
 
@@ -72,8 +73,9 @@ Result<std::vector<Tensor>> rule_gradients(std::string_view name, const std::vec
   upstream[0] = builder.constant(random_tensor({y.elements()}, 99).reshaped(y.extents()));
   const Node& node = *outputs[0]->producer();
   VjpContext context(builder, node, upstream);
-  CHECK(node.op().vjp != nullptr, "{} has no rule", name);
-  TRY(node.op().vjp(context));
+  const VjpFn vjp = gradient_rule(node.op()).vjp;
+  CHECK(vjp != nullptr, "{} has no rule", name);
+  TRY(vjp(context));
   for (size_t i : checked) {
     if (!context.results()[i]) return invalid_model(fmt::format("no gradient for operand {}", i));
     graph.outputs.push_back({fmt::format("dx{}", i), context.results()[i]});
