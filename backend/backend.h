@@ -52,7 +52,7 @@ struct CompileOptions {
   bool cache = true;         // of object code, on disk
   std::string cache_folder;  // empty: $XDG_CACHE_HOME/gannet or ~/.cache/gannet
   bool generate_code = true;   // the LLVM backend
-  bool use_primitives = true;  // the oneDNN backend
+  bool use_onednn = true;      // else only kernels of our own come before generated code
   // Where set, what all machine code is taken from; a kernel that no image has is an Unsupported error that
   // names its node.
   std::optional<std::vector<std::shared_ptr<const CodeImage>>> code;
@@ -71,6 +71,9 @@ using BackendFactory = std::function<std::vector<std::unique_ptr<Backend>>()>;
 Result<CompiledProgram> lower_to_program(const Graph& graph, const BackendFactory& backends);
 // With the backends that `options` ask for (compile.cpp).
 Result<CompiledProgram> lower_to_program(const Graph& graph, const CompileOptions& options);
+
+// What passes are to aim at: the target as kernels of the backends that `options` ask for prefer it.
+Target preferred_forms(const CompileOptions& options);
 
 std::unique_ptr<Backend> make_llvm_backend(const CompileOptions& options);
 std::unique_ptr<Backend> make_onednn_backend(const CompileOptions& options);

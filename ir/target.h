@@ -14,6 +14,7 @@ struct Target {
   bool channels_last = true;  // convolutions and poolings run on N, spatial..., C
   bool convolution_epilogues = true;
   bool matmul_epilogues = true;
+  bool fused_attention = true;
   // Sums of products of 8 bits are exact (AVX-512 VNNI); without, pairs of products saturate at 16 bits.
   bool integer_products = false;
 

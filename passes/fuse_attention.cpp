@@ -55,6 +55,7 @@ std::optional<std::pair<Node*, Node*>> attention_around(const Graph& graph, Pass
 }  // namespace
 
 Result<bool> fuse_attention(Graph& graph, PassContext& context) {
+  if (!context.target.fused_attention) return false;
   std::vector<Node*> softmaxes;
   for (const auto& node : graph.nodes()) {
     if (node->op().name == "Softmax") softmaxes.push_back(node.get());

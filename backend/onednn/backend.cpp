@@ -1,4 +1,4 @@
-// Nodes that oneDNN computes become recipes of its primitives.
+// Nodes that oneDNN computes become recipes of its primitives, and some others recipes for kernels of our own.
 #include <array>
 
 #include "backend/backend.h"
@@ -57,7 +57,7 @@ bool contains(const std::string_view (&names)[N], std::string_view name) {
 
 class OnednnBackend final : public Backend {
  public:
-  explicit OnednnBackend(const Target& target) : target_(target) {}
+  OnednnBackend(const Target& target, bool only_own) : target_(target), only_own_(only_own) {}
 
   std::string_view name() const override { return "onednn"; }
 
@@ -65,10 +65,12 @@ class OnednnBackend final : public Backend {
     const std::string_view op = node.op().name;
     const bool fused = op == "Fused" && contains(kFusedKinds, node.attrs.text("kind"));
     Refusal reason;
-    if (op == "Fused" && node.attrs.text("kind") == "attention") {
-      reason = onednn::lower_attention(node, builder);
-    } else if (const LowerOwn own = lowering_of(kOwnRows, op)) {
+    if (const LowerOwn own = lowering_of(kOwnRows, op)) {
       reason = own(node, builder);
+    } else if (only_own_) {
+      reason = "not asked for";
+    } else if (op == "Fused" && node.attrs.text("kind") == "attention") {
+      reason = onednn::lower_attention(node, builder);
     } else if (!fused && !lowering_of(kRows, op)) {
       reason = "no primitive";
     } else {
@@ -84,12 +86,13 @@ class OnednnBackend final : public Backend {
 
  private:
   const Target target_;
+  const bool only_own_;
 };
 
 }  // namespace
 
 std::unique_ptr<Backend> make_onednn_backend(const CompileOptions& options) {
-  return std::make_unique<OnednnBackend>(options.target);
+  return std::make_unique<OnednnBackend>(options.target, !options.use_onednn);
 }
 
 }  // namespace gannet

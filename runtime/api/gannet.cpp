@@ -126,7 +126,9 @@ gannet_program* opened(Result<std::shared_ptr<const Program>> program) {
   }
   auto opened = std::make_unique<gannet_program>();
   opened->program = *std::move(program);
-  opened->primitives = make_program_library(*opened->program);
+  Result<std::shared_ptr<PrimitiveLibrary>> primitives = make_program_library(*opened->program);
+  if (!primitives.ok()) return fail(primitives.error()), nullptr;
+  opened->primitives = *std::move(primitives);
   opened->inputs = describe(opened->program->inputs);
   opened->outputs = describe(opened->program->outputs);
   return opened.release();

@@ -33,7 +33,7 @@ class PrimitiveLibrary {
                                                            std::span<const void* const> constants) = 0;
 };
 
-// oneDNN (runtime/kernels).
+// oneDNN, loaded when it is first needed, and kernels of our own (runtime/kernels).
 std::shared_ptr<PrimitiveLibrary> make_onednn_library(int64_t capacity = 1024);
 
 }  // namespace gannet

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "runtime/core/program.h"
+#include "runtime/kernels/onednn_library.h"
 #include "runtime/kernels/prepare.h"
 #include "runtime/kernels/program_library.h"
 
@@ -111,11 +112,21 @@ Result<std::shared_ptr<const Primitive>> prepare_recipe(const MatmulRecipe& r, c
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const PoolingRecipe& r, const Preparation& p) { return prepare_pooling(r, p); }
 Result<std::shared_ptr<const Primitive>> prepare_recipe(const RecurrentRecipe& r, const Preparation& p) { return prepare_recurrent(r, p); }
 
+// Whether kernels of our own compute the recipe.
+template <class R>
+constexpr bool kOwn = std::is_same_v<R, RecurrentRecipe> || std::is_same_v<R, ScatterRowsRecipe> || std::is_same_v<R, ScatterBlocksRecipe> ||
+                      std::is_same_v<R, CumulativeRecipe> || std::is_same_v<R, LikelihoodRecipe>;
+
+bool needs_onednn(const Recipe& recipe) {
+  return std::visit([]<class R>(const R&) { return !kOwn<R>; }, recipe);
+}
+
 // Least recently used primitives go when there are more than `capacity`.
 class OnednnLibrary final : public PrimitiveLibrary {
  public:
-  explicit OnednnLibrary(size_t capacity, const Program* program = nullptr) : capacity_(capacity) {
-    if (program) collect_open(*program);
+  explicit OnednnLibrary(size_t capacity) : capacity_(capacity) {}
+  OnednnLibrary(size_t capacity, const Program& program) : capacity_(capacity) {
+    collect_open(program);
   }
 
   Result<std::shared_ptr<const Primitive>> prepare(const Recipe& recipe, std::span<const int64_t> sizes, int threads,
@@ -126,6 +137,7 @@ class OnednnLibrary final : public PrimitiveLibrary {
     for (const void* constant : constants) writer.number(static_cast<int64_t>(reinterpret_cast<intptr_t>(constant)));
     const std::string key = writer.take();
     if (std::shared_ptr<const Primitive> known = find(key)) return known;
+    if (needs_onednn(recipe)) TRY(load_onednn());
     const Preparation preparation{sizes, threads, constants, packed_, calls_, open_.contains(&recipe)};
     std::shared_ptr<const Primitive> made = TRY(std::visit([&](const auto& r) { return prepare_recipe(r, preparation); }, recipe));
     insert(key, made);
@@ -181,9 +193,18 @@ std::shared_ptr<PrimitiveLibrary> make_onednn_library(int64_t capacity) {
   return std::make_shared<OnednnLibrary>(static_cast<size_t>(capacity));
 }
 
-std::shared_ptr<PrimitiveLibrary> make_program_library(const Program& program) {
+bool needs_onednn(const Program& program) {
+  const auto needs = [](const Step& step) {
+    const auto* call = std::get_if<PrimitiveCall>(&step.call);
+    return call && needs_onednn(call->recipe);
+  };
+  return std::ranges::any_of(program.steps, needs) || std::ranges::any_of(program.bodies, [](const auto& body) { return needs_onednn(*body); });
+}
+
+Result<std::shared_ptr<PrimitiveLibrary>> make_program_library(const Program& program) {
   constexpr size_t kCapacity = 1024;
-  return std::make_shared<OnednnLibrary>(kCapacity, &program);
+  if (needs_onednn(program)) TRY(load_onednn());
+  return std::shared_ptr<PrimitiveLibrary>(std::make_shared<OnednnLibrary>(kCapacity, program));
 }
 
 }  // namespace gannet

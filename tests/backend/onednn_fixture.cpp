@@ -19,7 +19,7 @@ namespace gannet::test {
 std::unique_ptr<Session> session_on(const CompiledProgram& compiled, int threads) {
   SessionOptions options;
   options.threads = threads;
-  options.primitives = make_program_library(*compiled.program);
+  options.primitives = *make_program_library(*compiled.program);
   Result<std::unique_ptr<Session>> session = Session::create(compiled.program, options);
   EXPECT_TRUE(session.ok()) << session.error().message;
   return *std::move(session);

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "ir/named_target.h"
+#include "runtime/data/npy.h"
 #include "tests/tools/command_line_fixture.h"
 #include "tests/tools/quantized_mlp.h"
 
@@ -122,6 +123,30 @@ TEST_F(CompileCommandLine, SumsOfIntegersNeedTheMachineThatHasThem) {
   EXPECT_EQ(gannet_run_line("all.gannet").status, 0);
   EXPECT_THAT(gannet_run_line("one.gannet").err,
               HasSubstr("it is for x86-64-v4+vnni, this machine is x86-64-v3"));
+}
+
+TEST_F(CompileCommandLine, GeneratedCodeAloneComputesTheSame) {
+  const std::pair<std::string, std::string> kModels[] = {
+      {"cnn", "cnn --image-size 12 --channels 1 --classes 3"},
+      {"bert", "bert-classifier"},
+      {"gan", "dcgan-generator"},
+  };
+  for (const auto& [name, arguments] : kModels) {
+    SCOPED_TRACE(name);
+    run("new " + arguments + " -o " + name + ".onnx");
+    EXPECT_THAT(run("compile " + name + ".onnx --codegen-only -o " + name + ".gannet"), HasSubstr("; needs no oneDNN\n"));
+    EXPECT_THAT(run("inspect " + name + ".gannet"), HasSubstr("; needs no oneDNN\n"));
+    EXPECT_THAT(run("inspect " + name + ".gannet --json"), HasSubstr("\"needs_onednn\": false"));
+    std::filesystem::remove_all("expected");
+    std::filesystem::remove_all("outputs");
+    run("run " + name + ".onnx --seed 3 --backend reference --output expected");
+    EXPECT_EQ(gannet_run_line(name + ".gannet --seed 3 --output outputs").status, 0);
+    for (const auto& entry : std::filesystem::directory_iterator("expected")) {
+      const Tensor expected = read_npy(entry.path()).value(), given = read_npy("outputs" / entry.path().filename()).value();
+      ASSERT_EQ(given.extents(), expected.extents()) << entry.path();
+      EXPECT_THAT(given.data<float>(), testing::Pointwise(testing::FloatNear(1e-4f), expected.data<float>())) << entry.path();
+    }
+  }
 }
 
 TEST_F(CompileCommandLine, UnknownTargetsAreNamed) {

@@ -94,6 +94,7 @@ TEST_F(RefitCommandLine, TunedWeightsGiveWhatCompilingAnewGives) {
   run("new cnn --image-size 12 --channels 1 --classes 3 --sample-data task.npz --samples 32 -o cnn.onnx");
   run("tune cnn.onnx --train task.npz --epochs 1 -o tuned.onnx");
   expect_fresh("cnn.onnx", "tuned.onnx");
+  expect_fresh("cnn.onnx", "tuned.onnx", "--codegen-only");
 }
 
 TEST_F(RefitCommandLine, CodesUnderTheSameScalesGiveWhatCompilingAnewGives) {

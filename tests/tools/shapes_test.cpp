@@ -42,7 +42,7 @@ class EveryShape : public CommandLine {
     ASSERT_TRUE(program.ok()) << program.error().message;
     SessionOptions options;
     options.threads = 2;
-    options.primitives = make_program_library(**program);
+    options.primitives = *make_program_library(**program);
     Result<std::unique_ptr<Session>> session = Session::create(*program, options);
     ASSERT_TRUE(session.ok()) << session.error().message;
     session_ = *std::move(session);

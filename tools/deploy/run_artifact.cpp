@@ -26,7 +26,7 @@ Result<std::unique_ptr<Session>> make_session(std::shared_ptr<const Program> pro
   options.threads = threads;
   options.seed = seed;
   options.limits = limits;
-  options.primitives = make_program_library(*program);
+  options.primitives = TRY(make_program_library(*program));
   return Session::create(std::move(program), std::move(options));
 }
 

@@ -83,7 +83,8 @@ Result<Artifact> build_artifact(const ImportedModel& model, std::span<const Targ
   return artifact;
 }
 
-Result<Artifact> rebuild_artifact(const Graph& graph, const ImportedModel& model, const Artifact& made) {
+Result<Artifact> rebuild_artifact(const Graph& graph, const ImportedModel& model, const Artifact& made,
+                                  bool codegen_only) {
   Artifact artifact;
   for (const TargetProgram& before : made.programs) {
     const std::optional<Target> target = find_target(before.target);
@@ -91,6 +92,7 @@ Result<Artifact> rebuild_artifact(const Graph& graph, const ImportedModel& model
       return unsupported(fmt::format("it is for '{}', which this program does not know", before.target));
     CompileOptions options;
     options.target = *target;
+    options.use_onednn = !codegen_only;
     options.code.emplace();
     collect_code(*before.program, *options.code);
     artifact.programs.push_back(TRY(compile_for(graph, model, options)));

@@ -22,6 +22,7 @@ Result<Artifact> build_artifact(const ImportedModel& model, std::span<const Targ
                                 const CompileOptions& options);
 // The same from `graph`, which stands for the model's, with all machine code taken from the programs of
 // `made`, target by target.
-Result<Artifact> rebuild_artifact(const Graph& graph, const ImportedModel& model, const Artifact& made);
+Result<Artifact> rebuild_artifact(const Graph& graph, const ImportedModel& model, const Artifact& made,
+                                  bool codegen_only);
 
 }  // namespace gannet

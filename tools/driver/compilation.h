@@ -23,6 +23,7 @@ struct ModelWeight {
 struct Compilation {
   std::vector<std::string> shapes;  // of ModelArguments
   bool symbolic_batch = false;
+  bool codegen_only = false;  // not CompileOptions::use_onednn
   uint64_t form =
       0;  // of the graph: its operations and what they read, but for names and contents of weights
   std::vector<ModelWeight>
@@ -30,7 +31,7 @@ struct Compilation {
 };
 
 // Of `graph` as it was imported.
-Compilation compilation_of(const Graph& graph, const ModelArguments& arguments);
+Compilation compilation_of(const Graph& graph, const ModelArguments& arguments, bool codegen_only);
 // The constants that Compilation::weights lists.
 std::vector<Value*> model_weights(const Graph& graph);
 

@@ -9,7 +9,7 @@ namespace gannet {
 Result<CompiledModel> compile_graph(Graph& graph, const CompileOptions& options, std::string_view pipeline, const RunOptions& passes,
                                     MemoryAim* memory) {
   const std::vector<InputSpec> specs = input_specs(graph);
-  PassContext context(options.target);
+  PassContext context(preferred_forms(options));
   if (memory) context.memory = *memory;
   TRY(run_passes(graph, find_pipeline(pipeline), context, passes));
   if (memory) *memory = context.memory;
@@ -25,6 +25,7 @@ void add_backend_argument(CLI::App& command, std::string& backend) {
 
 void add_compile_arguments(CLI::App& command, CompileOptions& options) {
   command.add_flag("!--no-cache", options.cache, "compile everything anew");
+  command.add_flag("!--codegen-only", options.use_onednn, "do without oneDNN: smaller to deploy and quicker to start, slower for large models");
 }
 
 }  // namespace gannet

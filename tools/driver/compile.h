@@ -30,7 +30,7 @@ Result<CompiledModel> compile_graph(Graph& graph, const CompileOptions& options,
 
 // Adds --backend: "compiled" or "reference".
 void add_backend_argument(CLI::App& command, std::string& backend);
-// Adds --no-cache.
+// Adds --no-cache and --codegen-only.
 void add_compile_arguments(CLI::App& command, CompileOptions& options);
 
 }  // namespace gannet

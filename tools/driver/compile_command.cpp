@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "tools/driver/artifact_summary.h"
 #include "tools/driver/build_artifact.h"
 #include "tools/driver/command.h"
 #include "tools/driver/compilation.h"
@@ -25,23 +26,6 @@ struct CompileArguments {
   std::string targets = "native";
 };
 
-void print_signature(const Program& program) {
-  for (const ProgramInput& input : program.inputs)
-    fmt::print("input {}  {}\n", printable(input.name), to_string(input.type));
-  for (const ProgramOutput& output : program.outputs)
-    fmt::print("output {}  {}\n", printable(output.name), to_string(output.type));
-}
-
-void print_steps(const TargetProgram& made) {
-  size_t kernels = 0, primitives = 0;
-  for (const Step& step : made.program->steps) {
-    kernels += std::holds_alternative<KernelCall>(step.call);
-    primitives += std::holds_alternative<PrimitiveCall>(step.call);
-  }
-  fmt::print("for {}: {} steps: {} generated kernels, {} library primitives\n", made.needed,
-             made.program->steps.size(), kernels, primitives);
-}
-
 Status compile_model(const CompileArguments& arguments) {
   TRY(check_output_path(arguments.output));
   const std::vector<Target> targets = TRY(parse_targets(arguments.targets));
@@ -51,13 +35,12 @@ Status compile_model(const CompileArguments& arguments) {
   start = Clock::now();
   Result<Artifact> compiled = build_artifact(model, targets, arguments.compile);
   if (!compiled.ok()) return with_prefix(arguments.model.path + ": ", compiled.error());
-  compiled->compilation = to_bytes(compilation_of(*model.graph, arguments.model));
+  compiled->compilation = to_bytes(compilation_of(*model.graph, arguments.model, !arguments.compile.use_onednn));
   const double compiling = seconds_since(start);
   start = Clock::now();
   TRY(write_artifact(arguments.output, *compiled));
   const double written = seconds_since(start);
-  print_signature(*compiled->programs.front().program);
-  for (const TargetProgram& made : compiled->programs) print_steps(made);
+  fmt::print("{}{}", signature_text(*compiled->programs.front().program), programs_text(*compiled));
   std::error_code unknown;
   const auto bytes = std::filesystem::file_size(arguments.output, unknown);
   fmt::print("wrote {}{}\n", arguments.output,

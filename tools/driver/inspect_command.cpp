@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ir/print.h"
+#include "tools/driver/artifact_summary.h"
 #include "tools/driver/command.h"
 #include "tools/driver/model_summary.h"
 
@@ -122,7 +123,16 @@ nlohmann::json to_json(const ImportedModel& model, const ModelSummary& summary) 
   return json;
 }
 
+Status inspect_artifact(const InspectArguments& arguments) {
+  const Artifact artifact = TRY(read_whole_artifact(arguments.model.path));
+  if (arguments.ir) return invalid_input(arguments.model.path + ": is compiled already; --ir takes the ONNX file");
+  if (arguments.json) fmt::print("{}\n", artifact_json(artifact).dump(1, ' ', false, nlohmann::json::error_handler_t::replace));
+  else fmt::print("{}\n{}{}", arguments.model.path, signature_text(*artifact.programs.front().program), programs_text(artifact));
+  return {};
+}
+
 Status inspect(const InspectArguments& arguments) {
+  if (is_artifact(arguments.model.path)) return inspect_artifact(arguments);
   ImportedModel model = TRY(load_model(arguments.model));
   if (arguments.ir) {
     constexpr int64_t kShown = 16;
@@ -142,7 +152,7 @@ Status inspect(const InspectArguments& arguments) {
 
 CLI::App* add_inspect_command(CLI::App& app, std::function<int()>& run) {
   auto arguments = std::make_shared<InspectArguments>();
-  CLI::App* command = add_command(app, "inspect", "Show what a model is made of.",
+  CLI::App* command = add_command(app, "inspect", "Show what a model, or a compiled file, is made of.",
                                   "gannet inspect bert.onnx --shape input_ids=1x128", run,
                                   [arguments] { return inspect(*arguments); });
   add_model_arguments(*command, arguments->model);
