@@ -1,9 +1,20 @@
-# gannet_library(<name> [FLAT] SOURCES <glob>... [LINK <target>...] [HIDDEN <target>...])
+# gannet_small(<target>): a program or shared library of deployment, linked without what it does not call. What it links
+# is compiled for that (DEPLOYED): each function in a section of its own.
+# What runs seldom is compiled with GANNET_SMALL_OPTIONS as well.
+set(GANNET_SMALL_OPTIONS $<$<NOT:$<CONFIG:Debug>>:-Os>)
+set(GANNET_DEPLOYED_OPTIONS -ffunction-sections -fdata-sections -fvisibility=hidden -fvisibility-inlines-hidden)
+check_linker_flag(CXX "${GANNET_LINKER_OPTION};-Wl,--icf=all" GANNET_LINKER_FOLDS_EQUAL_CODE)
+function(gannet_small name)
+  # Nothing there compares addresses of functions.
+  target_link_options(${name} PRIVATE -Wl,--gc-sections $<$<BOOL:${GANNET_LINKER_FOLDS_EQUAL_CODE}>:-Wl,--icf=all>)
+endfunction()
+
+# gannet_library(<name> [FLAT] [DEPLOYED] SOURCES <glob>... [LINK <target>...] [HIDDEN <target>...])
 # A static library of the files that match, in subfolders too unless FLAT, looked for again at each build so that a new
 # file needs no edit here. What it links HIDDEN, its users do not see. Where nothing matches, an interface library of
-# the same name.
+# the same name. DEPLOYED: for gannet_small.
 function(gannet_library name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "FLAT" "" "SOURCES;LINK;HIDDEN")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "FLAT;DEPLOYED" "" "SOURCES;LINK;HIDDEN")
   list(TRANSFORM arg_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
   if(arg_FLAT)
     file(GLOB sources CONFIGURE_DEPENDS ${arg_SOURCES})
@@ -14,6 +25,9 @@ function(gannet_library name)
     add_library(${name} STATIC ${sources})
     set(scope PUBLIC)
     target_link_libraries(${name} PRIVATE ${arg_HIDDEN})
+    if(arg_DEPLOYED)
+      target_compile_options(${name} PRIVATE ${GANNET_DEPLOYED_OPTIONS})
+    endif()
   else()
     add_library(${name} INTERFACE)
     set(scope INTERFACE)

@@ -58,7 +58,8 @@ int compare_elements(const T& a, const T& b) {
 
 // Compares slices i and j of a row-major tensor along the axis that `split` describes.
 template <class T>
-int compare_slices(const T* values, const AxisSplit& split, int64_t i, int64_t j) {
+int compare_slices(const Tensor& x, const AxisSplit& split, int64_t i, int64_t j) {
+  const T* values = static_cast<const T*>(x.raw());
   for (int64_t outer = 0; outer < split.outer; ++outer) {
     const T* base = values + outer * split.extent * split.inner;
     for (int64_t k = 0; k < split.inner; ++k) {
@@ -75,17 +76,18 @@ struct Groups {
   std::vector<int64_t> inverse;  // the group of each slice
 };
 
+// Sorting is compiled once for all types of elements.
+using CompareFn = int (*)(const Tensor& x, const AxisSplit& split, int64_t i, int64_t j);
+
 // Equal slices grouped; groups in the order of their values, or of their first slices.
-template <class T>
-Groups group_slices(const Tensor& x, const AxisSplit& split, bool sorted) {
-  const T* values = x.data<T>().data();
+Groups group_slices(const Tensor& x, CompareFn compare, const AxisSplit& split, bool sorted) {
   std::vector<int64_t> order(static_cast<size_t>(split.extent));
   std::iota(order.begin(), order.end(), 0);
-  std::ranges::stable_sort(order, [&](int64_t i, int64_t j) { return compare_slices(values, split, i, j) < 0; });
+  std::ranges::stable_sort(order, [&](int64_t i, int64_t j) { return compare(x, split, i, j) < 0; });
   Groups groups;
   groups.inverse.resize(order.size());
   for (size_t i = 0; i < order.size(); ++i) {
-    if (i == 0 || compare_slices(values, split, order[i - 1], order[i]) != 0) {
+    if (i == 0 || compare(x, split, order[i - 1], order[i]) != 0) {
       groups.first.push_back(order[i]);
       groups.count.push_back(0);
     }
@@ -117,7 +119,8 @@ Status eval_unique(EvalContext& c) {
   constexpr int64_t kMostSlices = int64_t{1} << 24;
   if (x.elements() == 0 && split.extent > kMostSlices) return unsupported(fmt::format("unique slices of {}", type_string(x)));
   const bool sorted = c.attrs().integer("sorted") != 0;
-  const Groups groups = visit_dtype(x.dtype(), [&]<class T>(Tag<T>) { return group_slices<T>(x, split, sorted); });
+  const CompareFn compare = visit_dtype(x.dtype(), []<class T>(Tag<T>) -> CompareFn { return compare_slices<T>; });
+  const Groups groups = group_slices(x, compare, split, sorted);
   std::vector<int64_t> extents = x.extents();
   extents[static_cast<size_t>(axis)] = static_cast<int64_t>(groups.first.size());
   Tensor y = TRY(c.allocate(x.dtype(), extents));
