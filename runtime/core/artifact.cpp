@@ -59,6 +59,7 @@ uint32_t joined(std::span<const uint32_t> parts) {
 // Calls body(part) for every part of [0, count), which it takes on any thread; the error of one that failed.
 template <class Body>
 Status for_each_part(size_t count, const Body& body) {
+  if (count <= 1) return count == 1 ? body(size_t{0}) : Status();
   const Threads threads;
   const auto workers = static_cast<int>(std::clamp<size_t>(count, 1, static_cast<size_t>(threads.count())));
   std::atomic<size_t> next = 0;

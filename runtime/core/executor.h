@@ -22,6 +22,8 @@ class Executor final : public Session, private EvalServices {
   Executor(std::shared_ptr<const Program> program, SessionOptions options, Executor* parent);
   // What can fail once and for all: primitives without a library, bodies nested too deep.
   Status load();
+  // Plans for inputs whose extents are all fixed. What goes wrong is reported by the run that needs it.
+  void prepare_known();
 
   Result<std::vector<Datum>> run(std::span<const Datum> inputs) override;
   Status run_into(std::span<const Datum> inputs, std::span<Datum> outputs) override;

@@ -15,6 +15,7 @@ uint64_t step_seed(uint64_t seed, int64_t step) {
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Program> program, SessionOptions options) {
   auto executor = std::make_unique<Executor>(std::move(program), std::move(options), nullptr);
   TRY(executor->load());
+  executor->prepare_known();
   return std::unique_ptr<Session>(std::move(executor));
 }
 

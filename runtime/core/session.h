@@ -50,6 +50,7 @@ uint64_t step_seed(uint64_t seed, int64_t step);
 
 class Session {
  public:
+  // Where the extents of all inputs are fixed, all that depends on them is made here, and the first run is like the others.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Program> program, SessionOptions options);
   virtual ~Session() = default;
 

@@ -9,6 +9,7 @@
 #include "runtime/kernels/onednn_library.h"
 #include "runtime/kernels/prepare.h"
 #include "runtime/kernels/program_library.h"
+#include "runtime/threads/threads.h"
 
 namespace gannet {
 namespace {
@@ -127,6 +128,7 @@ class OnednnLibrary final : public PrimitiveLibrary {
   explicit OnednnLibrary(size_t capacity) : capacity_(capacity) {}
   OnednnLibrary(size_t capacity, const Program& program) : capacity_(capacity) {
     collect_open(program);
+    if (!open_.empty() && onednn::has_row_kernels()) pack_open(program);
   }
 
   Result<std::shared_ptr<const Primitive>> prepare(const Recipe& recipe, std::span<const int64_t> sizes, int threads,
@@ -178,8 +180,43 @@ class OnednnLibrary final : public PrimitiveLibrary {
     for (const auto& body : program.bodies) collect_open(*body);
   }
 
+  // Weights of these products have one layout for all numbers of rows, so they are packed before the first run, in which
+  // that would take longer than all else. What cannot be prepared is reported by the run that needs it.
+  void pack_open(const Program& program) {
+    constexpr int64_t kExtent = 64;
+    std::vector<std::string> symbols;
+    for (const Dim& size : program.sizes) size.collect_symbols(symbols);
+    SymbolValues values;
+    for (const std::string& symbol : symbols) values[symbol] = kExtent;
+    std::vector<int64_t> sizes;
+    for (const Dim& size : program.sizes) {
+      const Result<int64_t> value = size.evaluate(values);
+      sizes.push_back(value.ok() ? *value : -1);
+    }
+    for (const Step& step : program.steps) {
+      const auto* call = std::get_if<PrimitiveCall>(&step.call);
+      if (!call || !open_.contains(&call->recipe) || !std::get<MatmulRecipe>(call->recipe).constant_weights) continue;
+      Result<std::shared_ptr<const Primitive>> made = prepare(call->recipe, sizes, available_cores(), constants_of(program, step, sizes));
+      if (made.ok()) packed_ahead_.push_back(*std::move(made));
+    }
+    for (const auto& body : program.bodies) pack_open(*body);
+  }
+
+  static std::vector<const void*> constants_of(const Program& program, const Step& step, std::span<const int64_t> sizes) {
+    std::vector<const void*> constants;
+    for (const ValueId id : step.inputs) {
+      const ProgramValue* value = id == kNone ? nullptr : &program.values[static_cast<size_t>(id)];
+      const Buffer* buffer = value ? &program.buffers[static_cast<size_t>(value->buffer)] : nullptr;
+      const bool constant = buffer && buffer->kind == BufferKind::kConstant;
+      const auto* base = constant ? static_cast<const std::byte*>(program.constants[static_cast<size_t>(buffer->index)].raw()) : nullptr;
+      constants.push_back(base && value->offset != kNone ? base + sizes[static_cast<size_t>(value->offset)] : base);
+    }
+    return constants;
+  }
+
   const size_t capacity_;
   std::unordered_set<const Recipe*> open_;
+  std::vector<std::shared_ptr<const Primitive>> packed_ahead_;  // hold the packed weights
   PackedConstants packed_;
   SharedCalls calls_;
   std::mutex mutex_;

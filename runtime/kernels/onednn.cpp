@@ -136,6 +136,11 @@ bool has_integer_products() {
   return isa == dnnl::cpu_isa::avx512_core_vnni || isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
 }
 
+bool has_row_kernels() {
+  constexpr auto kCore = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kCore) == kCore;
+}
+
 int64_t bytes_of(const MemoryDesc& desc) { return static_cast<int64_t>(desc.get_size()); }
 
 std::string identity_of(const MemoryDesc& desc) {

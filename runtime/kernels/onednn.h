@@ -48,6 +48,8 @@ struct IntegerSums {
 
 // True where products of 8 bits do not saturate (AVX-512 VNNI).
 bool has_integer_products();
+// True where products with constant weights are computed by blocks of rows (AVX-512).
+bool has_row_kernels();
 
 // A primitive and the layouts that it takes.
 struct Made {
