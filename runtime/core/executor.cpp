@@ -255,17 +255,6 @@ Status Executor::plan_for(std::span<const Datum> inputs) {
   return status;
 }
 
-void Executor::prepare_known() {
-  std::vector<Datum> inputs;
-  for (const ProgramInput& input : program_->inputs) {
-    if (!input.type.is_tensor() || !input.type.is_static()) return;
-    Result<Tensor> tensor = Tensor::allocate(input.type.dtype, static_extents(*input.type.shape), options_.limits);
-    if (!tensor.ok()) return;
-    inputs.push_back(*std::move(tensor));
-  }
-  static_cast<void>(plan_for(inputs).ok());
-}
-
 SessionMemory Executor::memory() const {
   SessionMemory memory;
   for (const ArenaSize& size : arena_sizes_) {

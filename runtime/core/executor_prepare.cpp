@@ -16,6 +16,17 @@ Result<int64_t> Executor::size_at(SizeId id) const {
   return program_->sizes[index].evaluate(symbols_);
 }
 
+void Executor::prepare_known() {
+  std::vector<Datum> inputs;
+  for (const ProgramInput& input : program_->inputs) {
+    if (!input.type.is_tensor() || !input.type.is_static()) return;
+    Result<Tensor> tensor = Tensor::allocate(input.type.dtype, static_extents(*input.type.shape), options_.limits);
+    if (!tensor.ok()) return;
+    inputs.push_back(*std::move(tensor));
+  }
+  static_cast<void>(plan_for(inputs).ok());
+}
+
 Status Executor::prepare_stage(size_t stage) {
   evaluate_sizes(stage);
   TRY(check_sizes(stage));
