@@ -45,6 +45,7 @@ class Places {
       Value* branch = residual_branch(*node);
       if (!branch) continue;
       Value* stream = branch == node->input(0) ? node->input(1) : node->input(0);
+      stream = selected_from(stream);
       if (!entered && stream->producer()) found.push_back(stream);
       entered = true;
       found.push_back(branch);
@@ -64,6 +65,13 @@ class Places {
       found = operand;
     }
     return found;
+  }
+
+  // What the last layer takes some rows of, where the others are not computed (hoist_selections.cpp).
+  Value* selected_from(Value* value) const {
+    while (value->producer() && is_one_of(*value->producer(), {"Gather", "Slice"}) && depends(value->producer()->input(0)))
+      value = value->producer()->input(0);
+    return value;
   }
 
   // Probabilities that something is summed up with, perhaps in another type or shape.

@@ -9,6 +9,7 @@
 #include "ir/parse.h"
 #include "ir/verify.h"
 #include "passes/insert_dropout.h"
+#include "passes/pass.h"
 
 namespace gannet {
 namespace {
@@ -35,8 +36,8 @@ constexpr std::string_view kStates = R"(
   state %bias: f32[2] = f32[2] {1, 2} "bias"
   state %scale: f32[2] = f32[2] {1, 1} "scale")";
 
-// One head, normalized after the sum, the bias and the residual in the order of Hugging Face's BERT.
-std::string post_norm() {
+// One head, normalized after the sum, the bias and the residual in the order of Hugging Face's BERT. `ending` reads %y.
+std::string post_norm(std::string_view ending = "  return %y\n") {
   return std::string(R"(graph "g"(%ids: i64[n, t]) {)") + std::string(kStates) + R"(
   %e = Gather(%table, %ids)
   %x = LayerNormalization(%e, %scale, %bias) {axis = -1}
@@ -53,12 +54,26 @@ std::string post_norm() {
   %fb = Add(%bias, %f)
   %fr = Add(%h, %fb)
   %y = LayerNormalization(%fr, %scale, %bias) {axis = -1}
-  return %y
-})";
+)" + std::string(ending) + "}";
 }
 
 TEST(TransformerPlaces, OfBertAreEmbeddingsAttentionAndBranches) {
   EXPECT_THAT(names_of_places(*parsed(post_norm())), ElementsAre("p", "x", "ob", "fb"));
+}
+
+// Embeddings are dropped for all tokens also where only one reaches the residual sums.
+TEST(TransformerPlaces, StayWhereOneTokenOfTheLastLayerIsComputed) {
+  auto graph = parsed(post_norm(R"(  %zero: i64[] = Constant() {value = i64[] {0}}
+  %first = Gather(%y, %zero) {axis = 1}
+  return %first
+)"));
+  PassContext context;
+  const Status status = run_passes(*graph, "hoist_selections", context);
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  const std::vector<Value*> places = transformer_places(*graph);
+  ASSERT_THAT(names_of_places(*graph), ElementsAre("p", "x", "ob", "fb"));
+  EXPECT_EQ(to_string(places[1]->type), "f32[n, t, 2]");
+  EXPECT_EQ(to_string(places[2]->type), "f32[n, 1, 2]");
 }
 
 // Layers without bias, normalized before, a branch scaled by weights, a stream that is a projection itself.
