@@ -2,7 +2,9 @@
 # is compiled for that (DEPLOYED): each function in a section of its own.
 # What runs seldom is compiled with GANNET_SMALL_OPTIONS as well.
 set(GANNET_SMALL_OPTIONS $<$<NOT:$<CONFIG:Debug>>:-Os>)
-set(GANNET_DEPLOYED_OPTIONS -ffunction-sections -fdata-sections -fvisibility=hidden -fvisibility-inlines-hidden)
+# What -O3 unrolls would be a sixth of a program; only kernels (runtime/CMakeLists.txt) are worth it.
+set(GANNET_DEPLOYED_OPTIONS -ffunction-sections -fdata-sections -fvisibility=hidden -fvisibility-inlines-hidden
+  $<$<CONFIG:Release>:-O2>)
 check_linker_flag(CXX "${GANNET_LINKER_OPTION};-Wl,--icf=all" GANNET_LINKER_FOLDS_EQUAL_CODE)
 function(gannet_small name)
   # Nothing there compares addresses of functions.
