@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <set>
-#include <unordered_map>
 
 #include "ir/infer.h"
 #include "ir/op.h"
+#include "passes/copy_node.h"
 
 namespace gannet {
 
@@ -37,16 +37,6 @@ Status check_shapes(const Graph& graph) {
   return {};
 }
 
-// With subgraphs of its own.
-Attributes copy_of(const Attributes& attributes) {
-  Attributes copy = attributes;
-  for (const auto& [name, attribute] : attributes.entries()) {
-    const auto* graph = std::get_if<std::shared_ptr<Graph>>(&attribute);
-    if (graph && *graph) copy.set(name, std::shared_ptr<Graph>((*graph)->clone()));
-  }
-  return copy;
-}
-
 class Copier {
  public:
   Copier(Graph& graph, const std::vector<const Value*>& shared) : graph_(graph) {
@@ -72,29 +62,13 @@ class Copier {
   void copy(const Node& node) {
     std::vector<Value*> operands;
     for (Value* operand : node.inputs()) operands.push_back(of(operand));
-    std::vector<std::string> names;
-    for (const Value* output : node.outputs())
-      names.push_back(output ? "teacher/" + output->name : std::string());
-    Node* made =
-        graph_.add_node(node.op(), std::move(operands), copy_of(node.attrs), names.size(), nullptr, names);
-    if (!node.name.empty()) made->name = "teacher/" + node.name;
-    made->set_sources(node.sources());
+    Node* made = copy_node(graph_, node, std::move(operands), copies_, {"teacher/", "teacher/"});
     if (node.op().name == "SeededDropout") made->attrs.set("stream", node.attrs.integer("stream") + streams_);
-    for (size_t i = 0; i < names.size(); ++i) {
-      if (Value* original = node.output(i)) {
-        Value* output = made->output(i);
-        output->type = original->type;
-        output->contents = original->contents;
-        copies_[original] = output;
-      } else {
-        graph_.drop_output(made, i);
-      }
-    }
   }
 
  private:
   Graph& graph_;
-  std::unordered_map<const Value*, Value*> copies_;
+  ValueCopies copies_;
   int64_t streams_ = 0;
 };
 

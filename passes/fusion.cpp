@@ -1,11 +1,11 @@
 #include "passes/fusion.h"
 
 #include <algorithm>
-#include <unordered_map>
 #include <unordered_set>
 
 #include "ir/infer.h"
 #include "ir/op.h"
+#include "passes/copy_node.h"
 
 namespace gannet {
 namespace {
@@ -27,7 +27,7 @@ class Body {
     if (node.op().name == "Fused") return inline_body(node);
     std::vector<Value*> operands;
     for (Value* operand : node.inputs()) operands.push_back(operand ? inside(operand) : nullptr);
-    copy(node, std::move(operands), values_);
+    copy_node(*graph_, node, std::move(operands), values_);
   }
 
   void finish(const std::vector<Value*>& results) {
@@ -38,26 +38,6 @@ class Body {
   const std::vector<Value*>& operands() const { return operands_; }
 
  private:
-  using Values = std::unordered_map<const Value*, Value*>;
-
-  void copy(const Node& node, std::vector<Value*> operands, Values& values) {
-    std::vector<std::string> names;
-    for (const Value* output : node.outputs()) names.push_back(output ? output->name : "");
-    Node* made = graph_->add_node(node.op(), std::move(operands), node.attrs, node.outputs().size(), nullptr, names);
-    made->name = node.name;
-    made->set_sources(node.sources());
-    for (size_t i = 0; i < names.size(); ++i) {
-      const Value* output = node.output(i);
-      if (output == nullptr) {
-        graph_->drop_output(made, i);
-        continue;
-      }
-      made->output(i)->type = output->type;
-      made->output(i)->contents = output->contents;
-      values[output] = made->output(i);
-    }
-  }
-
   // What stands for a value of the graph outside.
   Value* inside(Value* value) {
     if (auto found = values_.find(value); found != values_.end()) return found->second;
@@ -73,12 +53,12 @@ class Body {
 
   void inline_body(const Node& fused) {
     const Graph& body = *fused.attrs.graph("body");
-    Values values;
+    ValueCopies values;
     for (size_t i = 0; i < body.inputs().size(); ++i) values[body.inputs()[i]] = inside(fused.input(i));
     for (const auto& node : body.nodes()) {
       std::vector<Value*> operands;
       for (Value* operand : node->inputs()) operands.push_back(operand ? values.at(operand) : nullptr);
-      copy(*node, std::move(operands), values);
+      copy_node(*graph_, *node, std::move(operands), values);
     }
     for (size_t i = 0; i < fused.outputs().size(); ++i) {
       if (fused.output(i)) values_[fused.output(i)] = values.at(body.outputs[i].value);
@@ -86,7 +66,7 @@ class Body {
   }
 
   std::shared_ptr<Graph> graph_;
-  Values values_;
+  ValueCopies values_;
   std::vector<Value*> operands_;
 };
 

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "ir/op.h"
+#include "passes/copy_node.h"
 
 namespace gannet {
 
@@ -393,31 +394,14 @@ Value* read_again(Graph& graph, Value* value, Node* before) {
 
 namespace {
 
-Attributes own_attributes(const Node& node) {
-  Attributes attrs = node.attrs;
-  if (node.op().name == "Fused") attrs.set("body", std::shared_ptr<Graph>(node.attrs.graph("body")->clone()));
-  return attrs;
-}
-
-void run_again(Graph& graph, const Node& node, Node* consumer, std::unordered_map<const Value*, Value*>& again) {
+void run_again(Graph& graph, const Node& node, Node* consumer, ValueCopies& again) {
   std::vector<Value*> operands;
   for (Value* operand : node.inputs()) {
     auto found = again.find(operand);
     if (found == again.end()) found = again.emplace(operand, read_again(graph, operand, consumer)).first;
     operands.push_back(found->second);
   }
-  Node* copy = graph.add_node(node.op(), std::move(operands), own_attributes(node), node.outputs().size(), consumer);
-  copy->name = node.name;
-  copy->set_sources(node.sources());
-  for (size_t i = 0; i < node.outputs().size(); ++i) {
-    if (!node.output(i)) {
-      graph.drop_output(copy, i);
-      continue;
-    }
-    copy->output(i)->type = node.output(i)->type;
-    copy->output(i)->contents = node.output(i)->contents;
-    again[node.output(i)] = copy->output(i);
-  }
+  copy_node(graph, node, std::move(operands), again, {"", std::nullopt}, consumer);
 }
 
 }  // namespace
@@ -427,7 +411,7 @@ RecomputationRound recompute_below(Graph& graph, const ValueTimes& times, int64_
   const MemoryPeak peak = peak_of(times);
   const std::optional<Trial> trial = Round(times, peak.node).best(bytes);
   if (!trial || trial->peak >= peak.bytes || trial->copies.empty()) return result;
-  std::unordered_map<const Value*, Value*> again;
+  ValueCopies again;
   size_t next = 0;
   for (auto p = static_cast<size_t>(peak.node) + 1; p < times.nodes.size(); ++p) {
     Node* consumer = times.nodes[p];

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ir/op.h"
+#include "passes/copy_node.h"
 #include "passes/fusion.h"
 #include "passes/live_values.h"
 #include "passes/pass.h"
@@ -107,11 +108,8 @@ void compute_again(Graph& graph, Node& node, Node* consumer, const LiveValues& l
   const std::vector<Use> uses(node.output()->uses().begin(), node.output()->uses().end());
   std::vector<Value*> operands;
   for (Value* operand : node.inputs()) operands.push_back(read_again(graph, operand, consumer));
-  Node* copy = graph.add_node(node.op(), std::move(operands), node.attrs, 1, consumer);
-  copy->name = node.name;
-  copy->set_sources(node.sources());
-  copy->output()->type = node.output()->type;
-  copy->output()->contents = node.output()->contents;
+  ValueCopies copies;
+  Node* copy = copy_node(graph, node, std::move(operands), copies, {"", std::nullopt}, consumer);
   for (const Use& use : uses) {
     if (live.position(use.node) >= live.position(consumer)) graph.set_operand(use.node, static_cast<size_t>(use.index), copy->output());
   }

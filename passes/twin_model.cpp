@@ -3,52 +3,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_map>
 #include <vector>
 
 #include "ir/op.h"
+#include "passes/copy_node.h"
 
 namespace gannet {
 
 namespace {
 
-using Copies = std::unordered_map<const Value*, Value*>;
-
 constexpr int64_t kTwinStreams = int64_t{1} << 32;
 
-Attributes copied_attributes(const Node& node) {
-  Attributes result = node.attrs;
-  for (const auto& [name, attr] : node.attrs.entries()) {
-    const auto* graph = std::get_if<std::shared_ptr<Graph>>(&attr);
-    if (graph && *graph) result.set(name, std::shared_ptr<Graph>((*graph)->clone()));
-  }
-  if (node.op().name == "SeededDropout") result.set("stream", node.attrs.integer("stream") + kTwinStreams);
-  return result;
-}
-
-void describe_copy(const Value* original, Value* made, Copies& copies) {
-  made->type = original->type;
-  made->contents = original->contents;
-  copies[original] = made;
-}
-
-void copy_node(Graph& graph, const Node& node, Copies& copies) {
+void add_node_of_twin(Graph& graph, const Node& node, ValueCopies& copies) {
   std::vector<Value*> operands;
   for (Value* operand : node.inputs()) {
     const auto copy = copies.find(operand);
     operands.push_back(copy == copies.end() ? operand : copy->second);
   }
-  std::vector<std::string> names;
-  for (const Value* output : node.outputs()) names.push_back(output ? output->name : std::string());
-  Node* made = graph.add_node(node.op(), std::move(operands), copied_attributes(node), names.size(), nullptr, names);
-  if (!node.name.empty()) made->name = std::string(kTwinPrefix) + node.name;
-  made->set_sources(node.sources());
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (node.output(i))
-      describe_copy(node.output(i), made->output(i), copies);
-    else
-      graph.drop_output(made, i);
-  }
+  Node* made = copy_node(graph, node, std::move(operands), copies, {std::string(kTwinPrefix)});
+  if (node.op().name == "SeededDropout") made->attrs.set("stream", node.attrs.integer("stream") + kTwinStreams);
 }
 
 Status check_initial(const State& state, const Tensor& initial) {
@@ -66,18 +39,20 @@ std::string_view model_state_name(std::string_view state) {
 Result<Value*> add_twin(Graph& graph, Value* value, std::span<const Tensor> initial) {
   const size_t count = graph.states.size();
   CHECK(initial.size() == count, "{} tensors for {} states", initial.size(), count);
-  Copies copies;
+  ValueCopies copies;
   for (size_t i = 0; i < count; ++i) {
     TRY(check_initial(graph.states[i], initial[i]));
     const State& state = graph.states[i];
     const std::string name = std::string(kTwinPrefix) + state.name;
-    describe_copy(state.in, graph.add_state_value(name, state.in->type), copies);
+    Value* own = graph.add_state_value(name, state.in->type);
+    own->contents = state.in->contents;
+    copies[state.in] = own;
   }
   std::vector<const Node*> nodes;
   for (const auto& node : graph.nodes()) nodes.push_back(node.get());
   for (const Node* node : nodes) {
     const bool depends = std::ranges::any_of(node->inputs(), [&](const Value* operand) { return copies.contains(operand); });
-    if (depends || node->op().name == "SeededDropout") copy_node(graph, *node, copies);
+    if (depends || node->op().name == "SeededDropout") add_node_of_twin(graph, *node, copies);
   }
   for (size_t i = 0; i < count; ++i) {
     const State& state = graph.states[i];
