@@ -259,7 +259,7 @@ class Hoist {
       if (!rebuild(*planned.node, planned.axes)) return nullptr;
     }
     Node& last = *selection_.node;
-    Value* result = narrowed_.at(last.input(0));
+    Value* result = narrowed_.at({last.input(0), selection_.axis});
     if (!selection_.drops) return result;
     GraphBuilder b(graph_, &last);
     result = b.squeeze(result, {selection_.axis});
@@ -274,19 +274,20 @@ class Hoist {
     std::vector<Value*> operands(node.inputs().begin(), node.inputs().end());
     for (size_t i = 0; i < operands.size(); ++i) {
       if (axes[i] == kWhole) continue;
-      Value*& narrowed = narrowed_[operands[i]];
+      Value*& narrowed = narrowed_[{operands[i], axes[i]}];
       if (narrowed == nullptr) narrowed = selection_.place(b, operands[i], axes[i]);
       operands[i] = narrowed;
     }
     Attributes attrs = node.attrs;
+    const int64_t axis = requests_.at(node.output()).axis;
     if (node.op().name == "Reshape") {
-      operands[1] = b.dims(narrowed_shape(*node.output(), requests_.at(node.output()).axis));
+      operands[1] = b.dims(narrowed_shape(*node.output(), axis));
       attrs.set("allowzero", int64_t{1});
     }
     Value* result = b.op(node.op().name, std::move(operands), std::move(attrs));
     if (!b.status().ok()) return false;
     result->producer()->name = node.name;
-    narrowed_[node.output()] = result;
+    narrowed_[{node.output(), axis}] = result;
     names_.emplace_back(result, node.output()->name);
     return true;
   }
@@ -298,7 +299,7 @@ class Hoist {
   std::unordered_map<const Value*, Request> requests_;
   std::map<int64_t, Value*> open_;    // by the place of its producer
   std::map<int64_t, Planned> nodes_;  // by place
-  std::unordered_map<const Value*, Value*> narrowed_;
+  std::map<std::pair<const Value*, int64_t>, Value*> narrowed_;  // by the value and the axis
   std::vector<std::pair<Value*, std::string>> names_;
 };
 
@@ -320,7 +321,8 @@ bool hoist_one(Graph& graph) {
 }  // namespace
 
 Result<bool> hoist_selections(Graph& graph, PassContext&) {
-  bool changed = false;
+  // What an attempt made and did not use is erased with all that is dead: nothing else may be.
+  bool changed = erase_dead_nodes(graph);
   while (hoist_one(graph)) changed = true;
   return changed;
 }
