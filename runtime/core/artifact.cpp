@@ -207,6 +207,7 @@ Result<std::array<std::span<const uint8_t>, kSectionNames.size()>> read_sections
 struct DescribedProgram {
   std::string target, needed;
   std::string program;
+  std::string training;  // empty: there is none
 };
 
 struct Description {
@@ -216,7 +217,7 @@ struct Description {
 
 template <class A>
 void fields(A& a, DescribedProgram& program) {
-  a(program.target, program.needed, program.program);
+  a(program.target, program.needed, program.program, program.training);
 }
 template <class A>
 void fields(A& a, Description& description) {
@@ -247,14 +248,54 @@ Result<Description> read_description(std::span<const uint8_t> bytes, std::shared
   return description;
 }
 
+std::span<const uint8_t> bytes_of(const std::string& text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
+
+template <class T>
+std::string archived(const T& value, ArchiveData& data) {
+  ArchiveWriter writer(data);
+  writer(value);
+  return {writer.bytes.begin(), writer.bytes.end()};
+}
+
 Result<std::shared_ptr<const Program>> read_program(const DescribedProgram& described, ArchiveData& data) {
-  ArchiveReader reader({reinterpret_cast<const uint8_t*>(described.program.data()), described.program.size()},
-                       data);
+  ArchiveReader reader(bytes_of(described.program), data);
   std::shared_ptr<const Program> program;
   reader(program);
   TRY(all_read(reader));
   if (Status status = check_program(*program); !status.ok()) return with_prefix("its description contradicts itself: ", status.error());
   return program;
+}
+
+Result<TargetProgram> read_target_program(const DescribedProgram& described, ArchiveData& data) {
+  TargetProgram made{described.target, described.needed, TRY(read_program(described, data))};
+  if (described.training.empty()) return made;
+  ArchiveReader reader(bytes_of(described.training), data);
+  auto part = std::make_shared<TrainingPart>();
+  reader(*part);
+  TRY(all_read(reader));
+  TRY(check_training_part(*part, *made.program));
+  made.training = std::move(part);
+  return made;
+}
+
+// The first program that this machine can run.
+Result<const DescribedProgram*> program_for_machine(const Description& description) {
+  const Target machine = host_target();
+  std::string targets;
+  for (const DescribedProgram& program : description.programs) {
+    const std::optional<Target> needed = find_target(program.needed);
+    if (needed && covers(machine, *needed)) return &program;
+    targets += (targets.empty() ? "" : ", ") + program.needed;
+  }
+  return unsupported(fmt::format("it is for {}, this machine is {}: compile the model with --target", targets, target_name(machine)));
+}
+
+Result<TargetProgram> read_trainable(const MappedFile& file) {
+  ArchiveData data;
+  const Description description = TRY(read_description(file.bytes(), file.owner(), data));
+  const DescribedProgram* described = TRY(program_for_machine(description));
+  if (described->training.empty()) return invalid_input("it has no training part: compile it with --train");
+  return read_target_program(*described, data);
 }
 
 }  // namespace
@@ -263,10 +304,7 @@ Status write_artifact(const std::string& path, const Artifact& artifact) {
   ArchiveData data;
   Description described{artifact.compilation, {}};
   for (const TargetProgram& made : artifact.programs) {
-    ArchiveWriter writer(data);
-    writer(*made.program);
-    described.programs.push_back(
-        {made.target, made.needed, std::string(writer.bytes.begin(), writer.bytes.end())});
+    described.programs.push_back({made.target, made.needed, archived(*made.program, data), made.training ? archived(*made.training, data) : ""});
   }
   ArchiveWriter writer(data);
   writer(described);
@@ -288,20 +326,19 @@ Result<std::shared_ptr<const Program>> read_artifact(std::span<const uint8_t> by
                                                      std::shared_ptr<const void> owner) {
   ArchiveData data;
   const Description description = TRY(read_description(bytes, std::move(owner), data));
-  const Target machine = host_target();
-  std::string targets;
-  for (const DescribedProgram& program : description.programs) {
-    const std::optional<Target> needed = find_target(program.needed);
-    if (needed && covers(machine, *needed)) return read_program(program, data);
-    targets += (targets.empty() ? "" : ", ") + program.needed;
-  }
-  return unsupported(fmt::format("it is for {}, this machine is {}: compile the model with --target", targets,
-                                 target_name(machine)));
+  return read_program(*TRY(program_for_machine(description)), data);
 }
 
 Result<std::shared_ptr<const Program>> read_artifact(const std::string& path) {
   const MappedFile file = TRY(MappedFile::open(path, Limits().file_bytes));
   Result<std::shared_ptr<const Program>> program = read_artifact(file.bytes(), file.owner());
+  if (!program.ok()) return with_prefix(path + ": ", program.error());
+  return program;
+}
+
+Result<TargetProgram> read_trainable_artifact(const std::string& path) {
+  const MappedFile file = TRY(MappedFile::open(path, Limits().file_bytes));
+  Result<TargetProgram> program = read_trainable(file);
   if (!program.ok()) return with_prefix(path + ": ", program.error());
   return program;
 }
@@ -313,9 +350,9 @@ Result<Artifact> read_whole_artifact(const std::string& path) {
   if (!description.ok()) return with_prefix(path + ": ", description.error());
   Artifact artifact{{}, std::move(description->compilation)};
   for (const DescribedProgram& described : description->programs) {
-    Result<std::shared_ptr<const Program>> program = read_program(described, data);
+    Result<TargetProgram> program = read_target_program(described, data);
     if (!program.ok()) return with_prefix(path + ": ", program.error());
-    artifact.programs.push_back({described.target, described.needed, *std::move(program)});
+    artifact.programs.push_back(*std::move(program));
   }
   return artifact;
 }

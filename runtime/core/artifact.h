@@ -10,17 +10,19 @@
 
 #include "ir/base/error.h"
 #include "runtime/core/program.h"
+#include "runtime/core/training_part.h"
 
 namespace gannet {
 
 // Grows with every change of what a Program holds, of MathTable, or of how kernels are called.
-inline constexpr uint32_t kArtifactFormat = 7;
+inline constexpr uint32_t kArtifactFormat = 8;
 
 // A Program and the machines it is for, by the names of ir/named_target.h.
 struct TargetProgram {
   std::string target;  // what it was compiled for
   std::string needed;  // what it runs on: less than `target` where the program does not use all that this has
   std::shared_ptr<const Program> program;
+  std::shared_ptr<const TrainingPart> training = nullptr;  // null: it cannot be fine-tuned
 };
 
 struct Artifact {
@@ -38,6 +40,8 @@ Status write_artifact(const std::string& path, std::shared_ptr<const Program> pr
 Result<std::shared_ptr<const Program>> read_artifact(const std::string& path);
 // The same for an artifact in memory, at a multiple of 64 bytes, which `owner` keeps there; it is used where it stands.
 Result<std::shared_ptr<const Program>> read_artifact(std::span<const uint8_t> bytes, std::shared_ptr<const void> owner);
+// The same with the training part; an error where there is none.
+Result<TargetProgram> read_trainable_artifact(const std::string& path);
 // All of a file, whatever machines it is for.
 Result<Artifact> read_whole_artifact(const std::string& path);
 // Whether the file begins as an artifact does.

@@ -218,7 +218,8 @@ class ProgramCheck {
   }
 
   bool recipe_fits(const Step& step, const LikelihoodRecipe& r) const {
-    return is_size(r.samples) && is_size(r.classes) && is_size(r.pixels) && has_operands(step, 2, 1) && step.inputs.size() == 3;
+    return is_size(r.samples) && is_size(r.classes) && is_size(r.pixels) && step.inputs.size() == 3 && step.inputs[0] != kNone &&
+           step.inputs[1] != kNone && step.outputs.size() == 1 && step.outputs[0] != kNone;
   }
 
   bool recipe_fits(const Step& step, const AttentionRecipe& r) const {

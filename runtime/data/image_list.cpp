@@ -97,31 +97,6 @@ class ClassNumbers {
   std::unordered_map<std::string, size_t> numbers_;
 };
 
-Result<ImageList> list_folder(const std::string& path, const ImageListOptions& options) {
-  ImageList list{path, {}, options.classes, ImageLabels::kOne, {}};
-  const std::vector<std::string> names = TRY(folders_in(path));
-  if (names.empty())
-    return invalid_input(fmt::format("{}: holds no folders; each class has a folder of its own", path));
-  const bool open = list.classes.empty();
-  if (open) list.classes = names;
-  const ClassNumbers numbers(list.classes);
-  std::vector<std::string> unknown;
-  std::vector<int64_t> labels;
-  for (const std::string& name : names) {
-    const std::vector<std::string> files = TRY(pictures_in(path + "/" + name));
-    if (files.empty() && open) return invalid_input(fmt::format("{}/{}: holds no pictures", path, name));
-    if (files.empty()) continue;
-    const std::optional<size_t> label = numbers.find(name);
-    if (!label) unknown.push_back(name);
-    list.files.insert(list.files.end(), files.begin(), files.end());
-    labels.resize(list.files.size(), static_cast<int64_t>(label.value_or(0)));
-  }
-  if (!unknown.empty()) return invalid_input(path + ": " + numbers.unknown_text(unknown));
-  if (list.files.empty()) return invalid_input(fmt::format("{}: holds no pictures", path));
-  list.target = Tensor::of_ints(labels);
-  return list;
-}
-
 std::vector<std::string> split_labels(const std::string& cell) {
   std::vector<std::string> labels;
   std::string label;
@@ -322,9 +297,34 @@ Result<Table> read_image_table(const std::string& path, std::string_view otherwi
 
 }  // namespace
 
+Result<ImageList> list_image_folder(const std::string& path, const ImageListOptions& options) {
+  ImageList list{path, {}, options.classes, ImageLabels::kOne, {}};
+  const std::vector<std::string> names = TRY(folders_in(path));
+  if (names.empty())
+    return invalid_input(fmt::format("{}: holds no folders; each class has a folder of its own", path));
+  const bool open = list.classes.empty();
+  if (open) list.classes = names;
+  const ClassNumbers numbers(list.classes);
+  std::vector<std::string> unknown;
+  std::vector<int64_t> labels;
+  for (const std::string& name : names) {
+    const std::vector<std::string> files = TRY(pictures_in(path + "/" + name));
+    if (files.empty() && open) return invalid_input(fmt::format("{}/{}: holds no pictures", path, name));
+    if (files.empty()) continue;
+    const std::optional<size_t> label = numbers.find(name);
+    if (!label) unknown.push_back(name);
+    list.files.insert(list.files.end(), files.begin(), files.end());
+    labels.resize(list.files.size(), static_cast<int64_t>(label.value_or(0)));
+  }
+  if (!unknown.empty()) return invalid_input(path + ": " + numbers.unknown_text(unknown));
+  if (list.files.empty()) return invalid_input(fmt::format("{}: holds no pictures", path));
+  list.target = Tensor::of_ints(labels);
+  return list;
+}
+
 Result<ImageList> list_images(const std::string& path, const ImageListOptions& options) {
   std::error_code error;
-  if (fs::is_directory(path, error)) return list_folder(path, options);
+  if (fs::is_directory(path, error)) return list_image_folder(path, options);
   return TableReader(TRY(read_image_table(path, "a folder with a folder for each class")), options).read();
 }
 

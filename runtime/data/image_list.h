@@ -37,6 +37,8 @@ struct ImageListOptions {
 // them; its rows without any are left out. Files that are no pictures by their name are passed over in
 // folders; hidden ones too.
 Result<ImageList> list_images(const std::string& path, const ImageListOptions& options = {});
+// The same of a folder.
+Result<ImageList> list_image_folder(const std::string& path, const ImageListOptions& options = {});
 
 // Pictures without labels: all in a folder and below, or those that a table names. The target is i64
 // [pictures]: the place among `classes` of the folder in `path` that a picture is in, or of what column

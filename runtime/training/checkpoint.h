@@ -40,7 +40,17 @@ struct Checkpoint {
   NamedTensors states;
 };
 
-class CheckpointStore {
+// Where a trainer keeps what it would lose.
+class TrainingStore {
+ public:
+  virtual ~TrainingStore() = default;
+  virtual Status save(const TrainingPosition& position, const NamedTensors& states) = 0;
+  // Weights of the best evaluation so far: call it before the save whose position names it.
+  virtual Status save_best(int64_t step, const NamedTensors& weights) = 0;
+  virtual Result<NamedTensors> read_best(int64_t step, const Limits& limits) const = 0;
+};
+
+class CheckpointStore final : public TrainingStore {
  public:
   // Makes the folder where it is missing and holds it for this process: a second run in the same folder is an
   // error.
@@ -50,11 +60,10 @@ class CheckpointStore {
   // Steps of the checkpoints that the folder names, newest first; they may be damaged.
   std::vector<int64_t> steps() const;
   // Writes a checkpoint, then removes all but the newest two and the best weights that neither names.
-  Status save(const TrainingPosition& position, const NamedTensors& states);
-  // Weights of the best evaluation so far, `best-N.safetensors`: call it before the save whose position names
-  // it.
-  Status save_best(int64_t step, const NamedTensors& weights);
-  Result<NamedTensors> read_best(int64_t step, const Limits& limits = {}) const;
+  Status save(const TrainingPosition& position, const NamedTensors& states) override;
+  // In `best-N.safetensors`.
+  Status save_best(int64_t step, const NamedTensors& weights) override;
+  Result<NamedTensors> read_best(int64_t step, const Limits& limits = {}) const override;
   // The newest valid checkpoint; nothing when there is none. `damaged` gets a sentence for each that was
   // passed over.
   Result<std::optional<Checkpoint>> latest(std::vector<std::string>& damaged,

@@ -22,7 +22,7 @@ void Trainer::hold_out(BatchSource& batches, Metrics& metrics) {
   metrics_ = &metrics;
 }
 
-void Trainer::keep_checkpoints(CheckpointStore& store, std::string model,
+void Trainer::keep_checkpoints(TrainingStore& store, std::string model,
                                std::map<std::string, std::string> options) {
   store_ = &store;
   position_.model = std::move(model);
@@ -217,7 +217,7 @@ Status Trainer::save() {
 bool Trainer::due(int64_t every) const { return every > 0 ? position_.step % every == 0 : at_epoch_end(); }
 
 Result<NamedTensors> Trainer::chosen_weights(bool diverged) {
-  if (position_.best && store_) return store_->read_best(position_.best_step);
+  if (position_.best && store_) return store_->read_best(position_.best_step, Limits());
   if (position_.best) return best_weights_;
   return diverged ? NamedTensors() : engine_.weights();
 }

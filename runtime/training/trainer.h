@@ -60,7 +60,7 @@ class Trainer {
   // Data to evaluate on and what to measure beside the loss.
   void hold_out(BatchSource& batches, Metrics& metrics);
   // `model` and `options` (as text) identify the run in its checkpoints.
-  void keep_checkpoints(CheckpointStore& store, std::string model,
+  void keep_checkpoints(TrainingStore& store, std::string model,
                         std::map<std::string, std::string> options);
   void add_observer(TrainingObserver& observer) { observers_.push_back(&observer); }
   // Continues where `checkpoint` stands: the end has the bits of a run that was not interrupted. An error
@@ -100,7 +100,7 @@ class Trainer {
   TrainerOptions options_;
   BatchSource* held_out_ = nullptr;
   Metrics* metrics_ = nullptr;
-  CheckpointStore* store_ = nullptr;
+  TrainingStore* store_ = nullptr;
   std::vector<TrainingObserver*> observers_;
   TrainingPosition position_;
   int64_t started_epoch_ = -1;

@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "runtime/data/npy.h"
 #include "tests/tools/command_line_fixture.h"
 
 namespace gannet::test {
@@ -46,6 +47,19 @@ TEST_F(TokenizeCommand, ReadsLinesAndJson) {
             "{\"ids\":[4,6]}\n{\"ids\":[5]}\n");
   EXPECT_THAT(gannet_line("tokenize --vocab vocab.txt texts.txt --time").out,
               HasSubstr("\"texts\": 2, \"tokens\": 7"));
+}
+
+TEST_F(TokenizeCommand, WritesATableAsArraysForAModel) {
+  run("new bert-classifier --layers 1 --hidden 16 --heads 2 --vocab 40 -o bert.onnx");
+  write("texts.tsv", "text\tlabel\na fine film!\tgood\nfilms\tbad\na\tgood\n");
+  EXPECT_EQ(run("tokenize texts.tsv --vocab vocab.txt --model bert.onnx -o d.npz"),
+            "3 rows of 6 tokens\nlabel 0: bad\nlabel 1: good\nwrote d.npz\n");
+  const Tensor ids = read_npz_array("d.npz", "input_ids").value(), mask = read_npz_array("d.npz", "attention_mask").value();
+  EXPECT_EQ(ids.ints(), (std::vector<int64_t>{2, 4, 5, 6, 8, 3, 2, 6, 7, 3, 0, 0, 2, 4, 3, 0, 0, 0}));
+  EXPECT_EQ(mask.ints(), (std::vector<int64_t>{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 0}));
+  EXPECT_EQ(read_npz_array("d.npz", "labels").value().ints(), (std::vector<int64_t>{1, 0, 1}));
+  EXPECT_THAT(error("tokenize texts.tsv --vocab vocab.txt -o d.npz"), HasSubstr("--output needs a table and --model"));
+  EXPECT_THAT(error("tokenize texts.tsv --vocab vocab.txt --model bert.onnx"), HasSubstr("--output"));
 }
 
 TEST_F(TokenizeCommand, SaysWhatIsWrong) {

@@ -45,6 +45,16 @@ class TuneQuantized : public CommandLine {
   }
 };
 
+// The weights of a compiled file's training are numbers; the ONNX file gets their codes.
+TEST_F(TuneQuantized, ACompiledFileTrainsCodesToo) {
+  run("tune codes.onnx --train task.npz --epochs 3 --lr 0.01 -o tuned.onnx");
+  run("compile codes.onnx --train -o codes.gannet");
+  const CommandResult result = gannet_run_line("codes.gannet --tune task.npz --epochs 3 --lr 0.01 -o w.safetensors");
+  ASSERT_EQ(result.status, 0) << result.err;
+  run("apply-weights codes.onnx w.safetensors -o applied.onnx");
+  EXPECT_TRUE(contents("applied.onnx") == contents("tuned.onnx"));
+}
+
 TEST_F(TuneQuantized, CodesLearnUnderTheirScales) {
   const CommandResult result = gannet_line("tune codes.onnx --train task.npz --epochs 12 --lr 0.01 -o tuned.onnx");
   ASSERT_EQ(result.status, 0) << result.err;

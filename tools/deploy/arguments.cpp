@@ -112,6 +112,14 @@ CLI::Validator finite_number(bool positive) {
       "");
 }
 
+Result<double> parse_number(std::string_view text, std::string_view flag, const std::string& whole) {
+  double value = 0;
+  if (!CLI::detail::lexical_cast(std::string(text), value) || !std::isfinite(value) || value < 0) {
+    return invalid_input(fmt::format("{} {}: '{}' is not a number of at least 0", flag, whole, text));
+  }
+  return value;
+}
+
 Result<std::pair<std::string, std::string>> split_assignment(const std::string& text, std::string_view flag) {
   size_t at = text.find('=');
   if (at == std::string::npos || at == 0) return invalid_input(fmt::format("{} takes NAME=VALUE, got '{}'", flag, text));

@@ -5,11 +5,13 @@
 #include "tools/deploy/arguments.h"
 #include "tools/deploy/program.h"
 #include "tools/deploy/run_artifact.h"
+#include "tools/deploy/run_tuned.h"
+#include "tools/deploy/tune_artifact.h"
 
 namespace gannet {
 
 int run_deployed_command_line(int argc, char** argv) {
-  CLI::App app("Runs a model that gannet compile wrote and prints its outputs.", "gannet-run");
+  CLI::App app("Runs a model that gannet compile wrote and prints its outputs, or fine-tunes it.", "gannet-run");
   app.set_version_flag("--version", GANNET_VERSION, "Print the version and exit");
   app.footer("Example: gannet-run resnet50.gannet --input data=kitten.jpg --top 5");
   std::string path;
@@ -20,12 +22,28 @@ int run_deployed_command_line(int argc, char** argv) {
       ->type_name("NAME=SHAPE")->take_all()->expected(1)->allow_extra_args(false);
   add_limit_argument(app, limits);
   add_run_arguments(app, arguments);
+  TuneArtifactArguments tuning;
+  const CLI::Option* tune = add_tune_artifact_arguments(app, tuning);
+  app.get_option("--output")->description("folder for the outputs; with --tune the file for the weights")->type_name("PATH");
+  std::string weights;
+  app.add_option("--weights", weights, "run with the weights that --tune has written, in place of the file's own")
+      ->type_name("FILE")->group(tune->get_group())->excludes(app.get_option("--tune"));
+  for (const char* flag : {"--input", "--shape", "--top", "--labels"}) app.get_option("--tune")->excludes(app.get_option(flag));
   std::function<int()> run = [&] {
     auto work = [&]() -> Status {
       TRY(settle_run_arguments(arguments, shapes));
       arguments.inputs.limits = default_limits();
       for (const std::string& assignment : limits) TRY(set_limit(arguments.inputs.limits, assignment));
-      return run_artifact(path, arguments);
+      if (tune->count() > 0) {
+        tuning.path = path;
+        tuning.output = arguments.output_folder;
+        tuning.seed = arguments.inputs.seed;
+        tuning.threads = arguments.threads;
+        tuning.limits = arguments.inputs.limits;
+        tuning.image = arguments.image;
+        return tune_artifact(tuning);
+      }
+      return weights.empty() ? run_artifact(path, arguments) : run_tuned(path, weights, arguments);
     };
     const Status status = work();
     return status.ok() ? kSuccess : report(status.error());

@@ -30,6 +30,7 @@ struct ApplyWeightsArguments {
 struct FileTensor {
   int64_t offset = -1;
   Tensor value;
+  std::optional<QuantizedWeight> codes = {};  // where the file holds codes, and training the numbers that they stand for
 };
 
 // The constants of the model's file by the names that they have as States in training, as weights_to_state gives them; what
@@ -39,7 +40,8 @@ std::map<std::string, FileTensor> tensors_of(const Graph& graph) {
   std::set<std::string> taken;
   const std::unique_ptr<Graph> trained = graph.clone();
   // What cannot be trained has no States; its constants can be replaced all the same.
-  if (weights_to_state(*trained, {.running_statistics = true}).ok()) {
+  const Result<WeightReport> weights = weights_to_state(*trained, {.running_statistics = true});
+  if (weights.ok()) {
     for (const State& state : trained->states) {
       if (state.origin && state_names.emplace(state.origin->offset, state.name).second) taken.insert(state.name);
     }
@@ -54,6 +56,11 @@ std::map<std::string, FileTensor> tensors_of(const Graph& graph) {
       tensors.emplace(name, FileTensor{value->origin->offset, *value->constant()});
     }
   });
+  if (!weights.ok()) return tensors;
+  for (const QuantizedWeight& quantized : weights->quantized) {
+    const auto found = tensors.find(quantized.state);
+    if (found != tensors.end()) found->second.codes = quantized;
+  }
   return tensors;
 }
 
@@ -104,8 +111,11 @@ Status apply_weights(const ApplyWeightsArguments& arguments) {
       unknown.push_back(name);
       continue;
     }
-    if (Status status = check_fit(name, value, found->second.value); !status.ok()) return with_prefix(arguments.weights + ": ", status.error());
-    patches.push_back({found->second.offset, value});
+    const Tensor& in_file = found->second.value;
+    const bool becomes_codes = found->second.codes && is_floating(value.dtype()) && value.extents() == in_file.extents();
+    const Tensor fitted = becomes_codes ? TRY(quantize_again(*found->second.codes, value)) : value;
+    if (Status status = check_fit(name, fitted, in_file); !status.ok()) return with_prefix(arguments.weights + ": ", status.error());
+    patches.push_back({found->second.offset, fitted});
   }
   if (!unknown.empty() && !arguments.skip_unknown) {
     return invalid_input(fmt::format("{}: {} of {} tensors are no weights of {}, '{}' for one; --skip-unknown leaves them out", arguments.weights,

@@ -1,36 +1,11 @@
 #include "tools/driver/array_task.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-
-#include "runtime/data/npy.h"
-#include "runtime/training/batches.h"
-#include "tools/driver/fit_array.h"
+#include "tools/deploy/array_rows.h"
 #include "tools/driver/model_inputs.h"
 
 namespace gannet {
 
 namespace {
-
-class ArrayRows final : public LabelledRows {
- public:
-  NamedColumns inputs;
-
-  Result<std::unique_ptr<BatchSource>> batches(std::optional<std::span<const int64_t>> chosen,
-                                               const BatchRequest& request) const override {
-    NamedColumns columns = inputs;
-    columns.emplace_back(target.name, target.values);
-    // Names columns that do not fit together before rows of them are taken.
-    Result<Batches> made = Batches::make(columns, request.batch_size, request.seed, request.join_lone_row);
-    if (made.ok() && chosen) {
-      made =
-          Batches::make(take_rows(columns, *chosen), request.batch_size, request.seed, request.join_lone_row);
-    }
-    if (!made.ok()) return with_prefix(target.file + ": ", made.error());
-    return std::unique_ptr<BatchSource>(std::make_unique<Batches>(*std::move(made)));
-  }
-};
 
 class ArrayTask final : public TuneTask {
  public:
@@ -51,54 +26,8 @@ class ArrayTask final : public TuneTask {
   }
 };
 
-Result<Tensor> take(const NamedTensors& arrays, const std::string& name, const std::string& file) {
-  std::string all;
-  for (const auto& [candidate, tensor] : arrays) {
-    if (candidate == name) return tensor;
-    all += (all.empty() ? "" : ", ") + candidate;
-  }
-  return invalid_input(fmt::format("{}: there is no array '{}'; it holds {}", file, name, all));
-}
-
-Result<std::string> find_target(const std::string& file, const NamedTensors& arrays,
-                                std::span<const InputSpec> inputs, const std::string& wanted) {
-  if (!wanted.empty()) return wanted;
-  std::vector<std::string> candidates;
-  for (const auto& array : arrays) {
-    const std::string& name = array.first;
-    const bool is_input = std::ranges::find(inputs, name, &InputSpec::name) != inputs.end();
-    if (!is_input) candidates.push_back(name);
-  }
-  for (const char* usual : {"labels", "label", "targets", "target", "y"}) {
-    if (std::ranges::find(candidates, usual) != candidates.end()) return std::string(usual);
-  }
-  if (candidates.size() == 1) return candidates[0];
-  std::string names;
-  for (const std::string& name : candidates) names += (names.empty() ? "" : ", ") + name;
-  return invalid_input(fmt::format(
-      "{}: {}", file,
-      candidates.empty() ? "all its arrays are inputs of the model, it lacks the labels or targets"
-                         : fmt::format("which array is the target? give --target with one of {}", names)));
-}
-
 }  // namespace
 
 std::unique_ptr<TuneTask> make_array_task() { return std::make_unique<ArrayTask>(); }
-
-Result<std::unique_ptr<LabelledRows>> read_array_rows(const std::string& file,
-                                                      std::span<const InputSpec> inputs,
-                                                      const std::string& target, const Limits& limits) {
-  const NamedTensors arrays = TRY(read_npz(file, limits));
-  auto rows = std::make_unique<ArrayRows>();
-  for (const InputSpec& input : inputs) {
-    Tensor column = TRY(take(arrays, input.name, file));
-    column = TRY(fit_array(file, input.name, std::move(column), input.type,
-                           fmt::format("input '{}'", input.name), false));
-    rows->inputs.emplace_back(input.name, std::move(column));
-  }
-  const std::string name = TRY(find_target(file, arrays, inputs, target));
-  rows->target = {file, name, TRY(take(arrays, name, file))};
-  return std::unique_ptr<LabelledRows>(std::move(rows));
-}
 
 }  // namespace gannet

@@ -13,6 +13,8 @@ namespace gannet {
 std::string signature_text(const Program& program);
 // "for x86-64-v4: 6 steps: 4 generated kernels, 2 library primitives; needs oneDNN", one line each.
 std::string programs_text(const Artifact& artifact);
+// What training needs and changes, where the file can be fine-tuned; else nothing.
+std::string training_text(const Artifact& artifact);
 nlohmann::json artifact_json(const Artifact& artifact);
 
 }  // namespace gannet

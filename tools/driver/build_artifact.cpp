@@ -6,6 +6,7 @@
 
 #include "ir/base/nearest.h"
 #include "ir/named_target.h"
+#include "tools/driver/build_training.h"
 
 namespace gannet {
 namespace {
@@ -24,15 +25,25 @@ bool sums_integers(const Program& program) {
   return own || std::ranges::any_of(program.bodies, [](const auto& body) { return sums_integers(*body); });
 }
 
+bool sums_integers(const TrainingPart& part) {
+  return sums_integers(*part.step) || sums_integers(*part.evaluation);
+}
+
+void set_needed(TargetProgram& made, const Target& target) {
+  Target needed = target;
+  const bool sums = sums_integers(*made.program) || (made.training && sums_integers(*made.training));
+  needed.integer_products = needed.integer_products && sums;
+  made.needed = target_name(needed);
+}
+
 Result<TargetProgram> compile_for(const Graph& graph, const ImportedModel& model,
                                   const CompileOptions& options) {
   const std::unique_ptr<Graph> own = graph.clone();
   CompiledModel compiled = TRY(compile_graph(*own, options));
   compiled.program->metadata = model.info.metadata;
-  Target needed = options.target;
-  needed.integer_products = needed.integer_products && sums_integers(*compiled.program);
-  return TargetProgram{std::string(target_name(options.target)), std::string(target_name(needed)),
-                       std::move(compiled.program)};
+  TargetProgram made{std::string(target_name(options.target)), "", std::move(compiled.program)};
+  set_needed(made, options.target);
+  return made;
 }
 
 void collect_code(const Program& program, std::vector<std::shared_ptr<const CodeImage>>& images) {
@@ -70,12 +81,14 @@ Result<std::vector<Target>> parse_targets(const std::string& text) {
 }
 
 Result<Artifact> build_artifact(const ImportedModel& model, std::span<const Target> targets,
-                                const CompileOptions& options) {
+                                const CompileOptions& options, const TuneArguments* training) {
   Artifact artifact;
   for (const Target& target : targets) {
     CompileOptions own = options;
     own.target = target;
     TargetProgram made = TRY(compile_for(*model.graph, model, own));
+    if (training) made.training = TRY(build_training(*training, own));
+    if (training) set_needed(made, target);
     const bool known = std::ranges::any_of(
         artifact.programs, [&](const TargetProgram& other) { return other.needed == made.needed; });
     if (!known) artifact.programs.push_back(std::move(made));
@@ -83,25 +96,50 @@ Result<Artifact> build_artifact(const ImportedModel& model, std::span<const Targ
   return artifact;
 }
 
+namespace {
+
+// How a program for `target` is made from the code of `programs`.
+Result<CompileOptions> options_with_code(const std::string& target, std::initializer_list<const Program*> programs, bool codegen_only) {
+  const std::optional<Target> found = find_target(target);
+  if (!found) return unsupported(fmt::format("it is for '{}', which this program does not know", target));
+  CompileOptions options;
+  options.target = *found;
+  options.use_onednn = !codegen_only;
+  options.code.emplace();
+  for (const Program* program : programs) {
+    if (program) collect_code(*program, *options.code);
+  }
+  return options;
+}
+
+Status check_needed(const TargetProgram& made, const TargetProgram& before) {
+  if (made.needed == before.needed) return {};
+  return unsupported(fmt::format("compiled for {}, it needs {} and no longer {}", before.target, made.needed, before.needed));
+}
+
+}  // namespace
+
 Result<Artifact> rebuild_artifact(const Graph& graph, const ImportedModel& model, const Artifact& made,
                                   bool codegen_only) {
   Artifact artifact;
   for (const TargetProgram& before : made.programs) {
-    const std::optional<Target> target = find_target(before.target);
-    if (!target)
-      return unsupported(fmt::format("it is for '{}', which this program does not know", before.target));
-    CompileOptions options;
-    options.target = *target;
-    options.use_onednn = !codegen_only;
-    options.code.emplace();
-    collect_code(*before.program, *options.code);
+    const CompileOptions options = TRY(options_with_code(before.target, {before.program.get()}, codegen_only));
     artifact.programs.push_back(TRY(compile_for(graph, model, options)));
-    if (artifact.programs.back().needed != before.needed) {
-      return unsupported(fmt::format("compiled for {}, it needs {} and no longer {}", before.target,
-                                     artifact.programs.back().needed, before.needed));
-    }
+    if (!before.training) TRY(check_needed(artifact.programs.back(), before));
   }
   return artifact;
+}
+
+Status rebuild_training(Artifact& artifact, const Artifact& made, const TuneArguments& training, bool codegen_only) {
+  for (size_t i = 0; i < made.programs.size(); ++i) {
+    const TrainingPart& before = *made.programs[i].training;
+    const CompileOptions options = TRY(options_with_code(
+        made.programs[i].target, {before.step.get(), before.apply.get(), before.evaluation.get()}, codegen_only));
+    artifact.programs[i].training = TRY(build_training(training, options));
+    set_needed(artifact.programs[i], options.target);
+    TRY(check_needed(artifact.programs[i], made.programs[i]));
+  }
+  return {};
 }
 
 }  // namespace gannet

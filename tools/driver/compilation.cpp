@@ -67,7 +67,7 @@ void fields(A& a, ModelWeight& weight) {
 
 template <class A>
 void fields(A& a, Compilation& compilation) {
-  a(compilation.shapes, compilation.symbolic_batch, compilation.codegen_only, compilation.form, compilation.weights);
+  a(compilation.shapes, compilation.symbolic_batch, compilation.codegen_only, compilation.trains, compilation.training, compilation.form, compilation.weights);
 }
 
 std::vector<Value*> model_weights(const Graph& graph) {
@@ -77,7 +77,11 @@ std::vector<Value*> model_weights(const Graph& graph) {
 }
 
 Compilation compilation_of(const Graph& graph, const ModelArguments& arguments, bool codegen_only) {
-  Compilation compilation{arguments.shapes, arguments.symbolic_batch, codegen_only, form_of(graph), {}};
+  Compilation compilation;
+  compilation.shapes = arguments.shapes;
+  compilation.symbolic_batch = arguments.symbolic_batch;
+  compilation.codegen_only = codegen_only;
+  compilation.form = form_of(graph);
   for (const Value* weight : model_weights(graph)) {
     compilation.weights.push_back({weight->origin->name, weight->type, uniform_of(*weight->constant())});
   }

@@ -24,6 +24,8 @@ struct Compilation {
   std::vector<std::string> shapes;  // of ModelArguments
   bool symbolic_batch = false;
   bool codegen_only = false;  // not CompileOptions::use_onednn
+  bool trains = false;        // there are training parts,
+  std::vector<std::string> training = {};  // made with these flags (training_flags.h)
   uint64_t form =
       0;  // of the graph: its operations and what they read, but for names and contents of weights
   std::vector<ModelWeight>

@@ -1,3 +1,4 @@
+#include "tools/deploy/picture_input.h"
 #include "tools/driver/evaluate_command.h"
 
 #include <CLI/CLI.hpp>
@@ -8,12 +9,12 @@
 #include <memory>
 
 #include "runtime/data/table.h"
-#include "tools/driver/array_task.h"
+#include "tools/deploy/array_rows.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/evaluate_pictures.h"
 #include "tools/driver/gan_evaluation.h"
 #include "tools/driver/image_task.h"
-#include "tools/driver/picture_input.h"
+#include "tools/driver/model_pictures.h"
 #include "tools/driver/row_flags.h"
 #include "tools/driver/text_model.h"
 #include "tools/driver/text_rows.h"

@@ -1,3 +1,4 @@
+#include "tools/deploy/picture_input.h"
 #include "tools/driver/evaluate_pictures.h"
 
 #include <fmt/format.h>
@@ -7,8 +8,7 @@
 
 #include "runtime/data/text_lists.h"
 #include "tools/driver/image_report.h"
-#include "tools/driver/image_rows.h"
-#include "tools/driver/picture_input.h"
+#include "tools/deploy/image_rows.h"
 
 namespace gannet {
 

@@ -16,7 +16,7 @@
 #include "tools/driver/gan_pictures.h"
 #include "tools/driver/gan_programs.h"
 #include "tools/driver/gan_samples.h"
-#include "tools/driver/interrupt.h"
+#include "tools/deploy/interrupt.h"
 #include "tools/driver/label_metadata.h"
 #include "tools/driver/row_flags.h"
 

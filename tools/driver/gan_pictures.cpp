@@ -15,7 +15,7 @@
 #include "runtime/training/checkpoint.h"
 #include "runtime/training/prefetch.h"
 #include "tools/deploy/arguments.h"
-#include "tools/driver/image_rows.h"
+#include "tools/deploy/image_rows.h"
 #include "tools/driver/tune_arguments.h"
 #include "tools/driver/tune_options.h"
 

@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "tools/driver/image_rows.h"
+#include "tools/deploy/image_rows.h"
+#include "tools/driver/tune_task.h"
 
 namespace gannet {
 

@@ -1,3 +1,4 @@
+#include "tools/deploy/picture_input.h"
 #include "tools/driver/image_task.h"
 
 #include <fmt/format.h>
@@ -12,11 +13,11 @@
 #include "runtime/training/image_views.h"
 #include "tools/deploy/arguments.h"
 #include "tools/driver/image_report.h"
-#include "tools/driver/image_rows.h"
+#include "tools/deploy/image_rows.h"
 #include "tools/driver/label_metadata.h"
 #include "tools/driver/model_inputs.h"
 #include "tools/driver/model_output.h"
-#include "tools/driver/picture_input.h"
+#include "tools/driver/model_pictures.h"
 #include "tools/driver/synthetic_pictures.h"
 #include "tools/driver/tune_options.h"
 

@@ -1,17 +1,12 @@
-// What a model does to the pixels before its first layer.
+// Finds out what a model does to the pixels before its first layer.
 #pragma once
 
 #include <optional>
-#include <string>
 
 #include "ir/graph.h"
+#include "tools/deploy/picture_input.h"
 
 namespace gannet {
-
-struct InputNormalization {
-  double scale = 1;         // of pixels 0 to 255, that its nodes want: 1, or 1/255
-  std::string description;  // "Sub and Div by constants"
-};
 
 // Looks at the nodes between `input` and the first that is more than a Cast, Identity, Transpose or an Add,
 // Sub, Mul or Div by a constant of at most 16 elements (or a first BatchNormalization). Where there are such,

@@ -127,7 +127,7 @@ Status inspect_artifact(const InspectArguments& arguments) {
   const Artifact artifact = TRY(read_whole_artifact(arguments.model.path));
   if (arguments.ir) return invalid_input(arguments.model.path + ": is compiled already; --ir takes the ONNX file");
   if (arguments.json) fmt::print("{}\n", artifact_json(artifact).dump(1, ' ', false, nlohmann::json::error_handler_t::replace));
-  else fmt::print("{}\n{}{}", arguments.model.path, signature_text(*artifact.programs.front().program), programs_text(artifact));
+  else fmt::print("{}\n{}{}{}", arguments.model.path, signature_text(*artifact.programs.front().program), programs_text(artifact), training_text(artifact));
   return {};
 }
 

@@ -1,3 +1,4 @@
+#include "tools/deploy/picture_input.h"
 #include "tools/driver/picture_features.h"
 
 #include <fmt/format.h>
@@ -10,7 +11,6 @@
 #include "runtime/training/checkpoint.h"
 #include "runtime/training/image_tensor.h"
 #include "tools/driver/channel_axis.h"
-#include "tools/driver/picture_input.h"
 #include "tools/driver/predictions.h"
 
 namespace gannet {

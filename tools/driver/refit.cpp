@@ -7,6 +7,7 @@
 
 #include "ir/print.h"
 #include "tools/driver/build_artifact.h"
+#include "tools/driver/training_flags.h"
 
 namespace gannet {
 namespace {
@@ -133,24 +134,31 @@ class DeciderSearch {
 
 }  // namespace
 
-Result<ImportedModel> load_model_like(const Compilation& compilation, const std::string& path,
-                                      const std::vector<std::string>& limits) {
+ModelArguments model_arguments_like(const Compilation& compilation, const std::string& path,
+                                    const std::vector<std::string>& limits) {
   ModelArguments arguments;
   arguments.path = path;
   arguments.shapes = compilation.shapes;
   arguments.symbolic_batch = compilation.symbolic_batch;
   arguments.limits = limits;
-  return load_model(arguments);
+  return arguments;
 }
 
-Result<Artifact> refit(const Artifact& made, const Compilation& before, const ImportedModel& model) {
-  ModelArguments arguments;
-  arguments.shapes = before.shapes;
-  arguments.symbolic_batch = before.symbolic_batch;
-  const Compilation now = compilation_of(*model.graph, arguments, before.codegen_only);
+Result<Artifact> refit(const Artifact& made, const Compilation& before, const ImportedModel& model, const ModelArguments& arguments) {
+  Compilation now = compilation_of(*model.graph, arguments, before.codegen_only);
+  now.trains = before.trains;
+  now.training = before.training;
   TRY(check_architecture(made, before, now, *model.graph));
   Result<Artifact> fitted = rebuild_artifact(*model.graph, model, made, before.codegen_only);
   if (!fitted.ok()) return DeciderSearch(made, before, now, model).explain(fitted.error());
+  const bool trains = std::ranges::all_of(made.programs, [](const TargetProgram& program) { return program.training != nullptr; });
+  if (before.trains != trains) return invalid_input("it does not say how its training parts were made");
+  if (trains) {
+    TuneArguments training = TRY(parse_step_flags(before.training));
+    training.model = arguments;
+    if (Status status = rebuild_training(*fitted, made, training, before.codegen_only); !status.ok())
+      return with_prefix("its training part: ", status.error());
+  }
   fitted->compilation = to_bytes(now);
   return fitted;
 }

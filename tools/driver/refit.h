@@ -12,12 +12,13 @@
 
 namespace gannet {
 
-// The model at `path`, read as `compilation` says.
-Result<ImportedModel> load_model_like(const Compilation& compilation, const std::string& path,
-                                      const std::vector<std::string>& limits);
+// How the model at `path` is to be read, as `compilation` says.
+ModelArguments model_arguments_like(const Compilation& compilation, const std::string& path,
+                                    const std::vector<std::string>& limits);
 
-// `model` in the form of `made`, which was compiled from `before`. Errors: another architecture, or numbers
+// `model`, read as `arguments` say, in the form of `made`, which was compiled from `before`; training parts are built anew
+// with the flags that they were built with. Errors: another architecture, or numbers
 // that decided how the model was compiled and are others now; they name the weight.
-Result<Artifact> refit(const Artifact& made, const Compilation& before, const ImportedModel& model);
+Result<Artifact> refit(const Artifact& made, const Compilation& before, const ImportedModel& model, const ModelArguments& arguments);
 
 }  // namespace gannet

@@ -32,10 +32,11 @@ Status refit_file(const RefitArguments& arguments) {
   const Artifact made = TRY(read_whole_artifact(arguments.compiled));
   const Result<Compilation> before = parse_compilation(made.compilation);
   if (!before.ok()) return with_prefix(arguments.compiled + ": ", before.error());
-  const ImportedModel model = TRY(load_model_like(*before, arguments.model, arguments.limits));
+  const ModelArguments reading = model_arguments_like(*before, arguments.model, arguments.limits);
+  const ImportedModel model = TRY(load_model(reading));
   const double read = seconds_since(start);
   start = Clock::now();
-  const Result<Artifact> fitted = refit(made, *before, model);
+  const Result<Artifact> fitted = refit(made, *before, model, reading);
   if (!fitted.ok())
     return with_prefix(fmt::format("{}, for {}: ", arguments.model, arguments.compiled), fitted.error());
   const double fitting = seconds_since(start);

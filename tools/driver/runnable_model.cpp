@@ -1,3 +1,4 @@
+#include "tools/deploy/picture_input.h"
 #include "tools/driver/runnable_model.h"
 
 #include <fmt/format.h>
@@ -7,7 +8,7 @@
 #include "runtime/core/artifact.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/model_inputs.h"
-#include "tools/driver/picture_input.h"
+#include "tools/driver/model_pictures.h"
 #include "tools/driver/text_inputs.h"
 
 namespace gannet {

@@ -9,10 +9,16 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "frontend/import.h"
+#include "runtime/core/artifact.h"
+#include "runtime/data/npy.h"
 #include "runtime/data/text_lists.h"
 #include "runtime/data/tokenizer/tokenizer.h"
 #include "tools/deploy/arguments.h"
-#include "tools/driver/text_tokens.h"
+#include "tools/deploy/run_artifact.h"
+#include "tools/driver/label_metadata.h"
+#include "tools/driver/model_inputs.h"
+#include "tools/driver/text_rows.h"
 
 namespace gannet {
 namespace {
@@ -24,6 +30,8 @@ struct TokenizeArguments {
   bool jsonl = false, plain = false, tokens = false, pads = false, timed = false;
   int64_t max_length = 0;
   int threads = 0;
+  std::string task = "text-classification";  // of the table that becomes arrays,
+  std::string output, model;                 // the file for them, and the model that they are for
 };
 
 // Texts, and as many second texts where they are pairs.
@@ -95,7 +103,53 @@ Status time_passes(const std::function<Result<std::vector<Encoding>>()>& encode,
   return {};
 }
 
+struct NamedInputs {
+  std::vector<InputSpec> specs;
+  Metadata metadata;
+  std::optional<int64_t> positions = {};  // most tokens of a text, where a model says so
+};
+
+Result<NamedInputs> inputs_of_model(const std::string& path) {
+  if (is_artifact(path)) {
+    const std::shared_ptr<const Program> program = TRY(read_artifact(path));
+    return NamedInputs{input_specs(*program), program->metadata};
+  }
+  const ImportedModel model = TRY(import_model(path));
+  return NamedInputs{input_specs(*model.graph), model.info.metadata, position_count(*model.graph)};
+}
+
+// A table's tokens, all padded to the longest text, and its labels, as arrays with the names of the model's inputs.
+Status write_arrays(const TokenizeArguments& arguments) {
+  TRY(check_output_path(arguments.output));
+  if (arguments.file.empty() || arguments.model.empty()) return invalid_input("--output needs a table and --model");
+  TextArguments text = arguments.text;
+  text.max_length = arguments.max_length;
+  const NamedInputs model = TRY(inputs_of_model(arguments.model));
+  Result<TextInputs> inputs = find_text_inputs(model.specs, text);
+  if (!inputs.ok()) return with_prefix(arguments.model + ": ", inputs.error());
+  if (!inputs->positions) inputs->positions = model.positions;
+  const Tokenizer tokenizer = TRY(load_tokenizer(text, *inputs));
+  const int64_t longest = TRY(longest_text(text, *inputs, tokenizer));
+  const TextTaskKind kind = find_text_task(arguments.task)->kind;
+  const TextTable table = TRY(read_text_table(arguments.file, text, kind, true, Limits().file_bytes));
+  const std::vector<std::string> names = TRY(find_label_names(table, text, kind, {label_names_of(model.metadata)}));
+  TextReading reading = {tokenizer, *inputs, layout_of(*inputs, tokenizer, longest), Padding::kBatch, longest, arguments.threads};
+  const std::unique_ptr<LabelledRows> rows = TRY(make_text_rows(table, TRY(label_target(table, text, kind, names)), reading));
+  const std::unique_ptr<BatchSource> batches = TRY(rows->batches(std::nullopt, {.batch_size = rows->rows()}));
+  batches->start_in_order();
+  const BatchColumns columns = TRY(batches->read(0));
+  NamedTensors arrays;
+  for (size_t i = 0; i < model.specs.size(); ++i) arrays.emplace_back(model.specs[i].name, columns[i]);
+  arrays.emplace_back("labels", columns.back());
+  TRY(write_npz(arguments.output, arrays));
+  fmt::print("{} rows of {} tokens\n", rows->rows(), columns[0].extent(1));
+  for (size_t i = 0; i < names.size(); ++i) fmt::print("label {}: {}\n", i, printable(names[i]));
+  fmt::print("wrote {}\n", arguments.output);
+  return {};
+}
+
 Status tokenize(const TokenizeArguments& arguments) {
+  if (!arguments.output.empty()) return write_arrays(arguments);
   Tokenizer tokenizer = TRY(read_tokenizer(arguments.text));
   Texts texts = TRY(read_texts(arguments));
   EncodeOptions options = tokenizer.defaults();
@@ -116,6 +170,23 @@ Status tokenize(const TokenizeArguments& arguments) {
   return {};
 }
 
+void add_array_flags(CLI::App& command, TokenizeArguments& arguments) {
+  constexpr const char* kGroup = "Arrays to train on";
+  const std::vector<CLI::Option*> before = command.get_options(nullptr);
+  CLI::Option* output = command.add_option("-o,--output", arguments.output, "write the tokens and labels of the table in FILE as arrays")
+                            ->type_name("FILE.npz");
+  command.add_option("--model", arguments.model, "the ONNX or compiled file whose inputs they are named for")->type_name("MODEL");
+  std::vector<std::string> tasks;
+  for (const NamedTextTask& task : kTextTasks) tasks.emplace_back(task.name);
+  command.add_option("--task", arguments.task, "what the labels are")->capture_default_str()->check(CLI::IsMember(tasks));
+  add_column_flags(command, arguments.text);
+  for (CLI::Option* option : command.get_options(nullptr)) {
+    if (std::ranges::find(before, option) != before.end()) continue;
+    option->group(kGroup);
+    if (option != output) option->needs(output);
+  }
+}
+
 }  // namespace
 
 CLI::App* add_tokenize_command(CLI::App& app, std::function<int()>& run) {
@@ -134,7 +205,7 @@ CLI::App* add_tokenize_command(CLI::App& app, std::function<int()>& run) {
   command->add_flag("--uncased", arguments->text.uncased, "all is lower case [found from the vocabulary]")
       ->needs(vocabulary)
       ->excludes(cased);
-  command->add_option("FILE", arguments->file, "a file with one text a line");
+  command->add_option("FILE", arguments->file, "a file with one text a line; with --output a table (.tsv, .csv, .jsonl)");
   command->add_option("--text", arguments->texts, "a text")->type_name("TEXT")->allow_extra_args(false);
   command->add_option("--pair", arguments->pairs, "the second text of a pair, one for each --text")
       ->type_name("TEXT")
@@ -152,6 +223,7 @@ CLI::App* add_tokenize_command(CLI::App& app, std::function<int()>& run) {
   command->add_flag("--time", arguments->timed,
                     "print how long the fastest of three passes took instead of the ids");
   add_threads(*command, arguments->threads);
+  add_array_flags(*command, *arguments);
   return command;
 }
 

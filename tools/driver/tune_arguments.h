@@ -10,7 +10,7 @@
 #include "backend/backend.h"
 #include "passes/build_train_step.h"
 #include "passes/low_rank.h"
-#include "runtime/training/schedule.h"
+#include "tools/deploy/rate_arguments.h"
 #include "tools/driver/command.h"
 #include "tools/driver/image_tune_arguments.h"
 #include "tools/driver/row_flags.h"
@@ -49,12 +49,7 @@ struct TuneArguments {
   int64_t batch_size = 32;
   int64_t accumulate = 1;
   std::string optimizer = "adamw";
-  std::optional<double> rate;
-  std::string schedule = "constant";
-  std::string warmup = "0";  // updates, or a share "5%"
-  double final_share = 0;
-  int64_t step_every = 0;
-  double step_factor = 0.1;
+  RateArguments learning;
   OptimizerOptions update;                 // without what has a flag of its own here
   std::vector<std::string> rates_by_name;  // PATTERN=MULTIPLIER
   std::string batch_norm = "train";        // or "frozen"

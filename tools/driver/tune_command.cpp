@@ -11,7 +11,8 @@
 #include "runtime/training/trainer.h"
 #include "runtime/training/training_log.h"
 #include "tools/deploy/arguments.h"
-#include "tools/driver/interrupt.h"
+#include "tools/deploy/interrupt.h"
+#include "tools/deploy/training_report.h"
 #include "tools/driver/tune_model.h"
 #include "tools/driver/tune_options.h"
 #include "tools/driver/tune_report.h"
@@ -24,28 +25,18 @@ namespace gannet {
 
 namespace {
 
-Status check_measure(const Metrics& metrics, const std::string& name) {
-  std::string all = "loss";
-  bool found = name == all || (name.starts_with("top") && name.ends_with("_accuracy"));  // known once the classes are
-  for (const Measure& measure : metrics.measures()) {
-    all += ", " + measure.name;
-    found |= name == measure.name;
-  }
-  return found ? Status() : invalid_input(fmt::format("there is no measure '{}'; there are {}", name, all));
-}
-
 Status set_up_trainer(Tuning& tuning, const TuneArguments& arguments) {
   TrainerOptions& options = tuning.trainer;
   const int64_t batches = tuning.batches.train->per_epoch();
   const int64_t per_epoch = (batches + arguments.accumulate - 1) / arguments.accumulate;
   const int64_t total = arguments.steps > 0 ? arguments.steps : arguments.epochs * per_epoch;
-  options.schedule = TRY(schedule_of(arguments, total));
+  options.schedule = TRY(schedule_of(arguments.learning, rate_of(arguments), total));
   options.seed = arguments.seed;
   options.accumulate = arguments.accumulate;
   options.evaluate_every = arguments.evaluate_every;
   options.checkpoint_every = arguments.checkpoint_every;
   options.patience = arguments.patience;
-  options.choose_by = arguments.best_by.empty() ? best_measure(tuning.options.loss) : arguments.best_by;
+  options.choose_by = arguments.best_by.empty() ? best_measure(tuning.target) : arguments.best_by;
   options.stop = &InterruptRequest::requested();
   const bool held_out = tuning.batches.held_out != nullptr;
   if (arguments.patience > 0 && !held_out) return invalid_input("--patience needs --eval or --eval-fraction");
@@ -161,7 +152,7 @@ Result<FinishedRun> run_once(TuneArguments& arguments, const Limits& limits) {
   }
   if (!arguments.max_memory.empty())
     TRY(set_up_memory(run.tuning, arguments, checkpoint ? &*checkpoint : nullptr));
-  fmt::print("{}\n", schedule_text(run.tuning.trainer, run.tuning.options.optimizer));
+  fmt::print("{}\n", schedule_text(run.tuning.trainer, std::string(name_of(run.tuning.options.optimizer.kind))));
   run.outcome =
       TRY(run_training(run.tuning, *task, store ? &*store : nullptr, std::move(checkpoint), arguments));
   run.tuning.engine.reset();

@@ -35,14 +35,6 @@ const NamedOptimizer& named_optimizer(std::string_view name) {
   __builtin_unreachable();
 }
 
-Result<double> parse_number(std::string_view text, std::string_view flag, const std::string& whole) {
-  double value = 0;
-  if (!CLI::detail::lexical_cast(std::string(text), value) || !std::isfinite(value) || value < 0) {
-    return invalid_input(fmt::format("{} {}: '{}' is not a number of at least 0", flag, whole, text));
-  }
-  return value;
-}
-
 Result<std::pair<std::string, double>> pattern_and_number(const std::string& text, std::string_view flag,
                                                           std::string_view form) {
   const size_t at = text.rfind('=');
@@ -122,29 +114,7 @@ Result<LowRankOptions> low_rank_of(const TuneArguments& arguments) {
 }
 
 double rate_of(const TuneArguments& arguments) {
-  return arguments.rate.value_or(named_optimizer(arguments.optimizer).rate);
-}
-
-Result<RateSchedule> schedule_of(const TuneArguments& arguments, int64_t total_steps) {
-  RateSchedule schedule;
-  const auto names = schedule_names();
-  schedule.kind = static_cast<ScheduleKind>(std::ranges::find(names, arguments.schedule) - names.begin());
-  schedule.rate = rate_of(arguments);
-  schedule.total_steps = total_steps;
-  schedule.final_share = arguments.final_share;
-  schedule.step_every = arguments.step_every;
-  schedule.step_factor = arguments.step_factor;
-  const bool percent = arguments.warmup.ends_with('%');
-  const double amount =
-      TRY(parse_number(std::string_view(arguments.warmup).substr(0, arguments.warmup.size() - percent),
-                       "--warmup", arguments.warmup));
-  schedule.warmup_steps =
-      std::llround(std::min(percent ? amount / 100 * static_cast<double>(total_steps) : amount, 1e15));
-  if (schedule.warmup_steps > 0 && schedule.warmup_steps >= total_steps) {
-    return invalid_input(
-        fmt::format("--warmup {}: the run has {} updates in all", arguments.warmup, total_steps));
-  }
-  return schedule;
+  return arguments.learning.rate.value_or(named_optimizer(arguments.optimizer).rate);
 }
 
 Result<int64_t> parse_bytes(const std::string& text, std::string_view flag) {
@@ -180,8 +150,8 @@ std::map<std::string, std::string> deciding_flags(const TuneArguments& a, int64_
       {"--accumulate", fmt::to_string(a.accumulate)},
       {"--optimizer", a.optimizer},
       {"--lr", fmt::to_string(rate_of(a))},
-      {"--schedule", a.schedule},
-      {"--warmup", a.warmup},
+      {"--schedule", a.learning.schedule},
+      {"--warmup", a.learning.warmup},
       {"--lr-for", fmt::format("{}", fmt::join(a.rates_by_name, " "))},
       {"--momentum", fmt::to_string(update.momentum)},
       {"--beta1", fmt::to_string(update.beta1)},
@@ -212,10 +182,10 @@ std::map<std::string, std::string> deciding_flags(const TuneArguments& a, int64_
       {"--lora", a.lora},
       {"--backend", a.backend}};
   // A constant rate can go on for longer; the others are stretched over the run.
-  if (a.schedule != "constant" || a.warmup.ends_with('%'))
+  if (a.learning.schedule != "constant" || a.learning.warmup.ends_with('%'))
     flags["--steps or --epochs"] = fmt::format("{} updates", total_steps);
-  if (a.schedule == "linear" || a.schedule == "cosine") flags["--final-lr"] = fmt::to_string(a.final_share);
-  if (a.schedule == "step") flags["--step-every"] = fmt::format("{} {}", a.step_every, a.step_factor);
+  if (a.learning.schedule == "linear" || a.learning.schedule == "cosine") flags["--final-lr"] = fmt::to_string(a.learning.final_share);
+  if (a.learning.schedule == "step") flags["--step-every"] = fmt::format("{} {}", a.learning.step_every, a.learning.step_factor);
   return flags;
 }
 

@@ -21,8 +21,6 @@ Result<std::vector<DropoutRule>> dropout_of(const TuneArguments& arguments);
 // --lora as options; alpha is twice the rank where it is not given.
 Result<LowRankOptions> low_rank_of(const TuneArguments& arguments);
 double rate_of(const TuneArguments& arguments);
-// The schedule over `total_steps` updates.
-Result<RateSchedule> schedule_of(const TuneArguments& arguments, int64_t total_steps);
 // "512M", "4G", "1.5GiB" or bytes.
 Result<int64_t> parse_bytes(const std::string& text, std::string_view flag);
 // Flags that decide the result, with their values: what a checkpoint must agree with.

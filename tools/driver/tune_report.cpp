@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cmath>
-
 #include "tools/deploy/arguments.h"
+#include "tools/deploy/training_report.h"
 
 namespace gannet {
 
@@ -17,11 +16,7 @@ std::string data_text(const TuneSummary& summary) {
 }
 
 std::string loss_text(const TuneSummary& summary) {
-  const std::string ending = summary.skipped_ending.empty()
-                                 ? ""
-                                 : fmt::format(", on the logits before its {}", summary.skipped_ending);
-  return fmt::format("{} of '{}'{}", name_of(summary.options.loss.kind), printable(summary.trained_output),
-                     ending);
+  return loss_text(summary.options.loss.kind, summary.trained_output, summary.skipped_ending);
 }
 
 std::string dropout_text(const std::vector<DropoutRule>& rules) {
@@ -34,16 +29,12 @@ std::string dropout_text(const std::vector<DropoutRule>& rules) {
   return fmt::format("dropout: {}", fmt::join(parts, ", "));
 }
 
-std::string best_text(const TrainingOutcome& outcome, const TrainerOptions& trainer) {
-  return fmt::format("best {} {:.4g} after update {}", trainer.choose_by, *outcome.best, outcome.best_step);
-}
-
-std::string chosen_text(const TrainingOutcome& outcome) {
-  return outcome.best ? fmt::format("the best weights so far, of update {}", outcome.best_step)
-                      : fmt::format("the weights after update {}", outcome.step);
-}
-
 }  // namespace
+
+std::string loss_text(Loss loss, const std::string& output, const std::string& ending) {
+  return fmt::format("{} of '{}'{}", name_of(loss), printable(output),
+                     ending.empty() ? "" : fmt::format(", on the logits before its {}", ending));
+}
 
 void print_summary(const TuneSummary& summary) {
   const WeightReport& weights = summary.weights;
@@ -79,62 +70,6 @@ void print_summary(const TuneSummary& summary) {
     fmt::print("frozen: {}\n", printable(fmt::format("{}", fmt::join(weights.frozen, ", "))));
 }
 
-std::string schedule_text(const TrainerOptions& trainer, const OptimizerOptions& optimizer) {
-  const RateSchedule& schedule = trainer.schedule;
-  const std::string_view name = schedule_names()[static_cast<size_t>(schedule.kind)];
-  const std::string warmup =
-      schedule.warmup_steps > 0 ? fmt::format(", {} of them warm-up", schedule.warmup_steps) : "";
-  return fmt::format("{}, learning rate {:g}, {} over {} updates{}", name_of(optimizer.kind), schedule.rate,
-                     name, schedule.total_steps, warmup);
-}
-
-std::string outcome_text(const TrainingOutcome& outcome, const TrainerOptions& trainer) {
-  std::string text;
-  switch (outcome.end) {
-    case TrainingEnd::kComplete:
-      text = fmt::format("done after {} updates", outcome.step);
-      break;
-    case TrainingEnd::kNoProgress:
-      text = fmt::format("stopped after {} updates: no progress in {} evaluations", outcome.step,
-                         trainer.patience);
-      break;
-    case TrainingEnd::kInterrupted:
-      text = fmt::format("interrupted after {} updates", outcome.step);
-      break;
-    case TrainingEnd::kDiverged:
-      text = fmt::format("diverged at update {}", outcome.step);
-      break;
-  }
-  return outcome.best ? text + ", " + best_text(outcome, trainer) : text;
-}
-
-std::string training_measures_text(const std::vector<Measure>& measures) {
-  std::string text;
-  for (const Measure& measure : measures) {
-    if (text.empty() && measure.name != "loss")
-      text = fmt::format("{} on the training data {:.4f}", measure.name, measure.value);
-    else if (!text.empty())
-      text += fmt::format("  {} {:.4f}", measure.name, measure.value);
-  }
-  return text;
-}
-
-std::string divergence_text(const TrainingOutcome& outcome, double rate, const std::string& output) {
-  const std::string written = outcome.weights.empty()
-                                  ? "nothing was written"
-                                  : fmt::format("{} holds {}", output, chosen_text(outcome));
-  return fmt::format(
-      "the loss is {} at update {}: the training diverges, try a smaller --lr than {:g} or --clip-norm 1; {}",
-      std::isnan(outcome.loss) ? "NaN" : "infinite", outcome.step, rate, written);
-}
-
-std::string interruption_text(const TrainingOutcome& outcome, const std::string& output,
-                              const std::string& checkpoint) {
-  const std::string next = checkpoint.empty() ? "" : fmt::format("; --resume goes on from {}", checkpoint);
-  return fmt::format("interrupted after update {}: {} holds {}{}", outcome.step, output, chosen_text(outcome),
-                     next);
-}
-
 std::vector<std::pair<std::string, std::string>> facts_of(const TuneSummary& summary,
                                                           const TrainerOptions& trainer,
                                                           const TrainingOutcome& outcome) {
@@ -142,7 +77,7 @@ std::vector<std::pair<std::string, std::string>> facts_of(const TuneSummary& sum
           {"weights", fmt::format("{} in {} tensors", summary.parameters, summary.weights.trained.size())},
           {"data", data_text(summary)},
           {"loss", loss_text(summary)},
-          {"optimizer", schedule_text(trainer, summary.options.optimizer)},
+          {"optimizer", schedule_text(trainer, std::string(name_of(summary.options.optimizer.kind)))},
           {"seed", fmt::to_string(trainer.seed)},
           {"outcome", outcome_text(outcome, trainer)}};
 }

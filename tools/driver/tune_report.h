@@ -25,17 +25,9 @@ struct TuneSummary {
   size_t low_rank = 0;  // weights beside which thin matrices are trained
 };
 
+// "cross entropy of 'y', on the logits before its Softmax"; `ending` is TrainStep::skipped_ending.
+std::string loss_text(Loss loss, const std::string& output, const std::string& ending);
 void print_summary(const TuneSummary& summary);
-// "AdamW, learning rate 0.001, one-cycle over 400 updates"
-std::string schedule_text(const TrainerOptions& trainer, const OptimizerOptions& optimizer);
-// How the run ended, in one line.
-std::string outcome_text(const TrainingOutcome& outcome, const TrainerOptions& trainer);
-// "accuracy on the training data 0.98"
-std::string training_measures_text(const std::vector<Measure>& measures);
-// What went wrong, what to try, and what was written.
-std::string divergence_text(const TrainingOutcome& outcome, double rate, const std::string& output);
-std::string interruption_text(const TrainingOutcome& outcome, const std::string& output,
-                              const std::string& checkpoint);
 // For the page of curves.
 std::vector<std::pair<std::string, std::string>> facts_of(const TuneSummary& summary,
                                                           const TrainerOptions& trainer,

@@ -55,7 +55,7 @@ Result<std::vector<SearchPoint>> search_points(const std::vector<std::string>& f
         longer.back().emplace_back("--" + name, value);
         TuneArguments ignored;
         TRY(apply_point(longer.back(), ignored));
-        TRY(schedule_of(ignored, kLongRun));
+        TRY(schedule_of(ignored.learning, rate_of(ignored), kLongRun));
       }
     }
     points = std::move(longer);
@@ -68,7 +68,7 @@ Result<std::vector<SearchPoint>> search_points(const std::vector<std::string>& f
 Status apply_point(const SearchPoint& point, TuneArguments& arguments) {
   for (const auto& [flag, value] : point) {
     if (flag == "--lr")
-      arguments.rate = TRY(number(flag, value, std::numeric_limits<double>::min()));
+      arguments.learning.rate = TRY(number(flag, value, std::numeric_limits<double>::min()));
     else if (flag == "--weight-decay")
       arguments.update.weight_decay = TRY(number(flag, value, 0));
     else if (flag == "--epochs")
@@ -78,7 +78,7 @@ Status apply_point(const SearchPoint& point, TuneArguments& arguments) {
     else if (flag == "--seed")
       arguments.seed = static_cast<uint64_t>(TRY(count(flag, value, 0)));
     else if (flag == "--warmup")
-      arguments.warmup = value;
+      arguments.learning.warmup = value;
     else
       return invalid_input(fmt::format(
           "--search: '{}' is none of lr, batch-size, epochs, weight-decay, warmup, seed", flag.substr(2)));

@@ -7,7 +7,7 @@
 #include <array>
 #include <cmath>
 
-#include "tools/driver/fit_array.h"
+#include "tools/driver/model_output.h"
 
 namespace gannet {
 
@@ -32,18 +32,11 @@ bool takes_class_numbers(const LossOptions& loss) {
   return takes_classes(loss.kind) && !loss.soft_labels;
 }
 
-Status check_labels(const TargetColumn& column, const LossOptions& loss, const std::string& output,
-                    int64_t classes) {
-  const Tensor& target = column.values;
-  for (int64_t i = 0; i < target.elements(); ++i) {
-    const int64_t label = target.int_at(i);
-    if ((label >= 0 && label < classes) || label == loss.ignore_index) continue;
-    return invalid_input(
-        fmt::format("{}: label {} in row {} of '{}' is not one of the {} classes of output '{}'{}",
-                    column.file, label, i / (target.elements() / target.extent(0)), column.name, classes,
-                    output, classes == 1 ? "; for one output give floating point targets" : ""));
+std::optional<Loss> named_loss(const std::string& name) {
+  for (const NamedLoss& named : kLosses) {
+    if (named.name == name) return named.kind;
   }
-  return {};
+  return std::nullopt;
 }
 
 }  // namespace
@@ -57,11 +50,25 @@ Result<LossOptions> loss_of(const std::string& name, const LossOptions& options,
         fmt::format("{}: array '{}' is {}; a target is integer labels or floating point values", column.file,
                     column.name, type_string(target)));
   }
-  loss.kind = floats ? Loss::kMse : Loss::kCrossEntropy;
-  for (const NamedLoss& named : kLosses) {
-    if (named.name == name) loss.kind = named.kind;
-  }
+  loss.kind = named_loss(name).value_or(floats ? Loss::kMse : Loss::kCrossEntropy);
   loss.soft_labels = takes_classes(loss.kind) && floats;
+  return loss;
+}
+
+Result<LossOptions> loss_of_output(const std::string& name, const LossOptions& options, const Graph& model, const std::string& output) {
+  LossOptions loss = options;
+  const std::optional<Loss> named = named_loss(name);
+  if (named) {
+    loss.kind = *named;
+  } else {
+    const std::optional<ChosenOutput> chosen = choose_output(output_specs(model), output);
+    const std::optional<int64_t> classes = chosen ? class_count(model, chosen->name, loss) : std::nullopt;
+    if (!classes)
+      return invalid_input(fmt::format("output '{}' does not say how many classes there are: give --loss", chosen ? chosen->name : output));
+    loss.kind = *classes > 1 ? Loss::kCrossEntropy : Loss::kMse;
+  }
+  if (loss.soft_labels && !takes_classes(loss.kind))
+    return invalid_input(fmt::format("--soft-labels: {} takes no classes", name_of(loss.kind)));
   return loss;
 }
 
@@ -77,25 +84,24 @@ std::optional<int64_t> class_count(const Graph& model, const std::string& output
   return std::nullopt;
 }
 
-Status fit_target(const Graph& model, const TrainStep& step, const LossOptions& loss, TargetColumn& column) {
+TargetForm target_form(const Graph& model, const TrainStep& step, const LossOptions& loss, int64_t top) {
+  TargetForm form;
   // The last input is the rate or the share of a batch.
-  const Type& type = step.graph->inputs()[step.graph->inputs().size() - 2]->type;
-  Tensor& target = column.values;
-  if (takes_class_numbers(loss) && target.dtype() != DType::kI64) target = TRY(convert(target, DType::kI64));
-  const bool one_too_many = type.shape && target.rank() == type.rank() + 1 && target.extents().back() == 1;
-  std::vector<int64_t> extents = target.extents();
-  if (one_too_many) extents.pop_back();
-  // A head may end in [rows, 1], or in [rows, classes, 1, 1].
-  const bool lacks_ones = type.shape && target.rank() < type.rank() && target.rank() > 0 &&
-                          std::all_of(type.shape->begin() + target.rank(), type.shape->end(),
-                                      [](const Dim& extent) { return extent.is_constant(1); });
-  if (lacks_ones) extents.resize(type.shape->size(), 1);
-  if (one_too_many || lacks_ones) target = target.reshaped(extents);
-  target = TRY(fit_array(column.file, column.name, std::move(target), type,
-                         fmt::format("the loss of '{}'", step.trained_output), true));
-  if (!takes_class_numbers(loss)) return {};
-  const auto classes = class_count(model, step.trained_output, loss);
-  return classes ? check_labels(column, loss, step.trained_output, *classes) : Status();
+  form.type = step.graph->inputs()[step.graph->inputs().size() - 2]->type;
+  form.output = step.trained_output;
+  form.class_axis = loss.class_axis;
+  form.ignore_index = loss.ignore_index;
+  form.top = top;
+  if (loss.kind == Loss::kBinaryCrossEntropy) {
+    form.kind = TargetKind::kLabels;
+    form.threshold = step.skipped_ending.empty() ? 0 : 0.5;
+  } else if (has_classes(loss.kind)) {
+    form.kind = takes_class_numbers(loss) ? TargetKind::kClasses : TargetKind::kShares;
+    form.classes = class_count(model, step.trained_output, loss);
+  } else {
+    form.kind = TargetKind::kNumbers;
+  }
+  return form;
 }
 
 Result<std::vector<double>> class_weights_of(const std::string& flag, const LossOptions& loss,
@@ -130,32 +136,10 @@ Result<std::vector<double>> class_weights_of(const std::string& flag, const Loss
   return weights;
 }
 
-std::unique_ptr<Metrics> metrics_of(const LossOptions& loss, const TrainStep& step, int64_t top) {
-  switch (loss.kind) {
-    case Loss::kCrossEntropy:
-    case Loss::kBootstrapSoft:
-    case Loss::kBootstrapHard:
-    case Loss::kGeneralizedCrossEntropy:
-      return loss.soft_labels ? make_soft_class_metrics(loss.class_axis, top)
-                              : make_class_metrics(loss.class_axis, loss.ignore_index, top);
-    case Loss::kKl:
-      return make_soft_class_metrics(loss.class_axis, top);
-    case Loss::kBinaryCrossEntropy:
-      return make_label_metrics(step.skipped_ending.empty() ? 0 : 0.5);
-    case Loss::kMse:
-    case Loss::kL1:
-    case Loss::kHuber:
-      break;
-  }
-  return make_number_metrics();
-}
-
 std::vector<std::string> loss_names() {
   std::vector<std::string> names;
   for (const NamedLoss& loss : kLosses) names.emplace_back(loss.name);
   return names;
 }
-
-std::string best_measure(const LossOptions& loss) { return takes_class_numbers(loss) ? "accuracy" : "loss"; }
 
 }  // namespace gannet

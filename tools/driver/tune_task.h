@@ -6,48 +6,17 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
-#include <span>
 #include <string>
+#include <vector>
 
 #include "frontend/import.h"
-#include "runtime/training/batch_source.h"
 #include "runtime/training/weak_batches.h"
+#include "tools/deploy/labelled_rows.h"
 #include "tools/driver/label_metadata.h"
 #include "tools/driver/tune_arguments.h"
 #include "tools/driver/tune_target.h"
 
 namespace gannet {
-
-struct BatchRequest {
-  int64_t batch_size = 32;
-  uint64_t seed = 0;           // of the order in each epoch
-  bool join_lone_row = false;  // one row left at the end joins the batch before it
-  bool synthetic = false;      // the labelled rows that a generator makes come too
-};
-
-// Rows for the inputs of one graph, and their targets.
-class LabelledRows {
- public:
-  virtual ~LabelledRows() = default;
-
-  // One value, or several, for each row. What the loss needs is made of it in place (fit_target) before
-  // batches are.
-  TargetColumn target;
-  // Integers [rows]: rows of one number give their share to what is held out. Undefined: the target says it where it is
-  // such integers.
-  Tensor groups = {};
-  // The target of each class, in a row each, for rows that a generator makes; undefined: there are none.
-  // Fitted as `target`.
-  TargetColumn target_of_class = {};
-
-  int64_t rows() const { return target.values.rank() > 0 ? target.values.extent(0) : 0; }
-  // Batches of the rows with these numbers, without `chosen` of all. Their columns: the inputs of the graph
-  // in its order, then the target. They need these rows to stay alive. An error says what does not fit
-  // together.
-  virtual Result<std::unique_ptr<BatchSource>> batches(std::optional<std::span<const int64_t>> chosen,
-                                                       const BatchRequest& request) const = 0;
-};
 
 // Rows of --unlabeled beside labelled ones.
 struct UnlabelledRows {

@@ -17,19 +17,12 @@
 
 namespace gannet {
 
-// Rows to train on, and those to measure on where there are any.
-struct TuneBatches {
-  std::unique_ptr<LabelledRows> rows, held_out_rows;
-  std::unique_ptr<BatchSource> train, held_out;
-  std::unique_ptr<BatchSource> labelled;                 // where `train` has other rows too
-  std::vector<int64_t> train_numbers, held_out_numbers;  // in the rows that they are of
-};
-
 // Everything that a run needs, from the flags.
 struct Tuning {
   TuneModel model;
   TrainStepOptions options;
   TuneSummary summary;
+  TargetForm target;
   std::unique_ptr<Metrics> metrics;
   TuneBatches batches;
   std::unique_ptr<TrainingEngine> engine;  // with --max-memory made by set_up_memory

@@ -1,4 +1,4 @@
-#include "tools/driver/fit_array.h"
+#include "tools/deploy/fit_array.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "tools/driver/picture_input.h"
+#include "tools/deploy/picture_input.h"
 
 #include <fmt/format.h>
 
@@ -39,7 +39,7 @@ Status check_extents(const std::string& path, const InputSpec& input, const Imag
 }  // namespace
 
 Result<PictureInput> picture_input(const std::string& path, std::span<const InputSpec> inputs,
-                                   const Metadata& metadata,
+                                   const ModelMetadata& metadata,
                                    const std::optional<InputNormalization>& normalization,
                                    const ImageArguments& flags) {
   if (inputs.size() != 1)
@@ -59,16 +59,6 @@ Result<PictureInput> picture_input(const std::string& path, std::span<const Inpu
   result.note = fmt::format("the model normalizes its input itself ({}): pixels as 0 to {}",
                             normalization->description, normalization->scale == 1 ? 255 : 1);
   return result;
-}
-
-std::optional<InputNormalization> normalization_of(const Graph& graph) {
-  return graph.inputs().size() == 1 ? find_input_normalization(*graph.inputs()[0]) : std::nullopt;
-}
-
-bool takes_pictures(std::span<const InputSpec> inputs) {
-  if (inputs.size() != 1 || !inputs[0].type.is_tensor() || !inputs[0].type.shape) return false;
-  const DType dtype = inputs[0].type.dtype;
-  return inputs[0].type.rank() == 4 && (is_float(dtype) || dtype == DType::kU8);
 }
 
 }  // namespace gannet

@@ -7,7 +7,7 @@
 
 #include "runtime/data/image_list.h"
 #include "runtime/training/image_batches.h"
-#include "tools/driver/tune_task.h"
+#include "tools/deploy/labelled_rows.h"
 
 namespace gannet {
 

@@ -1,4 +1,4 @@
-#include "tools/driver/interrupt.h"
+#include "tools/deploy/interrupt.h"
 
 namespace gannet {
 

@@ -5,13 +5,16 @@
 #include <span>
 #include <string>
 
-#include "ir/graph.h"
 #include "tools/deploy/image_arguments.h"
 #include "tools/deploy/model_inputs.h"
-#include "tools/driver/input_normalization.h"
-#include "tools/driver/label_metadata.h"
 
 namespace gannet {
+
+// What a model does to the pixels before its first layer.
+struct InputNormalization {
+  double scale = 1;         // of pixels 0 to 255, that its nodes want: 1, or 1/255
+  std::string description;  // "Sub and Div by constants"
+};
 
 struct PictureInput {
   ImageOptions options;  // all filled in
@@ -21,14 +24,8 @@ struct PictureInput {
 // Of a model with these inputs. What flags leave open follows from the metadata, then from the first nodes
 // (`normalization`), then from the shape. Errors begin with `path`.
 Result<PictureInput> picture_input(const std::string& path, std::span<const InputSpec> inputs,
-                                   const Metadata& metadata,
+                                   const ModelMetadata& metadata,
                                    const std::optional<InputNormalization>& normalization,
                                    const ImageArguments& flags);
-
-// find_input_normalization of a graph with one input.
-std::optional<InputNormalization> normalization_of(const Graph& graph);
-
-// Whether inputs like these take pictures: one, of rank 4, of numbers.
-bool takes_pictures(std::span<const InputSpec> inputs);
 
 }  // namespace gannet

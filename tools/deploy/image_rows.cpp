@@ -1,4 +1,4 @@
-#include "tools/driver/image_rows.h"
+#include "tools/deploy/image_rows.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
