@@ -75,7 +75,8 @@ Result<std::unique_ptr<LabelledRows>> read_array_rows(const std::string& file,
     rows->inputs.emplace_back(input.name, std::move(column));
   }
   const std::string name = TRY(find_target(file, arrays, inputs, target));
-  rows->target = {file, name, TRY(take(arrays, name, file))};
+  Tensor labels = TRY(take(arrays, name, file));
+  rows->target = {file, name, std::move(labels)};
   return std::unique_ptr<LabelledRows>(std::move(rows));
 }
 
