@@ -20,7 +20,7 @@ class Executor final : public Session, private EvalServices {
  public:
   // `parent` runs this program as the body of one of its steps; null for a session's own program.
   Executor(std::shared_ptr<const Program> program, SessionOptions options, Executor* parent);
-  // What can fail once and for all: primitives without a library, bodies nested too deep. In executor_load.cpp.
+  // What can fail once and for all: primitives without a library, bodies nested too deep.
   Status load();
   // Plans for inputs whose extents are all fixed. What goes wrong is reported by the run that needs it.
   void prepare_known();
@@ -75,11 +75,9 @@ class Executor final : public Session, private EvalServices {
   static const std::vector<int64_t>& extents_of(const Datum& datum);
   static bool has_extents(const std::vector<std::vector<int64_t>>& extents, std::span<const Datum> inputs);
 
-  // executor_load.cpp
+  // executor.cpp
   void index_steps();
   void index_stages();
-
-  // executor.cpp
   Status take_inputs(std::span<const Datum> inputs);
   Status bind_changed_inputs(std::span<const Datum> inputs);
   Status bind_inputs(std::span<const Datum> inputs);

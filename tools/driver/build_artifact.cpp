@@ -10,18 +10,22 @@
 namespace gannet {
 namespace {
 
-bool sums_integers(const Program& program) {
-  const auto of_integers = [](const TensorLayout& x) {
-    return x.dtype == DType::kI8 || x.dtype == DType::kU8;
-  };
+// Whether a step of `program` or its bodies multiplies elements of one of `types`.
+bool multiplies(const Program& program, std::initializer_list<DType> types) {
+  const auto has_type = [&](const auto* recipe) { return recipe && std::ranges::find(types, recipe->x.dtype) != types.end(); };
   const bool own = std::ranges::any_of(program.steps, [&](const Step& step) {
     const auto* call = std::get_if<PrimitiveCall>(&step.call);
-    if (!call) return false;
-    const auto* convolution = std::get_if<ConvolutionRecipe>(&call->recipe);
-    const auto* matmul = std::get_if<MatmulRecipe>(&call->recipe);
-    return (convolution && of_integers(convolution->x)) || (matmul && of_integers(matmul->x));
+    return call && (has_type(std::get_if<ConvolutionRecipe>(&call->recipe)) || has_type(std::get_if<MatmulRecipe>(&call->recipe)) ||
+                    has_type(std::get_if<WeightGradientRecipe>(&call->recipe)));
   });
-  return own || std::ranges::any_of(program.bodies, [](const auto& body) { return sums_integers(*body); });
+  return own || std::ranges::any_of(program.bodies, [&](const auto& body) { return multiplies(*body, types); });
+}
+
+// As much of `target` as `program` uses.
+Target needed_by(const Program& program, Target target) {
+  target.bf16_products = target.bf16_products && multiplies(program, {DType::kBF16});
+  target.integer_products = target.bf16_products || (target.integer_products && multiplies(program, {DType::kI8, DType::kU8}));
+  return target;
 }
 
 Result<TargetProgram> compile_for(const Graph& graph, const ImportedModel& model,
@@ -29,8 +33,7 @@ Result<TargetProgram> compile_for(const Graph& graph, const ImportedModel& model
   const std::unique_ptr<Graph> own = graph.clone();
   CompiledModel compiled = TRY(compile_graph(*own, options));
   compiled.program->metadata = model.info.metadata;
-  Target needed = options.target;
-  needed.integer_products = needed.integer_products && sums_integers(*compiled.program);
+  const Target needed = needed_by(*compiled.program, options.target);
   return TargetProgram{std::string(target_name(options.target)), std::string(target_name(needed)),
                        std::move(compiled.program)};
 }
@@ -84,15 +87,14 @@ Result<Artifact> build_artifact(const ImportedModel& model, std::span<const Targ
 }
 
 Result<Artifact> rebuild_artifact(const Graph& graph, const ImportedModel& model, const Artifact& made,
-                                  bool codegen_only) {
+                                  const CompileOptions& like) {
   Artifact artifact;
   for (const TargetProgram& before : made.programs) {
     const std::optional<Target> target = find_target(before.target);
     if (!target)
       return unsupported(fmt::format("it is for '{}', which this program does not know", before.target));
-    CompileOptions options;
+    CompileOptions options = like;
     options.target = *target;
-    options.use_onednn = !codegen_only;
     options.code.emplace();
     collect_code(*before.program, *options.code);
     artifact.programs.push_back(TRY(compile_for(graph, model, options)));

@@ -20,9 +20,9 @@ Result<std::vector<Target>> parse_targets(const std::string& text);
 // programs that need the same machines the first is kept.
 Result<Artifact> build_artifact(const ImportedModel& model, std::span<const Target> targets,
                                 const CompileOptions& options);
-// The same from `graph`, which stands for the model's, with all machine code taken from the programs of
-// `made`, target by target.
+// The same from `graph`, which stands for the model's, with options `like` those of then, and with all machine code taken
+// from the programs of `made`, target by target.
 Result<Artifact> rebuild_artifact(const Graph& graph, const ImportedModel& model, const Artifact& made,
-                                  bool codegen_only);
+                                  const CompileOptions& like);
 
 }  // namespace gannet

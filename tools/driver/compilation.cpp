@@ -67,7 +67,8 @@ void fields(A& a, ModelWeight& weight) {
 
 template <class A>
 void fields(A& a, Compilation& compilation) {
-  a(compilation.shapes, compilation.symbolic_batch, compilation.codegen_only, compilation.form, compilation.weights);
+  a(compilation.shapes, compilation.symbolic_batch, compilation.codegen_only, compilation.product_dtype, compilation.form,
+    compilation.weights);
 }
 
 std::vector<Value*> model_weights(const Graph& graph) {
@@ -76,8 +77,15 @@ std::vector<Value*> model_weights(const Graph& graph) {
   return weights;
 }
 
-Compilation compilation_of(const Graph& graph, const ModelArguments& arguments, bool codegen_only) {
-  Compilation compilation{arguments.shapes, arguments.symbolic_batch, codegen_only, form_of(graph), {}};
+CompileOptions options_of(const Compilation& compilation) {
+  CompileOptions options;
+  options.use_onednn = !compilation.codegen_only;
+  options.product_dtype = compilation.product_dtype;
+  return options;
+}
+
+Compilation compilation_of(const Graph& graph, const ModelArguments& arguments, const CompileOptions& options) {
+  Compilation compilation{arguments.shapes, arguments.symbolic_batch, !options.use_onednn, options.product_dtype, form_of(graph), {}};
   for (const Value* weight : model_weights(graph)) {
     compilation.weights.push_back({weight->origin->name, weight->type, uniform_of(*weight->constant())});
   }

@@ -29,13 +29,18 @@ struct CompileArguments {
 Status compile_model(const CompileArguments& arguments) {
   TRY(check_output_path(arguments.output));
   const std::vector<Target> targets = TRY(parse_targets(arguments.targets));
+  for (const Target& target : targets) {
+    CompileOptions options = arguments.compile;
+    options.target = target;
+    if (const std::string note = rounding_note(options); !note.empty()) fmt::print(stderr, "note: {}\n", note);
+  }
   Clock::time_point start = Clock::now();
   ImportedModel model = TRY(load_model(arguments.model));
   const double read = seconds_since(start);
   start = Clock::now();
   Result<Artifact> compiled = build_artifact(model, targets, arguments.compile);
   if (!compiled.ok()) return with_prefix(arguments.model.path + ": ", compiled.error());
-  compiled->compilation = to_bytes(compilation_of(*model.graph, arguments.model, !arguments.compile.use_onednn));
+  compiled->compilation = to_bytes(compilation_of(*model.graph, arguments.model, arguments.compile));
   const double compiling = seconds_since(start);
   start = Clock::now();
   TRY(write_artifact(arguments.output, *compiled));
@@ -62,10 +67,10 @@ CLI::App* add_compile_command(CLI::App& app, std::function<int()>& run) {
   command
       ->add_option(
           "--target", arguments->targets,
-          "native, x86-64-v3, x86-64-v4, x86-64-v4+vnni, or several with commas: the machines it is for")
+          "native, x86-64-v3, x86-64-v4, x86-64-v4+vnni, x86-64-v4+bf16, or several with commas: the machines it is for")
       ->type_name("LIST")
       ->capture_default_str();
-  add_compile_arguments(*command, arguments->compile);
+  add_compile_arguments(*command, arguments->compile, DTypeNote::kLater);
   return command;
 }
 

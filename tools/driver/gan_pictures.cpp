@@ -163,10 +163,9 @@ class Opening {
     TRY(bring_into_range(rows));
     Tensor shaped = Tensor::zeros(DType::kF32, extents);
     std::ranges::copy(rows.data<float>(), shaped.mutable_data<float>().begin());
-    Tensor numbers = TRY(class_numbers(classes));
-    Batches batches =
-        TRY(Batches::make({{"pictures", std::move(shaped)}, {"classes", std::move(numbers)}}, a_.batch_size, a_.seed));
-    result_.batches = std::make_unique<Batches>(std::move(batches));
+    auto batches = std::make_unique<Batches>(TRY(Batches::make({{"pictures", std::move(shaped)}, {"classes", TRY(class_numbers(classes))}},
+                                                               a_.batch_size, a_.seed)));
+    result_.batches = std::move(batches);
     return {};
   }
 

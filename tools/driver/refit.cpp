@@ -122,7 +122,7 @@ class DeciderSearch {
       }
       weight->producer()->attrs.set("value", std::move(old));
     }
-    return rebuild_artifact(*graph, model_, made_, before_.codegen_only).ok();
+    return rebuild_artifact(*graph, model_, made_, options_of(before_)).ok();
   }
 
   const Artifact& made_;
@@ -147,9 +147,9 @@ Result<Artifact> refit(const Artifact& made, const Compilation& before, const Im
   ModelArguments arguments;
   arguments.shapes = before.shapes;
   arguments.symbolic_batch = before.symbolic_batch;
-  const Compilation now = compilation_of(*model.graph, arguments, before.codegen_only);
+  const Compilation now = compilation_of(*model.graph, arguments, options_of(before));
   TRY(check_architecture(made, before, now, *model.graph));
-  Result<Artifact> fitted = rebuild_artifact(*model.graph, model, made, before.codegen_only);
+  Result<Artifact> fitted = rebuild_artifact(*model.graph, model, made, options_of(before));
   if (!fitted.ok()) return DeciderSearch(made, before, now, model).explain(fitted.error());
   fitted->compilation = to_bytes(now);
   return fitted;

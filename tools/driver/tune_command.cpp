@@ -96,8 +96,7 @@ Result<Metadata> examine(Tuning& tuning, TuneTask& task, Trainer& trainer, const
   TuneBatches& batches = tuning.batches;
   if (!batches.held_out || outcome.weights.empty() || !task.examines(arguments)) return Metadata();
   const LabelledRows& rows = batches.held_out_rows ? *batches.held_out_rows : *batches.rows;
-  Tensor predictions = TRY(trainer.predict(*batches.held_out, outcome.weights));
-  return task.examine({rows, batches.held_out_numbers, std::move(predictions)}, arguments);
+  return task.examine({rows, batches.held_out_numbers, TRY(trainer.predict(*batches.held_out, outcome.weights))}, arguments);
 }
 
 Status report(Tuning& tuning, TuneTask& task, Trainer& trainer, Progress& progress, TrainingLog* log,
