@@ -48,6 +48,7 @@ struct Placement {
 
 struct CompileOptions {
   Target target = host_target();
+  DType product_dtype = DType::kF32;  // as PassContext has it
   int jobs = 0;              // threads that compile; 0: available_cores()
   bool cache = true;         // of object code, on disk
   std::string cache_folder;  // empty: $XDG_CACHE_HOME/gannet or ~/.cache/gannet

@@ -15,7 +15,7 @@ Target preferred_forms(const CompileOptions& options) {
   Target target = options.target;
   if (options.use_onednn) return target;
   target.channels_last = target.convolution_epilogues = target.matmul_epilogues = target.fused_attention = false;
-  target.integer_products = false;
+  target.integer_products = target.bf16_products = false;
   return target;
 }
 

@@ -1,5 +1,5 @@
-// Targets by name, as --target takes them and compiled files hold them: "x86-64-v3", "x86-64-v4", and
-// "x86-64-v4+vnni", which has exact sums of products of 8 bits as well.
+// Targets by name, as --target takes them and compiled files hold them: "x86-64-v3", "x86-64-v4", "x86-64-v4+vnni", which
+// has exact sums of products of 8 bits as well, and "x86-64-v4+bf16", which also has products of bf16.
 #pragma once
 
 #include <optional>

@@ -17,13 +17,14 @@ struct Target {
   bool fused_attention = true;
   // Sums of products of 8 bits are exact (AVX-512 VNNI); without, pairs of products saturate at 16 bits.
   bool integer_products = false;
+  // Convolutions and products of bf16 with sums in f32 have kernels (AVX512_BF16).
+  bool bf16_products = false;
 
   int vector_bytes() const { return isa == Isa::kV4 ? 64 : 32; }
 };
 
-// This machine, or less: GANNET_ISA=x86-64-v3 keeps to AVX2, and so does ONEDNN_MAX_CPU_ISA below AVX512_CORE_VNNI in
-// products of integers. Unsupported machines (no AVX2) give kV3; loading code
-// then reports it.
+// This machine, or less: GANNET_ISA keeps it to what a name of ir/named_target.h says, and ONEDNN_MAX_CPU_ISA to what its
+// name says in products of integers and of bf16. Unsupported machines (no AVX2) give kV3; loading code then reports it.
 Target host_target();
 // "x86-64-v3", "x86-64-v4".
 std::string name_of(Isa isa);

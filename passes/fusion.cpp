@@ -1,6 +1,7 @@
 #include "passes/fusion.h"
 
 #include <algorithm>
+#include <array>
 #include <unordered_set>
 
 #include "ir/infer.h"
@@ -137,11 +138,20 @@ bool is_fused(const Node& node, std::string_view kind) { return node.op().name =
 bool is_elementwise(const Node& node) { return node.op().body != nullptr || node.op().name == "Map"; }
 
 const Node* principal_node(const Node& fused) {
+  constexpr std::array<std::string_view, 5> kAround = {"Transpose", "Constant", "Reshape", "Unsqueeze", "Cast"};
   for (const auto& node : fused.attrs.graph("body")->nodes()) {
-    const std::string_view op = node->op().name;
-    if (!is_elementwise(*node) && op != "Transpose" && op != "Constant" && op != "Reshape" && op != "Unsqueeze") return node.get();
+    if (!is_elementwise(*node) && std::ranges::find(kAround, node->op().name) == kAround.end()) return node.get();
   }
   return nullptr;
+}
+
+std::optional<size_t> operand_position(const Node& node, const Node& core, size_t i) {
+  if (&node == &core) return core.input(i) ? std::optional(i) : std::nullopt;
+  const Value* value = core.input(i);
+  while (value && value->producer() && value->producer()->op().name == "Transpose") value = value->producer()->input(0);
+  const std::vector<Value*>& inputs = node.attrs.graph("body")->inputs();
+  const auto found = std::ranges::find(inputs, value);
+  return found == inputs.end() ? std::nullopt : std::optional(static_cast<size_t>(found - inputs.begin()));
 }
 
 }  // namespace gannet

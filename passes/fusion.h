@@ -1,6 +1,7 @@
 // Forming Fused nodes: several nodes become the body of one.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,9 @@ void sort_nodes(Graph& graph);
 bool is_fused(const Node& node, std::string_view kind);
 // The node that carries out the work of a Fused node's body: the only contraction or pooling in it; null for none.
 const Node* principal_node(const Node& fused);
+// Which operand of `node` is operand `i` of `core`, which is the node itself or stands in its body, behind Transposes; nothing
+// where it is made inside.
+std::optional<size_t> operand_position(const Node& node, const Node& core, size_t i);
 // True for elementwise ops: a scalar body or a Map.
 bool is_elementwise(const Node& node);
 

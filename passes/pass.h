@@ -38,6 +38,8 @@ class PassContext {
 
   const Target target;
   MemoryAim memory;
+  // What operands of convolutions and products are rounded to: f32, which is not at all, or bf16.
+  DType product_dtype = DType::kF32;
   // Remarks of the pass that runs now replace those of its earlier runs.
   void remark(const Node& node, std::string text);
   const std::vector<Remark>& remarks() const { return remarks_; }

@@ -23,7 +23,7 @@ constexpr Pipeline kPipelines[] = {
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
      "channels_last,move_transposes,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
-     "expand_vector_products,fuse_contractions,fuse_attention,fuse_regions,"
+     "expand_vector_products,round_products,fuse_contractions,fuse_attention,fuse_regions,"
      "eliminate_dead_nodes,compute_late"},
     // Weights are State here, so what folds constants into them or packs them finds nothing to do.
     {"before_gradient",
@@ -41,7 +41,7 @@ constexpr Pipeline kPipelines[] = {
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
      "channels_last,move_transposes,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
-     "split_reductions,"
+     "split_reductions,round_products,"
      "fuse_contractions,fuse_regions_with_columns,update_states_early,"
      "eliminate_dead_nodes"},
     // The same with what PassContext::memory asks for, behind the last elimination of common subexpressions.
@@ -53,7 +53,7 @@ constexpr Pipeline kPipelines[] = {
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
      "channels_last,move_transposes,"
      "(canonicalize,fold_constants,eliminate_common_subexpressions)*,"
-     "split_reductions,"
+     "split_reductions,round_products,"
      "update_states_early,rematerialize,"
      "fuse_contractions,fuse_regions_with_columns,update_states_early,"
      "eliminate_dead_nodes"},

@@ -77,6 +77,7 @@ class OnednnBackend final : public Backend {
       Contraction contraction;
       reason = contraction.read(node);
       if (reason.empty() && sums_integers(contraction.core()) && !target_.integer_products) reason = "products of 8 bits saturate";
+      if (reason.empty() && contraction.multiplies_bf16() && !target_.bf16_products) reason = "no products of bf16";
       if (reason.empty()) reason = lowering_of(kRows, contraction.core().op().name)(node, contraction, builder);
     }
     return Lowering{reason.empty(), reason};

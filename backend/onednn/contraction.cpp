@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "ir/bf16_cast.h"
 #include "ir/epilogue.h"
 #include "ir/op.h"
 
@@ -100,6 +101,8 @@ Refusal Contraction::follow_chain(const Graph& body) {
       for (size_t i = 0; i < order_.size(); ++i) order_[i] = before[static_cast<size_t>(permutation[i])];
     } else if (!widened_ && sums_integers(*core_) && widens_sums(*use.node)) {
       widened_ = true;
+    } else if (rounds_to_bf16(*use.node)) {
+      if (use.node->output() != body.outputs[0].value) return "a result that is rounded and goes on";
     } else {
       if (Refusal reason = add_elementwise(*use.node, present); !reason.empty()) return reason;
     }
@@ -157,6 +160,7 @@ std::optional<MemoryView> Contraction::view_of(const Value* value) const {
     if (!source) return std::nullopt;
     return permuted(*source, permutation_of(*value->producer()));
   }
+  if (body_ && value->producer() && widens_bf16(*value->producer())) return view_of(value->producer()->input(0));
   if (!body_) return dense_view(value);
   MemoryView view = dense_view(value);
   if (value->constant()) {
@@ -175,7 +179,23 @@ std::optional<MemoryView> Contraction::operand(size_t i) const {
   return core_->input(i) ? view_of(core_->input(i)) : std::nullopt;
 }
 
-std::string Contraction::description() const { return description_; }
+bool Contraction::multiplies_bf16() const {
+  const std::optional<MemoryView> x = operand(0);
+  return x && x->dtype == DType::kBF16;
+}
+
+Refusal Contraction::type_obstacle() const {
+  const std::optional<MemoryView> x = operand(0), w = operand(1);
+  if (!x || !w) return "an operand that is neither given nor a Transpose";
+  if (x->dtype != w->dtype || (x->dtype != DType::kF32 && x->dtype != DType::kBF16)) {
+    return std::string(name_of(x->dtype == DType::kF32 ? w->dtype : x->dtype));
+  }
+  auto is_wide = [](const MemoryView& view) { return view.dtype == DType::kF32; };
+  const bool all_wide = is_wide(result_) && std::ranges::all_of(epilogue_, [&](const EpilogueOperand& e) { return !e.view || is_wide(*e.view); });
+  return x->dtype == DType::kF32 && !all_wide ? "operands in f32 with others in bf16" : "";
+}
+
+std::string Contraction::description() const { return multiplies_bf16() ? "bf16 " + description_ : description_; }
 
 Refusal read_integer_operands(const Contraction& contraction, const MemoryView& x, const MemoryView& w, ZeroPoint& x_zero) {
   if (x.dtype != DType::kI8 && x.dtype != DType::kU8) return std::string(name_of(x.dtype));

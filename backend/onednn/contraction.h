@@ -51,7 +51,11 @@ class Contraction {
   // What the steps' result is written to, axes in the order of the core's result.
   const MemoryView& result() const { return result_; }
   std::vector<EpilogueOperand>& epilogue() { return epilogue_; }
-  // "Conv + Relu"
+  // Whether the core's operands are bf16 in memory.
+  bool multiplies_bf16() const;
+  // What the library cannot take of the element types of operands and result, where these are no codes.
+  Refusal type_obstacle() const;
+  // "Conv + Relu", "bf16 Conv + Relu"
   std::string description() const;
 
  private:

@@ -38,8 +38,9 @@ bool may_reach_too_far(const Node& core, const Window& window, const MemoryView&
   return false;
 }
 
-// True for an operand with one element a channel.
+// True for an operand in f32 with one element a channel.
 bool is_bias(const MemoryView& view) {
+  if (view.dtype != DType::kF32) return false;
   for (size_t d = 0; d < view.extents.size(); ++d) {
     if (d != 1 && !view.extents[d].is_constant(1)) return false;
   }
@@ -49,9 +50,9 @@ bool is_bias(const MemoryView& view) {
 // Inputs of the step that are added to the result element by element: it may take their memory.
 std::vector<size_t> whole_addends(const ConvolutionRecipe& recipe) {
   std::vector<size_t> inputs;
-  if (recipe.transposed || recipe.x.dtype != DType::kF32) return inputs;
+  if (recipe.transposed || (recipe.x.dtype != DType::kF32 && recipe.x.dtype != DType::kBF16)) return inputs;
   for (const EpilogueStep& step : recipe.epilogue) {
-    const bool whole = step.layout.extents == recipe.y.extents && step.layout.strides == recipe.y.strides;
+    const bool whole = step.layout.dtype == recipe.y.dtype && step.layout.extents == recipe.y.extents && step.layout.strides == recipe.y.strides;
     if (step.kind == EpilogueKind::kAdd && whole) inputs.push_back(static_cast<size_t>(step.operand));
   }
   return inputs;
@@ -60,9 +61,8 @@ std::vector<size_t> whole_addends(const ConvolutionRecipe& recipe) {
 // What the library cannot take.
 Refusal obstacle(const Contraction& contraction, const MemoryView& x, const MemoryView& w) {
   const size_t rank = x.extents.size();
-  const bool codes = sums_integers(contraction.core());
-  if (!codes && (x.dtype != DType::kF32 || w.dtype != DType::kF32)) {
-    return std::string(name_of(x.dtype == DType::kF32 ? w.dtype : x.dtype));
+  if (!sums_integers(contraction.core())) {
+    if (Refusal reason = contraction.type_obstacle(); !reason.empty()) return reason;
   }
   if (rank < 3 || rank > 5) return fmt::format("{} spatial dimensions", rank - 2);
   if (w.extents.size() != rank) return fmt::format("weights of rank {} for an input of rank {}", w.extents.size(), rank);

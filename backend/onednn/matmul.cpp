@@ -82,7 +82,9 @@ Refusal lower_matmul(const Node& node, Contraction& contraction, ProgramBuilder&
   const std::optional<MemoryView> x = contraction.operand(0), w = contraction.operand(1);
   if (!x || !w) return "an operand that is neither given nor a Transpose";
   const bool codes = sums_integers(contraction.core());
-  if (!codes && (x->dtype != DType::kF32 || w->dtype != DType::kF32)) return std::string(name_of(x->dtype));
+  if (!codes) {
+    if (Refusal reason = contraction.type_obstacle(); !reason.empty()) return reason;
+  }
   MatmulRecipe recipe;
   ZeroPoint zero;
   if (codes) {
@@ -110,7 +112,7 @@ Refusal lower_matmul(const Node& node, Contraction& contraction, ProgramBuilder&
     if (operand.view) operand.view = completed(*operand.view);
   }
   // Sums of integers have factors after the bias, which the library applies to a row of it only.
-  const bool has_summand = !epilogue.empty() && epilogue[0].step.kind == EpilogueKind::kAdd;
+  const bool has_summand = !epilogue.empty() && epilogue[0].step.kind == EpilogueKind::kAdd && epilogue[0].view->dtype == DType::kF32;
   if (!p.bias && has_summand && (!codes || is_constant_row(*epilogue[0].view))) {
     p.bias = epilogue[0].view;
     epilogue.erase(epilogue.begin());

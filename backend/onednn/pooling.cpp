@@ -35,8 +35,9 @@ Pads pads_of(const Window& window, const MemoryView& x, const MemoryView& y) {
 static Refusal read_pooling(Contraction& contraction, const MemoryView& x, Window& window, PoolingRecipe& recipe) {
   const Node& core = contraction.core();
   if (!contraction.epilogue().empty()) return "an epilogue after a pooling";
-  const bool codes = (x.dtype == DType::kI8 || x.dtype == DType::kU8) && core.op().name == "MaxPool";
-  if (x.dtype != DType::kF32 && !codes) return std::string(name_of(x.dtype));
+  const bool moved = (x.dtype == DType::kI8 || x.dtype == DType::kU8 || x.dtype == DType::kBF16) && core.op().name == "MaxPool";
+  if (x.dtype != DType::kF32 && !moved) return std::string(name_of(x.dtype));
+  if (contraction.result().dtype != x.dtype) return "a result of another type";
   const size_t rank = x.extents.size();
   if (rank < 3 || rank > 5) return fmt::format("{} spatial dimensions", rank - 2);
   Result<Window> read = read_window(core.attrs, core.attrs.integers("kernel_shape"));

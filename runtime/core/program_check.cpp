@@ -172,8 +172,9 @@ class ProgramCheck {
   // What is added in place lies where the result goes.
   bool in_place_fits(const Step& step, const ConvolutionRecipe& r) const {
     if (r.in_place == -1) return true;
-    if (r.in_place < 0 || static_cast<size_t>(r.in_place) >= r.epilogue.size() || r.transposed || r.x.dtype != DType::kF32) return false;
+    if (r.in_place < 0 || static_cast<size_t>(r.in_place) >= r.epilogue.size() || r.transposed) return false;
     const EpilogueStep& added = r.epilogue[static_cast<size_t>(r.in_place)];
+    if ((r.x.dtype != DType::kF32 && r.x.dtype != DType::kBF16) || added.layout.dtype != r.y.dtype) return false;
     if (added.kind != EpilogueKind::kAdd || added.layout.extents != r.y.extents || added.layout.strides != r.y.strides) return false;
     const ValueId input = step.inputs[static_cast<size_t>(added.operand)];
     if (input == kNone) return false;

@@ -91,7 +91,13 @@ Status complete(Parts& parts, const ConvolutionRecipe& recipe) {
   return {};
 }
 
-// The fastest form that the library has: with operands as they stand, or in layouts that it chooses.
+// The same for operands that are f32 in memory of the library.
+void widen(onednn::ConvolutionSpec& spec) {
+  for (MemoryDesc* desc : {&spec.x, &spec.w, &spec.y}) *desc = onednn::wide_layout(*desc);
+}
+
+// The fastest form that the library has: with operands as they stand, or in layouts that it chooses. Where all it has for bf16
+// is its definition, operands are copied to f32.
 Result<onednn::Made> best_form(Parts& parts) {
   const bool full_operand =
       std::ranges::any_of(parts.operands, [&](const Layout& o) { return o.rank() > 0 && o.elements() > parts.y.extents[1]; });
@@ -109,6 +115,12 @@ Result<onednn::Made> best_form(Parts& parts) {
     }
     if (!made->is_reference()) return std::move(*made);
     if (!fallback) fallback = std::move(*made);
+  }
+  if (parts.x.dtype == DType::kBF16) {
+    onednn::ConvolutionSpec spec = parts.spec;
+    widen(spec);
+    Result<onednn::Made> made = onednn::make_convolution(spec);
+    if (made.ok() && (!fallback || !made->is_reference())) return std::move(*made);
   }
   if (fallback) return std::move(*fallback);
   return error;
@@ -147,7 +159,7 @@ void add_post_op_operands(std::vector<CallSequence::Operand>& operands, const Co
 // y = post_ops(y + bias); without a bias zeros are added.
 Status finish_transposed(CallSequence& sequence, const Parts& parts, const ConvolutionRecipe& recipe,
                          const std::vector<onednn::PostOp>& post_ops, Place y) {
-  Layout bias{recipe.y.dtype, std::vector<int64_t>(parts.y.rank(), 1), std::vector<int64_t>(parts.y.rank(), 1)};
+  Layout bias{DType::kF32, std::vector<int64_t>(parts.y.rank(), 1), std::vector<int64_t>(parts.y.rank(), 1)};
   bias.extents[1] = bias.strides[0] = parts.y.extents[1];
   const MemoryDesc bias_memory = TRY(memory_of(bias));
   Place place{Place::kPointer, 2};
@@ -210,7 +222,7 @@ std::shared_ptr<const Primitive> smaller_product(const ConvolutionRecipe& recipe
   Preparation two = p;
   two.threads = 2;
   const double bytes = 4.0 * static_cast<double>(parts.x.elements() + parts.w.elements() + parts.y.elements());
-  if (two.threads_for(flops_of(parts), bytes, sums_integers(recipe.x) ? kIntegerSpeed : 1) > 1) return nullptr;
+  if (two.threads_for(flops_of(parts), bytes, speed_of(recipe.x)) > 1) return nullptr;
   const std::optional<MatmulRecipe> product = product_of_pixels(recipe, p.sizes);
   if (!product) return nullptr;
   Result<std::shared_ptr<const Primitive>> made = prepare_matmul(*product, p);
@@ -244,14 +256,14 @@ Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRe
   if (parts.x.elements() == 0 || parts.w.elements() == 0) {
     std::optional<Layout> bias;
     if (recipe.has_bias) {
-      bias = Layout{recipe.y.dtype, std::vector<int64_t>(parts.y.rank(), 1), std::vector<int64_t>(parts.y.rank(), 1)};
+      bias = Layout{DType::kF32, std::vector<int64_t>(parts.y.rank(), 1), std::vector<int64_t>(parts.y.rank(), 1)};
       bias->extents[1] = parts.y.extents[1];
     }
     return make_fill(parts.y, bias, recipe.epilogue, parts.operands, output);
   }
   TRY(complete(parts, recipe));
   const double bytes = 4.0 * static_cast<double>(parts.x.elements() + parts.y.elements());
-  const int threads = p.threads_for(flops_of(parts), bytes, of_integers ? kIntegerSpeed : 1);
+  const int threads = p.threads_for(flops_of(parts), bytes, speed_of(given.x));
   const LibraryThreads library_threads(threads);
   std::vector<onednn::PostOp> later;
   if (recipe.transposed) {
@@ -266,7 +278,16 @@ Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRe
     parts.spec.sums = integers.sums;
   }
   auto sequence = std::make_shared<CallSequence>(threads);
-  const Place x{Place::kPointer, 0}, w{Place::kPointer, 1}, y{Place::kPointer, static_cast<int64_t>(output)};
+  const Place x{Place::kPointer, 0}, w{Place::kPointer, 1}, result{Place::kPointer, static_cast<int64_t>(output)};
+  // What is done to a result after it has been stored is done in f32.
+  const bool finishes = recipe.transposed && (recipe.has_bias || !later.empty());
+  const MemoryDesc result_memory = parts.y_memory;
+  Place y = result;
+  if (finishes && parts.y.dtype == DType::kBF16) {
+    parts.y.dtype = DType::kF32;
+    parts.y_memory = TRY(memory_of(parts.y));
+    y = sequence->reserve(parts.y_memory);
+  }
   const onednn::Made made = TRY(best_form_in_place(parts, recipe));
   std::optional<Place> added;
   if (recipe.in_place >= 0 && !parts.spec.post_ops[static_cast<size_t>(recipe.in_place)].in_place) {
@@ -291,7 +312,8 @@ Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRe
   if (of_integers) TRY(add_zero_points(operands, integers, *sequence));
   sequence->add(made.primitive, std::move(operands));
   if (!in_place) TRY(sequence->copy(y_used, made.y, y, parts.y_memory));
-  if (recipe.transposed && (recipe.has_bias || !later.empty())) TRY(finish_transposed(*sequence, parts, recipe, later, y));
+  if (finishes) TRY(finish_transposed(*sequence, parts, recipe, later, y));
+  if (parts.y_memory != result_memory) TRY(sequence->copy(y, parts.y_memory, result, result_memory));
   if (made.implementation.starts_with("brg")) {
     if (std::shared_ptr<const Primitive> product = smaller_product(given, parts, p, sequence->scratch_bytes())) return product;
   }

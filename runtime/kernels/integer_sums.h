@@ -6,9 +6,6 @@
 
 namespace gannet {
 
-// Of products of 8 bits over those of f32.
-inline constexpr double kIntegerSpeed = 3;
-
 struct IntegerParts {
   onednn::IntegerSums sums;
   int32_t x_zero = 0, y_zero = 0;

@@ -223,7 +223,7 @@ Result<std::shared_ptr<const Primitive>> prepare_matmul(const MatmulRecipe& give
   }
 
   const double bytes = 4.0 * static_cast<double>(product.x.elements() + product.w.elements() + product.y.elements());
-  const int threads = p.threads_for(flops, bytes, of_integers ? kIntegerSpeed : 1);
+  const int threads = p.threads_for(flops, bytes, speed_of(given.x));
   const bool packs = recipe.constant_weights && p.constants.size() > 1 && p.constants[1];
   if (p.open_rows && packs && suits_row_pieces(r)) {
     if (std::shared_ptr<const Primitive> pieces = TRY(make_row_pieces(r, p, threads))) return pieces;

@@ -131,6 +131,11 @@ MemoryDesc any_layout(const MemoryDesc& like) {
   return MemoryDesc(like.dims(), like.data_type(), dnnl::memory::format_tag::any);
 }
 
+MemoryDesc wide_layout(const MemoryDesc& like) {
+  if (like.data_type() != dnnl::memory::data_type::bf16) return like;
+  return MemoryDesc(like.dims(), dnnl::memory::data_type::f32, dnnl::memory::format_tag::any);
+}
+
 bool has_integer_products() {
   const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
   return isa == dnnl::cpu_isa::avx512_core_vnni || isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
@@ -156,13 +161,20 @@ std::string identity_of(const MemoryDesc& desc) {
 
 namespace {
 
+// What stands for `desc`, which a gradient may have in f32, in the convolution whose gradient it is: all its operands are of
+// the type of `other`.
+MemoryDesc of_forward(const MemoryDesc& desc, const MemoryDesc& other) {
+  if (desc.data_type() == other.data_type()) return desc;
+  return MemoryDesc(desc.dims(), other.data_type(), dnnl::memory::format_tag::any);
+}
+
 // The gradient of a convolution's input is the transposed convolution of its result's.
 Made transposed_made(const ConvolutionSpec& s) {
   const dnnl::primitive_attr attr = attributes({});
   const std::vector<int64_t> dilations = less_one(s.dilations);
   const auto direct = algorithm::convolution_direct;
   const dnnl::convolution_forward::primitive_desc forward(
-      {dnnl::prop_kind::forward_training, direct, s.y, s.w, s.x, s.strides, dilations, s.pads_begin, s.pads_end}, attr, cpu());
+      {dnnl::prop_kind::forward_training, direct, of_forward(s.y, s.x), s.w, s.x, s.strides, dilations, s.pads_begin, s.pads_end}, attr, cpu());
   const dnnl::convolution_backward_data::primitive_desc primitive(
       {direct, s.y, s.w, s.x, s.strides, dilations, s.pads_begin, s.pads_end}, attr, cpu(), forward);
   return {dnnl::convolution_backward_data(primitive), primitive.diff_dst_desc(), primitive.weights_desc(),
@@ -181,7 +193,7 @@ Result<Made> make_weight_gradient(const ConvolutionSpec& s) {
     const std::vector<int64_t> dilations = less_one(s.dilations);
     const auto direct = algorithm::convolution_direct;
     const dnnl::convolution_forward::primitive_desc forward(
-        {dnnl::prop_kind::forward_training, direct, s.x, any_layout(s.w), s.y, s.strides, dilations, s.pads_begin, s.pads_end}, attr, cpu());
+        {dnnl::prop_kind::forward_training, direct, s.x, of_forward(any_layout(s.w), s.x), s.y, s.strides, dilations, s.pads_begin, s.pads_end}, attr, cpu());
     const dnnl::convolution_backward_weights::primitive_desc primitive(
         {direct, s.x, s.w, s.y, s.strides, dilations, s.pads_begin, s.pads_end}, attr, cpu(), forward);
     return Made{dnnl::convolution_backward_weights(primitive), primitive.src_desc(), primitive.diff_weights_desc(),

@@ -27,6 +27,8 @@ using MemoryDesc = dnnl::memory::desc;
 // An error for dtypes that the library has no kernels for.
 Result<MemoryDesc> dense_layout(DType dtype, const std::vector<int64_t>& extents, const std::vector<int64_t>& strides);
 MemoryDesc any_layout(const MemoryDesc& like);
+// The same in f32; of bf16 in a layout of the library's choice.
+MemoryDesc wide_layout(const MemoryDesc& like);
 int64_t bytes_of(const MemoryDesc& desc);
 // The same for equal layouts, for keys of caches.
 std::string identity_of(const MemoryDesc& desc);

@@ -54,6 +54,15 @@ std::vector<int64_t> values_at(std::span<const SizeId> ids, std::span<const int6
   return values;
 }
 
+double speed_of(const TensorLayout& x) {
+  switch (x.dtype) {
+    case DType::kI8:
+    case DType::kU8: return 3;
+    case DType::kBF16: return 2;
+    default: return 1;
+  }
+}
+
 Result<onednn::MemoryDesc> memory_of(const Layout& layout) {
   return onednn::dense_layout(layout.dtype, layout.extents, layout.strides);
 }

@@ -25,6 +25,8 @@ struct Layout {
 
 Layout layout_at(const TensorLayout& layout, std::span<const int64_t> sizes);
 std::vector<int64_t> values_at(std::span<const SizeId> ids, std::span<const int64_t> sizes);
+// How many times as fast as those of f32 products of elements like those of `x` are.
+double speed_of(const TensorLayout& x);
 // Extents of 1 get the strides of a dense tensor, since kernels look for those.
 Result<onednn::MemoryDesc> memory_of(const Layout& layout);
 // Weights of a convolution, [groups * out, in, kernel...], as the library sees them: [groups,] out, in, kernel...

@@ -71,14 +71,19 @@ Result<Piece> make_piece(Parts parts, const Cut& cut, int64_t extent, const Memo
   const bool as_given = parts.x.strides[1] == 1 && parts.y.strides[1] == 1;
   std::optional<onednn::Made> made;
   Error error;
-  for (const bool given : {as_given, !as_given}) {
-    spec.x = given ? x_memory : onednn::any_layout(x_memory);
-    spec.y = given ? y_memory : onednn::any_layout(y_memory);
+  auto offer = [&](const MemoryDesc& x, const MemoryDesc& y) {
+    if (made && !made->is_reference()) return;
+    spec.x = x;
+    spec.y = y;
     Result<onednn::Made> candidate = onednn::make_weight_gradient(spec);
     if (!candidate.ok()) error = candidate.error();
-    else if (!made || made->is_reference()) made = std::move(*candidate);
-    if (made && !made->is_reference()) break;
+    else if (!made || !candidate->is_reference()) made = std::move(*candidate);
+  };
+  for (const bool given : {as_given, !as_given}) {
+    offer(given ? x_memory : onednn::any_layout(x_memory), given ? y_memory : onednn::any_layout(y_memory));
   }
+  // Where all the library has for bf16 is its definition, operands are copied to f32.
+  if (parts.x.dtype == DType::kBF16) offer(onednn::wide_layout(x_memory), onednn::wide_layout(y_memory));
   if (!made) return error;
   Piece piece{std::make_shared<CallSequence>(1), made->w};
   CallSequence& calls = *piece.calls;
@@ -181,11 +186,11 @@ Result<std::shared_ptr<const Primitive>> prepare_weight_gradient(const WeightGra
   plan.whole = whole.calls;
   plan.last = last.calls;
   plan.pieces = cut.pieces();
-  plan.threads = static_cast<int>(std::min<int64_t>(plan.pieces, p.threads_for(flops, 4.0 * static_cast<double>(parts.x.elements()))));
+  plan.threads = static_cast<int>(std::min<int64_t>(plan.pieces, p.threads_for(flops, 4.0 * static_cast<double>(parts.x.elements()), speed_of(recipe.x))));
   const int64_t size = element_size(parts.x.dtype);
   plan.x_step = cut.channels ? 0 : cut.extent * parts.x.strides[0] * size;
   plan.y_step = cut.extent * parts.y.strides[cut.channels ? 1 : 0] * size;
-  plan.w_step = cut.channels ? cut.extent * parts.w.strides[0] * size : 0;
+  plan.w_step = cut.channels ? cut.extent * parts.w.strides[0] * element_size(parts.w.dtype) : 0;
   if (partial) {
     auto finish = std::make_shared<CallSequence>(plan.threads);
     plan.partial_bytes = onednn::bytes_of(whole.w);

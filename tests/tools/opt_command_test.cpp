@@ -101,5 +101,19 @@ TEST_F(OptCommandLine, WrongArgumentsAreOneMessage) {
   EXPECT_THAT(error_of({}), HasSubstr("FILE is required"));
 }
 
+TEST_F(OptCommandLine, PassesAimAtTheTargetThatIsNamed) {
+  std::ofstream("product.ir") << "graph \"main\"(%x: f32[n, 16], %w: f32[16, 16]) { %y = MatMul(%x, %w) return %y as \"y\" }";
+  const std::vector<std::string> words = {"product.ir", "--passes", "round_products,fuse_contractions", "--dtype", "bf16", "--target"};
+  auto aimed_at = [&](const std::string& target) {
+    std::vector<std::string> all = words;
+    all.push_back(target);
+    return opt(all).out;
+  };
+  EXPECT_THAT(aimed_at("x86-64-v4+bf16"), AllOf(HasSubstr("= Fused("), HasSubstr("bf16[n, 16]")));
+  EXPECT_THAT(aimed_at("x86-64-v3"), AllOf(HasSubstr("bf16[n, 16]"), Not(HasSubstr("Fused"))));
+  EXPECT_THAT(opt({"product.ir", "--passes", "round_products"}).out, Not(HasSubstr("bf16")));
+  EXPECT_THAT(opt({"product.ir", "--target", "x86-64-v5"}).err, HasSubstr("--target"));
+}
+
 }  // namespace
 }  // namespace gannet::test

@@ -88,6 +88,7 @@ TEST_F(RefitCommandLine, FoldedBatchNormalizationGivesWhatCompilingAnewGives) {
   expect_fresh("first.onnx", "second.onnx");
   expect_fresh("first.onnx", "second.onnx", "--shape input=1x3x16x16");
   expect_fresh("first.onnx", "second.onnx", "--target x86-64-v3,x86-64-v4");
+  expect_fresh("first.onnx", "second.onnx", "--dtype bf16 --target x86-64-v4+bf16");
 }
 
 TEST_F(RefitCommandLine, TunedWeightsGiveWhatCompilingAnewGives) {

@@ -11,29 +11,27 @@
 namespace gannet {
 namespace {
 
-bool sums_integers(const Program& program) {
-  const auto of_integers = [](const TensorLayout& x) {
-    return x.dtype == DType::kI8 || x.dtype == DType::kU8;
-  };
+// Whether a step of `program` or its bodies multiplies elements of one of `types`.
+bool multiplies(const Program& program, std::initializer_list<DType> types) {
+  const auto has_type = [&](const auto* recipe) { return recipe && std::ranges::find(types, recipe->x.dtype) != types.end(); };
   const bool own = std::ranges::any_of(program.steps, [&](const Step& step) {
     const auto* call = std::get_if<PrimitiveCall>(&step.call);
-    if (!call) return false;
-    const auto* convolution = std::get_if<ConvolutionRecipe>(&call->recipe);
-    const auto* matmul = std::get_if<MatmulRecipe>(&call->recipe);
-    return (convolution && of_integers(convolution->x)) || (matmul && of_integers(matmul->x));
+    return call && (has_type(std::get_if<ConvolutionRecipe>(&call->recipe)) || has_type(std::get_if<MatmulRecipe>(&call->recipe)) ||
+                    has_type(std::get_if<WeightGradientRecipe>(&call->recipe)));
   });
-  return own || std::ranges::any_of(program.bodies, [](const auto& body) { return sums_integers(*body); });
+  return own || std::ranges::any_of(program.bodies, [&](const auto& body) { return multiplies(*body, types); });
 }
 
-bool sums_integers(const TrainingPart& part) {
-  return sums_integers(*part.step) || sums_integers(*part.evaluation);
+bool multiplies(const TargetProgram& made, std::initializer_list<DType> types) {
+  return multiplies(*made.program, types) ||
+         (made.training && (multiplies(*made.training->step, types) || multiplies(*made.training->evaluation, types)));
 }
 
-void set_needed(TargetProgram& made, const Target& target) {
-  Target needed = target;
-  const bool sums = sums_integers(*made.program) || (made.training && sums_integers(*made.training));
-  needed.integer_products = needed.integer_products && sums;
-  made.needed = target_name(needed);
+// As much of `target` as the programs use.
+void set_needed(TargetProgram& made, Target target) {
+  target.bf16_products = target.bf16_products && multiplies(made, {DType::kBF16});
+  target.integer_products = target.bf16_products || (target.integer_products && multiplies(made, {DType::kI8, DType::kU8}));
+  made.needed = target_name(target);
 }
 
 Result<TargetProgram> compile_for(const Graph& graph, const ImportedModel& model,
@@ -41,7 +39,7 @@ Result<TargetProgram> compile_for(const Graph& graph, const ImportedModel& model
   const std::unique_ptr<Graph> own = graph.clone();
   CompiledModel compiled = TRY(compile_graph(*own, options));
   compiled.program->metadata = model.info.metadata;
-  TargetProgram made{std::string(target_name(options.target)), "", std::move(compiled.program)};
+  TargetProgram made{std::string(target_name(options.target)), "", std::move(compiled.program), nullptr};
   set_needed(made, options.target);
   return made;
 }
@@ -98,13 +96,12 @@ Result<Artifact> build_artifact(const ImportedModel& model, std::span<const Targ
 
 namespace {
 
-// How a program for `target` is made from the code of `programs`.
-Result<CompileOptions> options_with_code(const std::string& target, std::initializer_list<const Program*> programs, bool codegen_only) {
+// How a program for `target` is made from the code of `programs`, with options `like` those of then.
+Result<CompileOptions> options_with_code(const std::string& target, std::initializer_list<const Program*> programs, const CompileOptions& like) {
   const std::optional<Target> found = find_target(target);
   if (!found) return unsupported(fmt::format("it is for '{}', which this program does not know", target));
-  CompileOptions options;
+  CompileOptions options = like;
   options.target = *found;
-  options.use_onednn = !codegen_only;
   options.code.emplace();
   for (const Program* program : programs) {
     if (program) collect_code(*program, *options.code);
@@ -120,21 +117,21 @@ Status check_needed(const TargetProgram& made, const TargetProgram& before) {
 }  // namespace
 
 Result<Artifact> rebuild_artifact(const Graph& graph, const ImportedModel& model, const Artifact& made,
-                                  bool codegen_only) {
+                                  const CompileOptions& like) {
   Artifact artifact;
   for (const TargetProgram& before : made.programs) {
-    const CompileOptions options = TRY(options_with_code(before.target, {before.program.get()}, codegen_only));
+    const CompileOptions options = TRY(options_with_code(before.target, {before.program.get()}, like));
     artifact.programs.push_back(TRY(compile_for(graph, model, options)));
     if (!before.training) TRY(check_needed(artifact.programs.back(), before));
   }
   return artifact;
 }
 
-Status rebuild_training(Artifact& artifact, const Artifact& made, const TuneArguments& training, bool codegen_only) {
+Status rebuild_training(Artifact& artifact, const Artifact& made, const TuneArguments& training, const CompileOptions& like) {
   for (size_t i = 0; i < made.programs.size(); ++i) {
     const TrainingPart& before = *made.programs[i].training;
     const CompileOptions options = TRY(options_with_code(
-        made.programs[i].target, {before.step.get(), before.apply.get(), before.evaluation.get()}, codegen_only));
+        made.programs[i].target, {before.step.get(), before.apply.get(), before.evaluation.get()}, like));
     artifact.programs[i].training = TRY(build_training(training, options));
     set_needed(artifact.programs[i], options.target);
     TRY(check_needed(artifact.programs[i], made.programs[i]));

@@ -22,12 +22,12 @@ Result<std::vector<Target>> parse_targets(const std::string& text);
 // these flags name.
 Result<Artifact> build_artifact(const ImportedModel& model, std::span<const Target> targets,
                                 const CompileOptions& options, const TuneArguments* training = nullptr);
-// The same from `graph`, which stands for the model's, with all machine code taken from the programs of
-// `made`, target by target; without training parts.
+// The same from `graph`, which stands for the model's, with options `like` those of then, and with all machine code taken
+// from the programs of `made`, target by target; without training parts.
 Result<Artifact> rebuild_artifact(const Graph& graph, const ImportedModel& model, const Artifact& made,
-                                  bool codegen_only);
+                                  const CompileOptions& like);
 // Puts the training parts of `made`, whose machine code they take, for the model that `training` names into `artifact`, which
 // rebuild_artifact gave.
-Status rebuild_training(Artifact& artifact, const Artifact& made, const TuneArguments& training, bool codegen_only);
+Status rebuild_training(Artifact& artifact, const Artifact& made, const TuneArguments& training, const CompileOptions& like);
 
 }  // namespace gannet

@@ -67,7 +67,8 @@ void fields(A& a, ModelWeight& weight) {
 
 template <class A>
 void fields(A& a, Compilation& compilation) {
-  a(compilation.shapes, compilation.symbolic_batch, compilation.codegen_only, compilation.trains, compilation.training, compilation.form, compilation.weights);
+  a(compilation.shapes, compilation.symbolic_batch, compilation.codegen_only, compilation.product_dtype, compilation.trains,
+    compilation.training, compilation.form, compilation.weights);
 }
 
 std::vector<Value*> model_weights(const Graph& graph) {
@@ -76,11 +77,19 @@ std::vector<Value*> model_weights(const Graph& graph) {
   return weights;
 }
 
-Compilation compilation_of(const Graph& graph, const ModelArguments& arguments, bool codegen_only) {
+CompileOptions options_of(const Compilation& compilation) {
+  CompileOptions options;
+  options.use_onednn = !compilation.codegen_only;
+  options.product_dtype = compilation.product_dtype;
+  return options;
+}
+
+Compilation compilation_of(const Graph& graph, const ModelArguments& arguments, const CompileOptions& options) {
   Compilation compilation;
   compilation.shapes = arguments.shapes;
   compilation.symbolic_batch = arguments.symbolic_batch;
-  compilation.codegen_only = codegen_only;
+  compilation.codegen_only = !options.use_onednn;
+  compilation.product_dtype = options.product_dtype;
   compilation.form = form_of(graph);
   for (const Value* weight : model_weights(graph)) {
     compilation.weights.push_back({weight->origin->name, weight->type, uniform_of(*weight->constant())});

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/backend.h"
 #include "ir/base/error.h"
 #include "ir/base/tensor.h"
 #include "ir/graph.h"
@@ -24,6 +25,7 @@ struct Compilation {
   std::vector<std::string> shapes;  // of ModelArguments
   bool symbolic_batch = false;
   bool codegen_only = false;  // not CompileOptions::use_onednn
+  DType product_dtype = DType::kF32;  // of CompileOptions
   bool trains = false;        // there are training parts,
   std::vector<std::string> training = {};  // made with these flags (training_flags.h)
   uint64_t form =
@@ -33,7 +35,9 @@ struct Compilation {
 };
 
 // Of `graph` as it was imported.
-Compilation compilation_of(const Graph& graph, const ModelArguments& arguments, bool codegen_only);
+Compilation compilation_of(const Graph& graph, const ModelArguments& arguments, const CompileOptions& options);
+// The options that it was compiled with.
+CompileOptions options_of(const Compilation& compilation);
 // The constants that Compilation::weights lists.
 std::vector<Value*> model_weights(const Graph& graph);
 

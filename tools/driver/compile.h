@@ -30,7 +30,16 @@ Result<CompiledModel> compile_graph(Graph& graph, const CompileOptions& options,
 
 // Adds --backend: "compiled" or "reference".
 void add_backend_argument(CLI::App& command, std::string& backend);
-// Adds --no-cache and --codegen-only.
-void add_compile_arguments(CLI::App& command, CompileOptions& options);
+// For the reference evaluator: with operands of products rounded as `options` say, which is where passes end; `graph` stays
+// as it is for f32.
+Status round_for_reference(Graph& graph, const CompileOptions& options, std::string_view pipeline = "inference");
+
+// Says so where products of bf16 were asked for and options.target, or no library, has them; else empty.
+std::string rounding_note(const CompileOptions& options);
+
+// Whether --dtype says at once, on standard error, what this machine lacks: for commands that run here.
+enum class DTypeNote { kAtOnce, kLater };
+// Adds --dtype, --no-cache and --codegen-only.
+void add_compile_arguments(CLI::App& command, CompileOptions& options, DTypeNote note = DTypeNote::kAtOnce);
 
 }  // namespace gannet

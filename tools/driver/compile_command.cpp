@@ -56,7 +56,7 @@ Status prepare_training(CompileArguments& arguments, const CompileOptions& optio
 }
 
 Compilation compilation_for(const CompileArguments& arguments, const Graph& graph) {
-  Compilation compilation = compilation_of(graph, arguments.model, !arguments.compile.use_onednn);
+  Compilation compilation = compilation_of(graph, arguments.model, arguments.compile);
   compilation.trains = arguments.training.wanted;
   compilation.training = arguments.step_flags;
   return compilation;
@@ -67,6 +67,11 @@ Status compile_model(CompileArguments arguments) {
   const TrainingFlags& training = arguments.training;
   if (!training.model_file.empty()) TRY(check_output_path(training.model_file));
   const std::vector<Target> targets = TRY(parse_targets(arguments.targets));
+  for (const Target& target : targets) {
+    CompileOptions options = arguments.compile;
+    options.target = target;
+    if (const std::string note = rounding_note(options); !note.empty()) fmt::print(stderr, "note: {}\n", note);
+  }
   Clock::time_point start = Clock::now();
   ImportedModel model = TRY(load_model(arguments.model));
   const double read = seconds_since(start);
@@ -106,10 +111,10 @@ CLI::App* add_compile_command(CLI::App& app, std::function<int()>& run) {
   command
       ->add_option(
           "--target", arguments->targets,
-          "native, x86-64-v3, x86-64-v4, x86-64-v4+vnni, or several with commas: the machines it is for")
+          "native, x86-64-v3, x86-64-v4, x86-64-v4+vnni, x86-64-v4+bf16, or several with commas: the machines it is for")
       ->type_name("LIST")
       ->capture_default_str();
-  add_compile_arguments(*command, arguments->compile);
+  add_compile_arguments(*command, arguments->compile, DTypeNote::kLater);
   add_training_flags(*command, arguments->training);
   return command;
 }

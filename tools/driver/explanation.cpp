@@ -101,6 +101,7 @@ Result<Explanation> explain_model(ImportedModel model, const CompileOptions& opt
   explanation.nodes = history.take();
   explanation.model = std::move(model);
   explanation.isa = name_of(options.target.isa);
+  explanation.product_dtype = options.product_dtype;
   number_programs(*explanation.compiled.program, {-1, -1}, "", explanation.programs);
   take_placements(explanation);
   take_remarks(explanation);

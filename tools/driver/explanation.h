@@ -60,6 +60,7 @@ struct Explanation {
   std::vector<ExplainedProgram> programs;   // as Placement::program
   std::vector<std::vector<int32_t>> step_nodes;  // of each step of the model's own program: the nodes it computes
   std::string isa;
+  DType product_dtype = DType::kF32;  // of CompileOptions
   // Of one run: the extents of the inputs and what stood in the arena; `not_run` says why there was none.
   std::vector<std::pair<std::string, std::string>> inputs;
   std::vector<std::pair<std::string, std::string>> outputs;

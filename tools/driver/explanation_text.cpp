@@ -76,17 +76,10 @@ std::string added_steps(const Explanation& explanation) {
   return text.empty() ? "" : fmt::format("\nadded for layouts: {}\n", text);
 }
 
-// Nodes that are evaluated by definition, those of one op and reason together.
-std::string without_kernel(const Explanation& explanation) {
-  std::map<std::pair<std::string, std::string>, std::vector<int32_t>> groups;
-  for (size_t i = 0; i < explanation.nodes.size(); ++i) {
-    const ExplainedNode& node = explanation.nodes[i];
-    const auto index = static_cast<int32_t>(i);
-    if (node.outcome == Outcome::kEval)
-      groups[{explanation.model.nodes[i].op, note_of(explanation, index)}].push_back(index);
-  }
-  if (groups.empty()) return "";
-  std::string text = "\nevaluated by definition\n";
+using Reasons = std::map<std::pair<std::string, std::string>, std::vector<int32_t>>;  // nodes by op and reason
+
+std::string lines_of(const Explanation& explanation, const Reasons& groups) {
+  std::string text;
   for (const auto& [key, nodes] : groups) {
     const std::string who = nodes.size() == 1 ? title_of(explanation, nodes[0])
                                               : fmt::format("{} nodes {}, first {}", nodes.size(), key.first,
@@ -94,6 +87,34 @@ std::string without_kernel(const Explanation& explanation) {
     text += fmt::format("  {}\n    {}\n", printable(who), printable(key.second));
   }
   return text;
+}
+
+// How many products are of bf16, and which of the file's are not.
+std::string rounded_products(const Explanation& explanation) {
+  if (explanation.product_dtype == DType::kF32) return "";
+  const auto is_narrow = [](const Step& step) { return step.op.starts_with("bf16 "); };
+  const auto steps = std::ranges::count_if(explanation.compiled.program->steps, is_narrow);
+  Reasons groups;
+  for (size_t i = 0; i < explanation.nodes.size(); ++i) {
+    for (const Remark& remark : explanation.nodes[i].remarks) {
+      if (remark.pass == "round_products") groups[{explanation.model.nodes[i].op, remark.text}].push_back(static_cast<int32_t>(i));
+    }
+  }
+  return fmt::format("\nin bf16: {} steps{}\n", steps, steps == 0 ? "; operands are rounded and multiplied in f32" : "") +
+         lines_of(explanation, groups);
+}
+
+// Nodes that are evaluated by definition, those of one op and reason together.
+std::string without_kernel(const Explanation& explanation) {
+  Reasons groups;
+  for (size_t i = 0; i < explanation.nodes.size(); ++i) {
+    const ExplainedNode& node = explanation.nodes[i];
+    const auto index = static_cast<int32_t>(i);
+    if (node.outcome == Outcome::kEval)
+      groups[{explanation.model.nodes[i].op, note_of(explanation, index)}].push_back(index);
+  }
+  if (groups.empty()) return "";
+  return "\nevaluated by definition\n" + lines_of(explanation, groups);
 }
 
 std::string memory(const Explanation& explanation) {
@@ -150,7 +171,7 @@ std::string node_lines(const Explanation& explanation) {
 }  // namespace
 
 std::string explanation_text(const Explanation& explanation) {
-  return summary(explanation) + added_steps(explanation) + without_kernel(explanation) + memory(explanation) +
+  return summary(explanation) + added_steps(explanation) + rounded_products(explanation) + without_kernel(explanation) + memory(explanation) +
          node_lines(explanation);
 }
 

@@ -13,6 +13,7 @@
 #include "frontend/import.h"
 #include "ir/base/file.h"
 #include "ir/base/nearest.h"
+#include "ir/named_target.h"
 #include "ir/parse.h"
 #include "ir/print.h"
 #include "ir/verify.h"
@@ -30,6 +31,7 @@ struct OptArguments {
   std::string print_after;
   std::string dump_folder;
   std::string output;
+  std::string target, dtype = "f32";
   int64_t bisect = -1;
   std::optional<int64_t> max_elements;
   bool time_passes = false;
@@ -153,7 +155,8 @@ Status run_opt(const OptArguments& arguments) {
   options.observer = [&](const Pass& pass, int64_t number, const Graph& now, bool changed, double seconds) {
     return observer.after(pass, number, now, changed, seconds);
   };
-  PassContext context;
+  PassContext context(find_target(arguments.target).value_or(host_target()));
+  context.product_dtype = *dtype_from_name(arguments.dtype);
   TRY(run_passes(*graph, pipeline, context, options));
   observer.finish();
   if (arguments.remarks) {
@@ -174,6 +177,12 @@ void add_options(CLI::App& app, OptArguments& arguments) {
   app.add_option("--pipeline", arguments.pipeline, "a named list of passes")->excludes(passes);
   app.add_option("-o,--output", arguments.output, "write the graph to FILE instead of standard output")
       ->type_name("FILE");
+  app.add_option("--target", arguments.target, "the machine that passes aim at: x86-64-v3, x86-64-v4, x86-64-v4+vnni or x86-64-v4+bf16; this one where none is given")
+      ->type_name("NAME")
+      ->check(CLI::IsMember(std::vector<std::string>(target_names().begin(), target_names().end())));
+  app.add_option("--dtype", arguments.dtype, "f32, or bf16: what operands of products are rounded to")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->capture_default_str();
   app.add_option("--print-after", arguments.print_after,
                  "print the graph to standard error after this pass, or after all")
       ->type_name("PASS|all");

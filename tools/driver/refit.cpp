@@ -123,7 +123,7 @@ class DeciderSearch {
       }
       weight->producer()->attrs.set("value", std::move(old));
     }
-    return rebuild_artifact(*graph, model_, made_, before_.codegen_only).ok();
+    return rebuild_artifact(*graph, model_, made_, options_of(before_)).ok();
   }
 
   const Artifact& made_;
@@ -145,18 +145,18 @@ ModelArguments model_arguments_like(const Compilation& compilation, const std::s
 }
 
 Result<Artifact> refit(const Artifact& made, const Compilation& before, const ImportedModel& model, const ModelArguments& arguments) {
-  Compilation now = compilation_of(*model.graph, arguments, before.codegen_only);
+  Compilation now = compilation_of(*model.graph, arguments, options_of(before));
   now.trains = before.trains;
   now.training = before.training;
   TRY(check_architecture(made, before, now, *model.graph));
-  Result<Artifact> fitted = rebuild_artifact(*model.graph, model, made, before.codegen_only);
+  Result<Artifact> fitted = rebuild_artifact(*model.graph, model, made, options_of(before));
   if (!fitted.ok()) return DeciderSearch(made, before, now, model).explain(fitted.error());
   const bool trains = std::ranges::all_of(made.programs, [](const TargetProgram& program) { return program.training != nullptr; });
   if (before.trains != trains) return invalid_input("it does not say how its training parts were made");
   if (trains) {
     TuneArguments training = TRY(parse_step_flags(before.training));
     training.model = arguments;
-    if (Status status = rebuild_training(*fitted, made, training, before.codegen_only); !status.ok())
+    if (Status status = rebuild_training(*fitted, made, training, options_of(before)); !status.ok())
       return with_prefix("its training part: ", status.error());
   }
   fitted->compilation = to_bytes(now);

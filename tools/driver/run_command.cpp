@@ -31,6 +31,7 @@ struct Arguments {
 Result<std::vector<Datum>> run_graph(Graph& graph, std::vector<Datum> inputs, const Arguments& arguments) {
   const Limits& limits = arguments.run.inputs.limits;
   if (arguments.backend == "reference") {
+    TRY(round_for_reference(graph, arguments.compile));
     EvaluateOptions options;
     options.limits = limits;
     options.seed = arguments.run.inputs.seed;

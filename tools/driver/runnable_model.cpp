@@ -86,6 +86,7 @@ Result<RunnableModel> load_runnable(const RunnableOptions& options) {
   model.normalization = normalization_of(*imported.graph);
   model.fixed_rows = fixed_rows_of(model.inputs);
   if (options.backend == "reference") {
+    TRY(round_for_reference(*imported.graph, options.compile));
     TRY(run_reference(model, std::move(imported.graph), limits));
     return model;
   }
