@@ -267,7 +267,8 @@ Result<std::shared_ptr<const Program>> read_program(const DescribedProgram& desc
 }
 
 Result<TargetProgram> read_target_program(const DescribedProgram& described, ArchiveData& data) {
-  TargetProgram made{described.target, described.needed, TRY(read_program(described, data))};
+  std::shared_ptr<const Program> program = TRY(read_program(described, data));
+  TargetProgram made{described.target, described.needed, std::move(program)};
   if (described.training.empty()) return made;
   ArchiveReader reader(bytes_of(described.training), data);
   auto part = std::make_shared<TrainingPart>();
