@@ -25,7 +25,7 @@ LibraryCap library_cap() {
     return std::ranges::any_of(names, [&](std::string_view name) { return has_name(name, wanted); });
   };
   const bool integers =
-      is_one_of({"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_MIC", "AVX512_MIC_4OPS", "AVX512_CORE"});
+      is_one_of({"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_MIC", "AVX512_MIC_4OPS", "AVX512_CORE"});
   return {integers, integers || is_one_of({"AVX512_CORE_VNNI"})};
 }
 

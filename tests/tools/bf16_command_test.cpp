@@ -76,6 +76,8 @@ TEST_F(Bf16CommandLine, FilesNeedTheMachineThatTheyUse) {
   ::unsetenv("GANNET_ISA");
   EXPECT_THAT(refused.err, HasSubstr("it is for x86-64-v4+bf16, this machine is x86-64-v3"));
   EXPECT_EQ(taken.status, 0) << taken.err;
+  for (const char* command : {"run", "bench", "evaluate --data x.npz"})
+    EXPECT_THAT(gannet_line(std::string(command) + " both.gannet --dtype bf16").err, HasSubstr("both.gannet: is compiled already; --dtype bf16 is for gannet compile"));
 }
 
 TEST_F(Bf16CommandLine, ExplainSaysWhatStaysF32) {
@@ -94,6 +96,9 @@ TEST_F(Bf16CommandLine, TunesInBf16WithWeightsInF32) {
   EXPECT_EQ(tuned.status, 0) << tuned.err;
   EXPECT_LT(largest_difference(output("tuned.onnx"), output("tuned.onnx --dtype bf16")), 5e-2);
   EXPECT_EQ(gannet_line("bench tuned.onnx --train --dtype bf16 --runs 2").status, 0);
+  // A run does not go on in other numbers.
+  run("tune model.onnx --train task.npz --epochs 1 --checkpoint kept -o tuned.onnx");
+  EXPECT_THAT(gannet_line("tune model.onnx --train task.npz --epochs 2 --checkpoint kept --resume --dtype bf16 -o tuned.onnx").err, HasSubstr("--dtype"));
 }
 
 }  // namespace

@@ -99,7 +99,10 @@ TEST_F(TuneArtifact, GivesTheNumbersOfTuneForAFolderOfPictures) {
   std::filesystem::create_directory("pictures");
   const auto first = std::filesystem::directory_iterator("all")->path();
   std::filesystem::copy(first, "pictures" / first.filename());
-  deploy("named.gannet --tune pictures --epochs 1 -o w.safetensors");
+  EXPECT_THAT(deploy("named.gannet --tune pictures --epochs 1 -o w.safetensors"), HasSubstr("class 2: "));
+  std::filesystem::rename("pictures" / first.filename(), "pictures/unknown");
+  EXPECT_THAT(refusal("named.gannet --tune pictures -o w.safetensors"), HasSubstr("pictures: folder 'unknown' is none of the classes that the model names: "));
+  EXPECT_THAT(refusal("named.gannet --tune pictures --target y -o w.safetensors"), HasSubstr("--target names an array"));
   EXPECT_THAT(refusal("cnn.gannet --tune pictures -o w.safetensors"), HasSubstr("pictures: has folders for 1 classes, output 'probabilities' has 3"));
   make_mlp();
   run("compile m.onnx --train -o m.gannet");
@@ -159,6 +162,8 @@ TEST_F(TuneArtifact, ANewHeadComesHomeInTheModelThatHasIt) {
   for (const auto& entry : std::filesystem::directory_iterator("expected"))
     EXPECT_TRUE(contents("given" / entry.path().filename()) == contents(entry.path()));
   EXPECT_THAT(error("compile m.onnx --train --write-model same.onnx -o m.gannet"), HasSubstr("--write-model"));
+  EXPECT_THAT(error("compile m.onnx --train --new-head 7 --write-model m.onnx -o m.gannet"), HasSubstr("m.onnx: is read as well"));
+  EXPECT_THAT(error("compile m.onnx --train --new-head 7 --write-model n.gannet -o n.gannet"), HasSubstr("name the same file"));
 }
 
 TEST_F(TuneArtifact, BuiltTwiceIsTheSameFileAndKeepsInference) {
@@ -248,6 +253,9 @@ TEST_F(TuneArtifact, SaysWhatIsWrongBeforeItTrains) {
   EXPECT_THAT(refusal("m.gannet --tune d.npz -o absent/w.safetensors"), HasSubstr("absent/w.safetensors"));
   EXPECT_THAT(refusal("m.gannet --tune absent.npz -o w.safetensors"), HasSubstr("absent.npz"));
   EXPECT_THAT(refusal("m.gannet --epochs 3"), HasSubstr("--tune"));
+  EXPECT_THAT(refusal("m.gannet --tune d.npz -o d.npz"), HasSubstr("d.npz: is read as well, it would be written over"));
+  EXPECT_THAT(refusal("m.gannet --tune d.npz -o ./m.gannet"), HasSubstr("it would be written over"));
+  EXPECT_THAT(refusal("m.gannet --weights= --input d.npz"), HasSubstr("error: "));
   EXPECT_THAT(refusal("m.gannet --tune d.npz --input d.npz -o w.safetensors"), HasSubstr("--input"));
   EXPECT_THAT(refusal("m.gannet --tune d.npz --warmup 100 --steps 20 -o w.safetensors"), HasSubstr("the run has 20 updates in all"));
   EXPECT_THAT(refusal("m.gannet --tune d.npz --patience 2 -o w.safetensors"), HasSubstr("--patience needs --eval"));

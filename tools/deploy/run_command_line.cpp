@@ -43,7 +43,7 @@ int run_deployed_command_line(int argc, char** argv) {
         tuning.image = arguments.image;
         return tune_artifact(tuning);
       }
-      return weights.empty() ? run_artifact(path, arguments) : run_tuned(path, weights, arguments);
+      return app.get_option("--weights")->count() == 0 ? run_artifact(path, arguments) : run_tuned(path, weights, arguments);
     };
     const Status status = work();
     return status.ok() ? kSuccess : report(status.error());

@@ -17,6 +17,7 @@
 #include "tools/deploy/array_rows.h"
 #include "tools/deploy/image_rows.h"
 #include "tools/deploy/interrupt.h"
+#include "tools/deploy/output_path.h"
 #include "tools/deploy/picture_input.h"
 #include "tools/deploy/run_artifact.h"
 #include "tools/deploy/training_report.h"
@@ -50,7 +51,6 @@ Result<std::unique_ptr<LabelledRows>> read_pictures(const std::string& folder, c
   ImageListOptions options;
   options.classes = classes;
   ImageList list = TRY(list_image_folder(folder, options));
-  if (classes.empty()) classes = list.classes;
   const auto count = static_cast<int64_t>(classes.size());
   if (plan.target.classes && *plan.target.classes != count)
     return invalid_input(fmt::format("{}: has folders for {} classes, output '{}' has {}", folder, count, plan.target.output, *plan.target.classes));
@@ -71,20 +71,28 @@ Result<std::unique_ptr<LabelledRows>> read_rows(const std::string& data, const T
   return rows;
 }
 
-// Names that the model brings count where all folders of the training data have such: then a class keeps its number.
-Result<std::vector<std::string>> known_classes(const TrainingPart& part, const std::string& data) {
-  std::error_code error;
+// Names that the model brings, by which a class keeps its number; else the folders' names are numbered in order.
+Result<std::vector<std::string>> classes_of(const TrainingPart& part, const std::string& data) {
   const std::vector<std::string>& known = part.plan.class_names;
-  if (known.empty() || !std::filesystem::is_directory(data, error)) return std::vector<std::string>();
   const ImageList list = TRY(list_image_folder(data));
-  const bool keeps = std::ranges::all_of(list.classes, [&](const std::string& name) { return std::ranges::find(known, name) != known.end(); });
-  return keeps ? known : list.classes;
+  if (known.empty()) return list.classes;
+  for (const std::string& name : list.classes) {
+    if (std::ranges::find(known, name) == known.end())
+      return invalid_input(fmt::format("{}: folder '{}' is none of the classes that the model names: {}", data, name, fmt::join(known, ", ")));
+  }
+  return known;
 }
 
 Result<TuneBatches> read_batches(const TargetProgram& file, const TuneArtifactArguments& arguments) {
   const TrainingPart& part = *file.training;
   TuneBatches batches;
-  std::vector<std::string> classes = TRY(known_classes(part, arguments.data));
+  std::vector<std::string> classes;
+  std::error_code error;
+  if (std::filesystem::is_directory(arguments.data, error)) {
+    if (!arguments.target.empty()) return invalid_input("--target names an array, and the data are a folder of pictures");
+    classes = TRY(classes_of(part, arguments.data));
+    for (size_t i = 0; i < classes.size(); ++i) fmt::print("class {}: {}\n", i, printable(classes[i]));
+  }
   batches.rows = TRY(read_rows(arguments.data, file, classes, arguments));
   if (!arguments.eval.empty()) batches.held_out_rows = TRY(read_rows(arguments.eval, file, classes, arguments));
   const int64_t batch_size = arguments.batch_size.value_or(part.plan.defaults.batch_size);
@@ -144,8 +152,8 @@ void print_summary(const TrainingPart& part, const TuneBatches& batches) {
              held_out, part.plan.loss);
 }
 
-Status write_result(const TrainingOutcome& outcome, const TrainerOptions& options, const std::string& output) {
-  if (!outcome.weights.empty()) TRY(write_safetensors(output, outcome.weights));
+// What became of the run, once the weights are written.
+Status report_result(const TrainingOutcome& outcome, const TrainerOptions& options, const std::string& output) {
   if (outcome.end == TrainingEnd::kDiverged) return invalid_input(divergence_text(outcome, options.schedule.rate, output));
   if (outcome.end == TrainingEnd::kInterrupted) return invalid_input(interruption_text(outcome, output, ""));
   fmt::print("wrote {}\n", output);
@@ -187,6 +195,7 @@ Status tune_artifact(const TuneArtifactArguments& arguments) {
   const std::string& path = arguments.path;
   if (arguments.output.empty()) return invalid_input("--tune needs -o FILE.safetensors");
   TRY(check_output_path(arguments.output));
+  for (const std::string& input : {path, arguments.data, arguments.eval}) TRY(check_not_over(arguments.output, input));
   const TargetProgram file = TRY(read_trainable_artifact(path));
   const TrainingPart& part = *file.training;
   TuneBatches batches = TRY(read_batches(file, arguments));
@@ -203,11 +212,14 @@ Status tune_artifact(const TuneArtifactArguments& arguments) {
   if (batches.held_out) trainer.hold_out(*batches.held_out, *metrics);
   Progress progress(stdout);
   trainer.add_observer(progress);
-  const TrainingOutcome outcome = TRY(trainer.run());
+  const Result<TrainingOutcome> trained = trainer.run();
+  if (!trained.ok()) return with_prefix(fmt::format("{} on {}: ", path, arguments.data), trained.error());
+  const TrainingOutcome& outcome = *trained;
+  if (!outcome.weights.empty()) TRY(write_safetensors(arguments.output, outcome.weights));
   TRY(progress.note(outcome_text(outcome, *options)));
-  if (!batches.held_out && outcome.end != TrainingEnd::kDiverged)
+  if (!batches.held_out && (outcome.end == TrainingEnd::kComplete || outcome.end == TrainingEnd::kNoProgress))
     TRY(progress.note(training_measures_text(TRY(trainer.evaluate(*batches.train, *metrics)))));
-  return write_result(outcome, *options, arguments.output);
+  return report_result(outcome, *options, arguments.output);
 }
 
 }  // namespace gannet

@@ -24,6 +24,7 @@
 #include "tools/driver/process_memory.h"
 #include "tools/driver/tune_arguments.h"
 #include "tools/driver/tune_options.h"
+#include "tools/driver/runnable_model.h"
 
 namespace gannet {
 
@@ -150,8 +151,12 @@ Result<Bench> prepare(BenchArguments& arguments, bool quiet) {
   TRY(settle_run_arguments(arguments.run, arguments.model.shapes));
   arguments.run.inputs.limits = TRY(limits_of(arguments.model));
   if (is_artifact(arguments.model.path) && arguments.train) return invalid_input("--train takes an ONNX file");
-  if (is_artifact(arguments.model.path)) TRY(load_artifact(bench, arguments, quiet));
-  else TRY(compile_onnx(bench, arguments, quiet));
+  if (is_artifact(arguments.model.path)) {
+    TRY(check_takes_dtype(arguments.model.path, arguments.compile));
+    TRY(load_artifact(bench, arguments, quiet));
+  } else {
+    TRY(compile_onnx(bench, arguments, quiet));
+  }
   const Clock::time_point start = Clock::now();
   bench.outputs = TRY(bench.session->run(bench.inputs));
   bench.first_run_ms = since(start);

@@ -11,13 +11,16 @@
 namespace gannet {
 namespace {
 
-// Whether a step of `program` or its bodies multiplies elements of one of `types`.
+// Whether a step of `program` or its bodies multiplies elements of one of `types`, or is a pooling of bf16, which CPUs have with its products.
 bool multiplies(const Program& program, std::initializer_list<DType> types) {
   const auto has_type = [&](const auto* recipe) { return recipe && std::ranges::find(types, recipe->x.dtype) != types.end(); };
   const bool own = std::ranges::any_of(program.steps, [&](const Step& step) {
     const auto* call = std::get_if<PrimitiveCall>(&step.call);
-    return call && (has_type(std::get_if<ConvolutionRecipe>(&call->recipe)) || has_type(std::get_if<MatmulRecipe>(&call->recipe)) ||
-                    has_type(std::get_if<WeightGradientRecipe>(&call->recipe)));
+    if (!call) return false;
+    const auto* pooling = std::get_if<PoolingRecipe>(&call->recipe);
+    if (pooling && pooling->x.dtype == DType::kBF16 && has_type(pooling)) return true;
+    return has_type(std::get_if<ConvolutionRecipe>(&call->recipe)) || has_type(std::get_if<MatmulRecipe>(&call->recipe)) ||
+           has_type(std::get_if<WeightGradientRecipe>(&call->recipe));
   });
   return own || std::ranges::any_of(program.bodies, [&](const auto& body) { return multiplies(*body, types); });
 }

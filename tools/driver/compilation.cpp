@@ -112,6 +112,8 @@ Result<Compilation> parse_compilation(const std::string& bytes) {
   if (!reader.failed() && reader.left() > 0)
     reader.fail(fmt::format("{} bytes are left over", reader.left()));
   if (reader.failed()) return invalid_input("what it was compiled from cannot be read: " + reader.problem);
+  if (compilation.product_dtype != DType::kF32 && compilation.product_dtype != DType::kBF16)
+    return invalid_input("what it was compiled from cannot be read: products are of neither f32 nor bf16");
   for (const ModelWeight& weight : compilation.weights) {
     const Tensor& uniform = weight.uniform;
     if (uniform.defined() && (!weight.type.is_tensor() || uniform.dtype() != weight.type.dtype || uniform.elements() != 1))

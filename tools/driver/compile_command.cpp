@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "frontend/patch.h"
+#include "tools/deploy/output_path.h"
 #include "tools/driver/artifact_summary.h"
 #include "tools/driver/build_artifact.h"
 #include "tools/driver/build_training.h"
@@ -65,7 +66,11 @@ Compilation compilation_for(const CompileArguments& arguments, const Graph& grap
 Status compile_model(CompileArguments arguments) {
   TRY(check_output_path(arguments.output));
   const TrainingFlags& training = arguments.training;
-  if (!training.model_file.empty()) TRY(check_output_path(training.model_file));
+  if (!training.model_file.empty()) {
+    TRY(check_output_path(training.model_file));
+    TRY(check_not_over(training.model_file, arguments.model.path));
+    if (training.model_file == arguments.output) return invalid_input("--write-model and -o name the same file");
+  }
   const std::vector<Target> targets = TRY(parse_targets(arguments.targets));
   for (const Target& target : targets) {
     CompileOptions options = arguments.compile;

@@ -249,6 +249,7 @@ std::map<std::string, std::string> deciding_flags(const GanArguments& a) {
        fmt::format("{} {} {} {} {}", a.image.size, a.image.resize, a.image.options.shortest_edge, a.image.layout, a.image.bgr)},
       {"--scale, --mean, --std", fmt::format("{} {} {}", a.image.options.scale.value_or(-1),
                                              fmt::join(a.image.options.mean, ","), fmt::join(a.image.options.std, ","))}};
+  if (a.compile.product_dtype != DType::kF32) flags["--dtype"] = name_of(a.compile.product_dtype);
   for (const auto& [letter, side] : {std::pair("g", &a.generator), {"d", &a.discriminator}}) {
     const auto options = side_optimizer(a, *side);
     flags[fmt::format("--{}-optimizer", letter)] = side->optimizer.empty() ? a.optimizer : side->optimizer;

@@ -14,6 +14,7 @@
 #include "tools/driver/compile.h"
 #include "tools/driver/model_inputs.h"
 #include "tools/driver/run_texts.h"
+#include "tools/driver/runnable_model.h"
 
 namespace gannet {
 
@@ -59,7 +60,10 @@ Status run_model(Arguments& arguments) {
   }
   TRY(settle_run_arguments(arguments.run, arguments.model.shapes));
   arguments.run.inputs.limits = TRY(limits_of(arguments.model));
-  if (is_artifact(arguments.model.path)) return run_artifact(arguments.model.path, arguments.run);
+  if (is_artifact(arguments.model.path)) {
+    TRY(check_takes_dtype(arguments.model.path, arguments.compile));
+    return run_artifact(arguments.model.path, arguments.run);
+  }
   ImportedModel model = TRY(load_model(arguments.model));
   Graph& graph = *model.graph;
   arguments.run.inputs.image = TRY(image_options_of(arguments.run.image, model.info.metadata));

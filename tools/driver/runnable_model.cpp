@@ -35,6 +35,7 @@ std::optional<int64_t> fixed_rows_of(const std::vector<InputSpec>& inputs) {
 Result<RunnableModel> load_artifact(const RunnableOptions& options, const Limits& limits) {
   RunnableModel model;
   model.path = options.model.path;
+  TRY(check_takes_dtype(model.path, options.compile));
   const std::shared_ptr<const Program> program = TRY(read_artifact(model.path));
   model.inputs = input_specs(*program);
   for (const ProgramOutput& output : program->outputs) model.outputs.push_back({output.name, output.type});
@@ -59,6 +60,11 @@ Status run_reference(RunnableModel& model, std::unique_ptr<Graph> graph, const L
 }
 
 }  // namespace
+
+Status check_takes_dtype(const std::string& path, const CompileOptions& options) {
+  if (options.product_dtype == DType::kF32) return {};
+  return invalid_input(fmt::format("{}: is compiled already; --dtype {} is for gannet compile", path, name_of(options.product_dtype)));
+}
 
 Result<RunnableModel> load_runnable(const RunnableOptions& options) {
   const Limits limits = TRY(limits_of(options.model));

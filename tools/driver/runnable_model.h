@@ -42,5 +42,7 @@ struct RunnableOptions {
 
 // An ONNX file whose batch is fixed takes any number of rows where it can be made to.
 Result<RunnableModel> load_runnable(const RunnableOptions& options);
+// An error where the options ask the compiled file at `path` for a dtype, which it has already.
+Status check_takes_dtype(const std::string& path, const CompileOptions& options);
 
 }  // namespace gannet

@@ -181,6 +181,7 @@ std::map<std::string, std::string> deciding_flags(const TuneArguments& a, int64_
       {"--unfreeze-after and --lr-decay-by-depth", fmt::format("{} {}", a.unfreeze_after, a.depth_decay)},
       {"--lora", a.lora},
       {"--backend", a.backend}};
+  if (a.compile.product_dtype != DType::kF32) flags["--dtype"] = name_of(a.compile.product_dtype);
   // A constant rate can go on for longer; the others are stretched over the run.
   if (a.learning.schedule != "constant" || a.learning.warmup.ends_with('%'))
     flags["--steps or --epochs"] = fmt::format("{} updates", total_steps);
