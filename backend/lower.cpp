@@ -5,6 +5,7 @@
 #include "backend/plan.h"
 #include "ir/infer.h"
 #include "ir/op.h"
+#include "ir/view.h"
 
 namespace gannet {
 namespace {
@@ -34,10 +35,8 @@ std::shared_ptr<Graph> shell_of(const Graph& graph) {
   return shell;
 }
 
-bool is_view(const Node& node) {
-  constexpr std::string_view kViews[] = {"Reshape", "Squeeze", "Unsqueeze", "Flatten"};
-  return std::ranges::find(kViews, node.op().name) != std::end(kViews);
-}
+// Identity may be of no tensor.
+bool is_tensor_view(const Node& node) { return is_view(node) && node.op().name != "Identity"; }
 
 // Lowers one graph, and after it the subgraphs of its nodes.
 class Lowerer {
@@ -88,7 +87,7 @@ class Lowerer {
       return placed(node, site, first, "view"), Status();
     }
     const bool ready = is_ready(node, builder);
-    if (ready && is_view(node)) return view(node, site);
+    if (ready && is_tensor_view(node)) return view(node, site);
     if (ready) {
       for (const auto& backend : site.backends) {
         Result<Lowering> lowering = backend->lower(node, builder);

@@ -54,4 +54,11 @@ Status check_extents(const NamedType& input, const Datum& given, const SymbolVal
   return {};
 }
 
+void collect_symbols(const Type& type, std::vector<std::string>& symbols) {
+  if (type.shape) {
+    for (const Dim& dim : *type.shape) dim.collect_symbols(symbols);
+  }
+  if (type.element) collect_symbols(*type.element, symbols);
+}
+
 }  // namespace gannet

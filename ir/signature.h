@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "ir/base/datum.h"
 #include "ir/base/dim.h"
@@ -21,5 +22,8 @@ Status check_input(const NamedType& input, const Datum& given);
 Status bind_input(const NamedType& input, const Datum& given, SymbolValues& symbols);
 // Checks the extents that are expressions of symbols, once those are bound.
 Status check_extents(const NamedType& input, const Datum& given, const SymbolValues& symbols);
+
+// Appends every symbol of the type's shape, or of its elements' where it is no tensor.
+void collect_symbols(const Type& type, std::vector<std::string>& symbols);
 
 }  // namespace gannet

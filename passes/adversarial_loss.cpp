@@ -1,6 +1,7 @@
 #include "passes/adversarial_loss.h"
 
 #include "ir/op.h"
+#include "ir/view.h"
 
 namespace gannet {
 
@@ -126,9 +127,8 @@ Value* logit_of(Value* output) {
   }
   const Value* value = exact;
   for (const Node* node = value->producer(); node; node = value->producer()) {
-    const std::string_view op = node->op().name;
-    if (op == "Sigmoid") return node->input(0);
-    if (op != "Reshape" && op != "Flatten" && op != "Squeeze" && op != "Unsqueeze" && op != "Identity") break;
+    if (node->op().name == "Sigmoid") return node->input(0);
+    if (!is_view(*node)) break;
     value = node->input(0);
   }
   return exact;

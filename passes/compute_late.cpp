@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ir/op.h"
+#include "ir/view.h"
 #include "passes/pass.h"
 #include "passes/recomputation.h"
 #include "passes/rewrite.h"
@@ -68,7 +69,7 @@ class Scheduler {
           i == 0 && operand && operand->uses().size() == 1 && movable_.contains(operand->producer());
       if (!moves && !is_given(operand)) return false;
     }
-    return shares_memory(view);
+    return is_view(view);
   }
 
   // A node that binds a symbol stays, since others name the symbol without being users.

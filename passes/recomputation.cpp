@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "ir/op.h"
+#include "ir/view.h"
 #include "passes/copy_node.h"
 
 namespace gannet {
@@ -23,7 +24,7 @@ Result<int64_t> bytes_of(const Value& value, const SymbolValues& extents) {
 }
 
 double work_of(const Node& node, const SymbolValues& extents) {
-  if (shares_memory(node)) return 0;
+  if (is_view(node)) return 0;
   double work = 0;
   for (const Value* output : node.outputs()) {
     const Result<int64_t> bytes = output ? bytes_of(*output, extents) : Result<int64_t>(0);
@@ -45,11 +46,6 @@ bool may_run_again(const Node& node) {
 }
 
 }  // namespace
-
-bool shares_memory(const Node& node) {
-  constexpr std::array<std::string_view, 5> kViews = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"};
-  return std::ranges::find(kViews, node.op().name) != kViews.end();
-}
 
 Result<ValueTimes> ValueTimes::of(const Graph& graph, const SymbolValues& extents) {
   ValueTimes times;
@@ -81,7 +77,7 @@ Result<ValueTimes> ValueTimes::of(const Graph& graph, const SymbolValues& extent
       entry.value = output;
       if (!in_place.contains(output)) entry.bytes = TRY(bytes_of(*output, extents));
       const auto own = static_cast<int32_t>(times.entries.size());
-      const bool shares = shares_memory(*node) && operands[0] >= 0;
+      const bool shares = is_view(*node) && operands[0] >= 0;
       entry.root = shares ? times.entries[static_cast<size_t>(operands[0])].root : own;
       if (shares) entry.bytes = 0;
       entry.made = position;

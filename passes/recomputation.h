@@ -36,9 +36,6 @@ struct ValueTimes {
   static Result<ValueTimes> of(const Graph& graph, const SymbolValues& extents);
 };
 
-// True for a node whose result is the elements of its first operand in their order, so that it needs no memory.
-bool shares_memory(const Node& node);
-
 struct MemoryPeak {
   int64_t bytes = 0;  // beside what is resident
   int32_t node = 0;   // where

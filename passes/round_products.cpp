@@ -17,6 +17,7 @@
 #include "ir/builder.h"
 #include "ir/epilogue.h"
 #include "ir/op.h"
+#include "ir/view.h"
 #include "passes/fusion.h"
 #include "passes/pass.h"
 #include "passes/permute_node.h"
@@ -39,7 +40,6 @@ constexpr std::array<RoundedOp, 6> kRounded = {{{"Conv", true, true},
                                                 {"MatMul"},
                                                 {"Gemm"}}};
 
-constexpr std::array<std::string_view, 5> kViews = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"};
 constexpr std::array<std::string_view, 4> kMoves = {"Transpose", "Slice", "DepthToSpace", "SpaceToDepth"};
 
 template <class Names>
@@ -187,15 +187,15 @@ class Rounding {
 
   // Whether a node that moves elements is to move them rounded, seen from its operands.
   bool moves_rounded(const Node& node) const {
-    if (is_view(node)) return true;
+    if (is_free_move(node)) return true;
     if (node.op().name == "Concat")
       return std::ranges::all_of(node.inputs(), [&](const Value* v) { return is_rounded_freely(v); });
     return is_one_of(node, kMoves) && is_rounded_freely(node.input(0));
   }
 
   // Moves nothing, or is taken into the product that reads it.
-  static bool is_view(const Node& node) {
-    if (is_one_of(node, kViews)) return true;
+  static bool is_free_move(const Node& node) {
+    if (is_view(node)) return true;
     if (node.op().name != "Transpose" || !node.attrs.has("perm")) return false;
     return takes_order(ContractionKind::kMatmul, ContractionOperand::kWeights,
                        inverse(node.attrs.integers("perm")));
@@ -226,7 +226,7 @@ class Rounding {
     Node* node = value->producer();
     unseen = unseen || is_stored_rounded(value);
     const bool moved =
-        node && stores_ && !value->constant() && (is_view(*node) || (unseen && moves_rounded(*node)));
+        node && stores_ && !value->constant() && (is_free_move(*node) || (unseen && moves_rounded(*node)));
     std::vector<Value*> operands;
     if (moved)
       operands = TRY(operands_of(
@@ -271,7 +271,7 @@ class Rounding {
       return graph_.add_constant(std::move(wide), "", place_after(value));
     }
     Value* made = nullptr;
-    if (!stores_ && node && is_view(*node)) {
+    if (!stores_ && node && is_free_move(*node)) {
       std::vector<Value*> operands =
           TRY(operands_of(*node, [&](Value* operand) { return rounded(operand); }));
       if (operands[0] == node->input(0)) return value;

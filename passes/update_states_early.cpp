@@ -2,7 +2,6 @@
 // place of the end of the step: gradients then end as soon as they have been used, and are not alive all at once. Small values
 // that follow from inputs and States alone (the rate, bias corrections) move to the front.
 #include <algorithm>
-#include <array>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "ir/op.h"
+#include "ir/view.h"
 #include "passes/fusion.h"
 #include "passes/pass.h"
 
@@ -27,9 +27,8 @@ bool is_small(const Value& value) {
 }
 
 bool may_share(const Node& node) {
-  constexpr std::array<std::string_view, 8> kViews = {"Reshape",  "Flatten",   "Squeeze", "Unsqueeze",
-                                                      "Identity", "Transpose", "Slice",   "Split"};
-  return std::ranges::find(kViews, node.op().name) != kViews.end();
+  const std::string_view op = node.op().name;
+  return is_view(node) || op == "Transpose" || op == "Slice" || op == "Split";
 }
 
 class Scheduler {

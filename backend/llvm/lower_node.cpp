@@ -12,6 +12,7 @@
 #include "backend/llvm/region_builder.h"
 #include "ir/infer.h"
 #include "ir/op.h"
+#include "ir/view.h"
 
 namespace gannet {
 namespace {
@@ -401,7 +402,7 @@ class RegionLowering {
   Status movement(const Node& node) {
     Element& x = *TRY(operand(node.input(0)));
     const Shape& extents = *node.output()->type.shape;
-    if (is_reshape(node)) {
+    if (is_view(node)) {
       if (const auto shaped = builder_.with_ones(x, extents)) {
         values_[node.output()] = *shaped;
         return {};

@@ -4,6 +4,7 @@
 
 #include "ir/infer.h"
 #include "ir/op.h"
+#include "ir/view.h"
 
 namespace gannet {
 namespace {
@@ -220,11 +221,6 @@ std::optional<std::vector<Dim>> contents_of(const Value* value) {
   return std::nullopt;
 }
 
-bool is_reshape(const Node& node) {
-  const std::string_view op = node.op().name;
-  return op == "Reshape" || op == "Squeeze" || op == "Unsqueeze" || op == "Flatten" || op == "Identity";
-}
-
 bool is_movement(const Node& node) {
   const std::string_view op = node.op().name;
   return op == "Transpose" || op == "Slice" || op == "Split" || op == "Expand" || op == "Tile" || op == "DepthToSpace" ||
@@ -241,7 +237,7 @@ Result<OperandView> view_of_output(const Node& node, size_t output, const Operan
   if (op == "DepthToSpace") return depth_to_space(node, source);
   if (op == "SpaceToDepth") return space_to_depth(node, source);
   if (op == "Resize") return resized(node, source);
-  if (is_reshape(node)) return reshaped(node, source);
+  if (is_view(node)) return reshaped(node, source);
   return unsupported("no rule");
 }
 

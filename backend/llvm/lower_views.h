@@ -7,8 +7,6 @@ namespace gannet {
 
 // The elements of a list of dimensions, where they are known.
 std::optional<std::vector<Dim>> contents_of(const Value* value);
-// Reshape, Squeeze, Unsqueeze, Flatten, Identity: the elements stay where they are.
-bool is_reshape(const Node& node);
 // Transpose, Slice, Split, Expand, Tile, DepthToSpace, SpaceToDepth, and Resize to the nearest element.
 bool is_movement(const Node& node);
 // Output `output` of such a node (or reshape) as a window on the memory of operand 0, which `source` describes.

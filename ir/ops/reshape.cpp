@@ -7,6 +7,7 @@
 #include "ir/base/checked.h"
 #include "ir/ops/operand_checks.h"
 #include "ir/ops/ops.h"
+#include "ir/view.h"
 
 namespace gannet {
 namespace {
@@ -219,6 +220,11 @@ Status infer_unsqueeze(InferContext& c) {
 }
 
 }  // namespace
+
+bool is_view(const Node& node) {
+  const std::string_view op = node.op().name;
+  return op == "Reshape" || op == "Flatten" || op == "Squeeze" || op == "Unsqueeze" || op == "Identity";
+}
 
 constinit const StructuredOp ops::Identity = {
     .inputs = {1, 1}, .outputs = {1, 1}, .attrs = {}, .infer = infer_identity, .eval = eval_identity};

@@ -7,16 +7,10 @@
 #include "ir/ops/element_copy.h"
 #include "ir/ops/indices.h"
 #include "ir/ops/operand_checks.h"
+#include "ir/signature.h"
 
 namespace gannet {
 namespace {
-
-void collect_symbols(const Type& type, std::vector<std::string>& names) {
-  if (type.shape) {
-    for (const Dim& dim : *type.shape) dim.collect_symbols(names);
-  }
-  if (type.element) collect_symbols(*type.element, names);
-}
 
 // Symbols that the operands of the node bring along, sorted.
 std::vector<std::string> visible_symbols(const InferContext& c) {

@@ -3,17 +3,11 @@
 #include <set>
 
 #include "ir/op.h"
+#include "ir/signature.h"
 #include "runtime/core/executor.h"
 
 namespace gannet {
 namespace {
-
-void collect_symbols(const Type& type, std::vector<std::string>& symbols) {
-  if (type.shape) {
-    for (const Dim& dim : *type.shape) dim.collect_symbols(symbols);
-  }
-  if (type.element) collect_symbols(*type.element, symbols);
-}
 
 // Every symbol that the program's sizes, its Eval steps and its bodies mention.
 void collect_symbols(const Program& program, std::vector<std::string>& symbols) {
