@@ -82,8 +82,10 @@ Status check_plan(const TrainingPart& part) {
   const Type& prediction = output_of(*part.evaluation, "prediction")->type;
   const bool has_classes = target.kind == TargetKind::kClasses || target.kind == TargetKind::kShares;
   const int64_t rank = prediction.rank();
-  const bool axis = !has_classes || (target.class_axis >= -rank && target.class_axis < rank);
-  const bool classes = !target.classes || *target.classes > 0;
+  const int64_t place = target.class_axis < 0 ? target.class_axis + rank : target.class_axis;
+  const bool axis = !has_classes || (place > 0 && place < rank);
+  const bool counted = has_classes && axis && target.classes;
+  const bool classes = !counted || (*prediction.shape)[static_cast<size_t>(place)].is_constant(*target.classes);
   const bool integers = (target.type.dtype == DType::kI64) == (target.kind == TargetKind::kClasses);
   if (!axis || !classes || !integers || target.top < 1)
     return contradiction(fmt::format("targets of {} are for another output than {}", to_string(target.type), to_string(prediction)));
@@ -108,6 +110,9 @@ Status check_training_part(const TrainingPart& part, const Program& model) {
   const std::vector<ProgramInput>&given = part.step->inputs, &measured = part.evaluation->inputs;
   if (measured.size() != columns || given.size() != columns + 1 + (part.plan.takes_seed ? 1 : 0) || !is_scalar(given.back().type))
     return contradiction(fmt::format("a model of {} inputs has {} in training and {} in evaluation", model.inputs.size(), given.size(), measured.size()));
+  const Type& seed = given[columns - 1].type;
+  if (part.plan.takes_seed && (!seed.is_tensor() || seed.dtype != DType::kI64 || !seed.shape || !seed.shape->empty()))
+    return contradiction(fmt::format("its seed is {}", to_string(seed)));
   for (size_t i = 0; i < columns; ++i) {
     const size_t there = i + (i + 1 == columns && part.plan.takes_seed ? 1 : 0);
     const bool same = to_string(given[there].type) == to_string(measured[i].type) && measured[i].type.is_tensor();

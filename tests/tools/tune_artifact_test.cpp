@@ -117,6 +117,8 @@ TEST_F(TuneArtifact, GivesTheBitsOfTuneForTextsWithDropout) {
                             "--lr 0.001 --epochs 2 --batch-size 8";
   run("tune bert.onnx --train d.npz " + flags + " --eval-fraction 0.2 -o tuned.onnx");
   run("compile bert.onnx --train " + flags + " -o bert.gannet");
+  change("wrong.npz", "attention_mask", Tensor::zeros(DType::kI64, {48, 5}));
+  EXPECT_THAT(refusal("bert.gannet --tune wrong.npz -o w.safetensors"), HasSubstr("error: wrong.npz: input 'attention_mask' dimension 1 is 5, but"));
   for (const char* threads : {" --threads 1", " --threads 2"}) {
     deploy("bert.gannet --tune d.npz --eval-fraction 0.2 -o w.safetensors" + std::string(threads));
     run("apply-weights bert.onnx w.safetensors -o applied.onnx");
@@ -252,6 +254,10 @@ TEST_F(TuneArtifact, SaysWhatIsWrongBeforeItTrains) {
   EXPECT_EQ(refusal("m.gannet --tune d.npz"), "error: --tune needs -o FILE.safetensors\n");
   EXPECT_THAT(refusal("m.gannet --tune d.npz -o absent/w.safetensors"), HasSubstr("absent/w.safetensors"));
   EXPECT_THAT(refusal("m.gannet --tune absent.npz -o w.safetensors"), HasSubstr("absent.npz"));
+  EXPECT_THAT(refusal("m.gannet --tune d.npz --best-by top9_accuracy -o w.safetensors"), HasSubstr("there is no measure 'top9_accuracy'"));
+  EXPECT_THAT(refusal("m.gannet --tune d.npz --bgr -o w.safetensors"), HasSubstr("d.npz: arrays are taken as they are"));
+  EXPECT_THAT(error("compile m.onnx --train --warmup soon -o x.gannet"), HasSubstr("--warmup"));
+  EXPECT_THAT(error("compile m.onnx --train --trained-output none -o x.gannet"), HasSubstr("there is no floating point output 'none'; the model has logits"));
   EXPECT_THAT(refusal("m.gannet --epochs 3"), HasSubstr("--tune"));
   EXPECT_THAT(refusal("m.gannet --tune d.npz -o d.npz"), HasSubstr("d.npz: is read as well, it would be written over"));
   EXPECT_THAT(refusal("m.gannet --tune d.npz -o ./m.gannet"), HasSubstr("it would be written over"));
@@ -318,6 +324,8 @@ TEST_F(TuneArtifact, ATrainingPartThatContradictsItselfIsRefused) {
   EXPECT_EQ(refused_part([&](TrainingPart& part) { part.plan.defaults.batch_size = 0; }), prefix + "its defaults are out of range");
   EXPECT_EQ(refused_part([&](TrainingPart& part) { part.plan.defaults.accumulate = 2; }), prefix + "its defaults are out of range");
   EXPECT_THAT(refused_part([&](TrainingPart& part) { part.plan.target.class_axis = 2; }), HasSubstr(prefix + "targets of i64[batch] are for another output"));
+  EXPECT_THAT(refused_part([&](TrainingPart& part) { part.plan.target.class_axis = 0; }), HasSubstr(prefix));
+  EXPECT_THAT(refused_part([&](TrainingPart& part) { part.plan.target.classes = 2; }), HasSubstr(prefix));
   EXPECT_THAT(refused_part([&](TrainingPart& part) { part.plan.target.kind = TargetKind::kNumbers; }), HasSubstr(prefix));
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ir/signature.h"
 #include "runtime/data/npy.h"
 #include "runtime/training/batches.h"
 #include "tools/deploy/fit_array.h"
@@ -61,6 +62,13 @@ Result<std::string> find_target(const std::string& file, const NamedTensors& arr
                          : fmt::format("which array is the target? give --target with one of {}", names)));
 }
 
+// One symbol is one number in all arrays; what the model fixes as its batch holds for batches, not for all rows.
+Status bind_columns(const InputSpec& input, const Tensor& column, SymbolValues& symbols) {
+  Type type = input.type;
+  if (type.shape && !type.shape->empty()) (*type.shape)[0] = column.extent(0);
+  return bind_input({input.name, type}, column, symbols);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LabelledRows>> read_array_rows(const std::string& file,
@@ -68,10 +76,15 @@ Result<std::unique_ptr<LabelledRows>> read_array_rows(const std::string& file,
                                                       const std::string& target, const Limits& limits) {
   const NamedTensors arrays = TRY(read_npz(file, limits));
   auto rows = std::make_unique<ArrayRows>();
+  SymbolValues symbols;
   for (const InputSpec& input : inputs) {
     Tensor column = TRY(take(arrays, input.name, file));
     column = TRY(fit_array(file, input.name, std::move(column), input.type,
                            fmt::format("input '{}'", input.name), false));
+    // Other numbers of rows are for the batches to report, which know those of the target too.
+    if (rows->inputs.empty() || column.extent(0) == rows->inputs[0].second.extent(0)) {
+      if (Status status = bind_columns(input, column, symbols); !status.ok()) return with_prefix(file + ": ", status.error());
+    }
     rows->inputs.emplace_back(input.name, std::move(column));
   }
   const std::string name = TRY(find_target(file, arrays, inputs, target));

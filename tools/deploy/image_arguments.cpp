@@ -46,4 +46,10 @@ Result<ImageOptions> image_options_of(const ImageArguments& arguments, const Mod
   return image;
 }
 
+bool any_given(const ImageArguments& a) {
+  const ImageOptions none;
+  return !a.resize.empty() || !a.size.empty() || !a.layout.empty() || a.bgr || a.options.scale || !a.options.mean.empty() ||
+         !a.options.std.empty() || a.options.shortest_edge != none.shortest_edge;
+}
+
 }  // namespace gannet

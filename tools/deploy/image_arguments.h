@@ -22,6 +22,8 @@ struct ImageArguments {
 // Adds --resize, --image-size, --shortest-edge, --layout, --bgr, --scale, --mean and --std, in a group of the
 // help text.
 void add_image_arguments(CLI::App& command, ImageArguments& arguments, const std::string& group);
+// Whether one of these flags was given.
+bool any_given(const ImageArguments& arguments);
 // All flags as options, and what they leave open as the metadata of a model say; an error names a size that is none.
 Result<ImageOptions> image_options_of(const ImageArguments& arguments, const ModelMetadata& metadata = {});
 

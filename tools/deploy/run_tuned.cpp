@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ir/signature.h"
 #include "runtime/core/artifact.h"
 #include "runtime/training/safetensors.h"
 #include "tools/deploy/run_artifact.h"
@@ -29,13 +30,7 @@ Status set_weights(Session& session, const Program& program, const NamedTensors&
 // Evaluation measures a loss as well, for which any target of the right extents will do.
 Result<Tensor> any_target(const Program& program, std::span<const Datum> inputs) {
   SymbolValues symbols;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const std::optional<Shape>& shape = program.inputs[i].type.shape;
-    for (size_t axis = 0; shape && axis < shape->size(); ++axis) {
-      const std::optional<std::string> symbol = (*shape)[axis].symbol_name();
-      if (symbol && axis < inputs[i].tensor().extents().size()) symbols.try_emplace(*symbol, inputs[i].tensor().extents()[axis]);
-    }
-  }
+  for (size_t i = 0; i < inputs.size(); ++i) TRY(bind_input({program.inputs[i].name, program.inputs[i].type}, inputs[i], symbols));
   const Type& type = program.inputs.back().type;
   return Tensor::zeros(type.dtype, TRY(evaluate(*type.shape, symbols)));
 }
@@ -56,7 +51,9 @@ Status run_tuned(const std::string& path, const std::string& weights, const RunA
   std::vector<InputSpec> specs = input_specs(program);
   specs.resize(part.model_inputs());
   std::vector<Datum> inputs = TRY(announced_inputs(specs, own));
-  inputs.emplace_back(TRY(any_target(program, inputs)));
+  Result<Tensor> target = any_target(program, inputs);
+  if (!target.ok()) return with_prefix(path + ": ", target.error());
+  inputs.emplace_back(*std::move(target));
   const Result<std::vector<Datum>> outputs = (*session)->run(inputs);
   if (!outputs.ok()) return with_prefix(path + ": ", outputs.error());
   const auto prediction = std::ranges::find(program.outputs, "prediction", &ProgramOutput::name) - program.outputs.begin();

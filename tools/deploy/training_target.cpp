@@ -58,9 +58,16 @@ std::unique_ptr<Metrics> metrics_of(const TargetForm& form) {
 
 std::string best_measure(const TargetForm& form) { return form.kind == TargetKind::kClasses ? "accuracy" : "loss"; }
 
-Status check_measure(const Metrics& metrics, const std::string& name) {
+Status check_measure(const Metrics& metrics, const std::string& name, const TargetForm& form) {
   std::string all = "loss";
-  bool found = name == all || (name.starts_with("top") && name.ends_with("_accuracy"));  // known once the classes are
+  bool found = name == all;
+  // Measured where there are more classes, which only data may tell.
+  const bool numbers = form.kind == TargetKind::kClasses || form.kind == TargetKind::kShares;
+  if (numbers && form.classes.value_or(form.top + 1) > form.top) {
+    const std::string top = fmt::format("top{}_accuracy", form.top);
+    all += ", " + top;
+    found |= name == top;
+  }
   for (const Measure& measure : metrics.measures()) {
     all += ", " + measure.name;
     found |= name == measure.name;

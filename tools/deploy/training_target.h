@@ -24,6 +24,6 @@ Status fit_target(const TargetForm& form, TargetColumn& target);
 std::unique_ptr<Metrics> metrics_of(const TargetForm& form);
 std::string best_measure(const TargetForm& form);
 // An error where there is no measure of this name; it lists those that there are.
-Status check_measure(const Metrics& metrics, const std::string& name);
+Status check_measure(const Metrics& metrics, const std::string& name, const TargetForm& form);
 
 }  // namespace gannet

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "ir/base/checked.h"
 #include "runtime/core/artifact.h"
 #include "runtime/training/progress.h"
 #include "runtime/training/safetensors.h"
@@ -92,6 +93,8 @@ Result<TuneBatches> read_batches(const TargetProgram& file, const TuneArtifactAr
     if (!arguments.target.empty()) return invalid_input("--target names an array, and the data are a folder of pictures");
     classes = TRY(classes_of(part, arguments.data));
     for (size_t i = 0; i < classes.size(); ++i) fmt::print("class {}: {}\n", i, printable(classes[i]));
+  } else if (any_given(arguments.image)) {
+    return invalid_input(fmt::format("{}: arrays are taken as they are; --image-size, --scale and their like are for pictures", arguments.data));
   }
   batches.rows = TRY(read_rows(arguments.data, file, classes, arguments));
   if (!arguments.eval.empty()) batches.held_out_rows = TRY(read_rows(arguments.eval, file, classes, arguments));
@@ -116,7 +119,9 @@ Result<TrainerOptions> trainer_options(const TrainingPart& part, const TuneBatch
   if (options.accumulate > 1 && !part.apply)
     return invalid_input("--accumulate: it has a step for one batch an update; compile it with --train --accumulate");
   const int64_t per_epoch = (batches.train->per_epoch() + options.accumulate - 1) / options.accumulate;
-  const int64_t total = arguments.steps.value_or(arguments.epochs.value_or(defaults.epochs) * per_epoch);
+  const std::optional<int64_t> epochs = checked_mul(arguments.epochs.value_or(defaults.epochs), per_epoch);
+  if (!epochs && !arguments.steps) return invalid_input("--epochs: that many updates cannot be counted");
+  const int64_t total = arguments.steps ? *arguments.steps : *epochs;
   const RateArguments learning = learning_of(defaults, arguments.learning);
   options.schedule = TRY(schedule_of(learning, *learning.rate, total));
   options.seed = arguments.seed;
@@ -124,7 +129,7 @@ Result<TrainerOptions> trainer_options(const TrainingPart& part, const TuneBatch
   options.patience = arguments.patience;
   if (arguments.patience > 0 && !batches.held_out) return invalid_input("--patience needs --eval or --eval-fraction");
   options.choose_by = arguments.best_by.empty() ? best_measure(part.plan.target) : arguments.best_by;
-  TRY(check_measure(metrics, options.choose_by));
+  TRY(check_measure(metrics, options.choose_by, part.plan.target));
   options.stop = &InterruptRequest::requested();
   return options;
 }

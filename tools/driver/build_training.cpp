@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "passes/build_evaluation.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/label_metadata.h"
@@ -51,6 +53,8 @@ Result<TuneModel> model_to_train(const TuneArguments& arguments, const CompileOp
 }
 
 Result<std::shared_ptr<const TrainingPart>> build_training(TuneArguments arguments, const CompileOptions& options) {
+  // Whatever the number of updates will be.
+  TRY(schedule_of(arguments.learning, rate_of(arguments), std::numeric_limits<int32_t>::max()));
   ImportedModel original = TRY(load_model(arguments.model));
   const std::optional<InputNormalization> normalization = normalization_of(*original.graph);
   const std::vector<std::string> names = label_names_of(original.info.metadata);

@@ -44,7 +44,7 @@ Status set_up_trainer(Tuning& tuning, const TuneArguments& arguments) {
     return invalid_input("--eval-every needs --eval or --eval-fraction");
   if (!arguments.pictures.report.empty() && !held_out)
     return invalid_input("--report needs --eval or --eval-fraction");
-  TRY(check_measure(*tuning.metrics, options.choose_by));
+  TRY(check_measure(*tuning.metrics, options.choose_by, tuning.target));
   return {};
 }
 

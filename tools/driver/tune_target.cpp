@@ -62,9 +62,16 @@ Result<LossOptions> loss_of_output(const std::string& name, const LossOptions& o
     loss.kind = *named;
   } else {
     const std::optional<ChosenOutput> chosen = choose_output(output_specs(model), output);
-    const std::optional<int64_t> classes = chosen ? class_count(model, chosen->name, loss) : std::nullopt;
+    if (!chosen) {
+      std::vector<std::string> names;
+      for (const GraphOutput& candidate : model.outputs) names.push_back(candidate.name);
+      return invalid_input(fmt::format("there is no floating point output{}; the model has {}", output.empty() ? "" : fmt::format(" '{}'", output),
+                                       fmt::join(names, ", ")));
+    }
+    const std::optional<int64_t> classes = class_count(model, chosen->name, loss);
     if (!classes)
-      return invalid_input(fmt::format("output '{}' does not say how many classes there are: give --loss", chosen ? chosen->name : output));
+      return invalid_input(fmt::format("axis {} of output '{}' does not say how many classes there are: give --loss or --class-axis",
+                                       loss.class_axis, chosen->name));
     loss.kind = *classes > 1 ? Loss::kCrossEntropy : Loss::kMse;
   }
   if (loss.soft_labels && !takes_classes(loss.kind))
