@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -298,8 +299,9 @@ Result<EditedModel> replace_head(const ModelFile& model, const HeadReplacement& 
 Result<std::shared_ptr<const ModelFile>> with_metadata(
     const ModelFile& model, const std::vector<std::pair<std::string, std::string>>& entries,
     const Limits& limits) {
+  const std::map<std::string, std::string> by_key(entries.begin(), entries.end());
   auto edit = [&](onnx::ModelProto& proto) -> Status {
-    for (const auto& [key, value] : entries) {
+    for (const auto& [key, value] : by_key) {
       auto* props = proto.mutable_metadata_props();
       auto found =
           std::find_if(props->begin(), props->end(), [&](const auto& entry) { return entry.key() == key; });

@@ -64,7 +64,7 @@ struct HeadAddition {
 Result<EditedModel> add_head(const ImportedModel& encoder, const HeadAddition& head,
                              const Limits& limits = {});
 
-// The model with these metadata_props, in place of ones of the same key.
+// The model with these metadata_props, in place of ones of the same key; new ones in the order of their keys.
 Result<std::shared_ptr<const ModelFile>> with_metadata(
     const ModelFile& model, const std::vector<std::pair<std::string, std::string>>& entries,
     const Limits& limits = {});

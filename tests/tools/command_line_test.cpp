@@ -83,6 +83,19 @@ TEST_F(CommandLine, APictureRunsThroughAClassifier) {
   EXPECT_THAT(result.out, testing::ContainsRegex("class [0-3] (ant|bee|cat|dog)  0\\.[0-9]+\n  class [0-3]"));
 }
 
+// Names that training put into the file are printed by whatever runs it, unless --labels has others.
+TEST_F(CommandLine, ClassesHaveTheNamesOfTheModelsMetadata) {
+  ASSERT_EQ(gannet_line("new cnn --image-size 8 --channels 1 --classes 2 --sample-data pictures --samples 8 -o cnn.onnx").status, 0);
+  std::filesystem::rename(std::filesystem::directory_iterator("pictures")->path(), "pictures/\"oak\"");
+  ASSERT_EQ(gannet_line("tune cnn.onnx --train pictures --epochs 1 -o tuned.onnx").status, 0);
+  ASSERT_EQ(gannet_line("compile tuned.onnx -o tuned.gannet").status, 0);
+  const CommandResult result = gannet_line("run tuned.onnx --top 2");
+  EXPECT_THAT(result.out, HasSubstr(" \"oak\"  0."));
+  EXPECT_EQ(gannet_line("run tuned.gannet --top 2").out, result.out);
+  std::ofstream("labels.txt") << "ant\nbee\n";
+  EXPECT_THAT(gannet_line("run tuned.onnx --top 2 --labels labels.txt").out, testing::ContainsRegex("class [01] ant  0"));
+}
+
 TEST_F(CommandLine, InspectCountsWhatIsThere) {
   ASSERT_EQ(gannet_line("new mlp --inputs 10 --units 20 --outputs 5 -o mlp.onnx").status, 0);
   CommandResult result = gannet_line("inspect mlp.onnx --json --shape input=8x10");

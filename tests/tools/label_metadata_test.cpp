@@ -1,4 +1,4 @@
-#include "tools/driver/label_metadata.h"
+#include "tools/deploy/label_metadata.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -28,7 +28,7 @@ void add_image_arguments(CLI::App& command, ImageArguments& arguments, const std
   command.add_option("--std", image.std, "divided by after the mean")->delimiter(',')->group(group);
 }
 
-Result<ImageOptions> image_options_of(const ImageArguments& arguments, const ModelMetadata& metadata) {
+Result<ImageOptions> image_options_of(const ImageArguments& arguments, const Metadata& metadata) {
   ImageOptions image = arguments.options;
   if (arguments.resize == "crop") image.fit = ImageFit::kCenterCrop;
   if (arguments.bgr) image.order = ChannelOrder::kBgr;

@@ -25,6 +25,6 @@ void add_image_arguments(CLI::App& command, ImageArguments& arguments, const std
 // Whether one of these flags was given.
 bool any_given(const ImageArguments& arguments);
 // All flags as options, and what they leave open as the metadata of a model say; an error names a size that is none.
-Result<ImageOptions> image_options_of(const ImageArguments& arguments, const ModelMetadata& metadata = {});
+Result<ImageOptions> image_options_of(const ImageArguments& arguments, const Metadata& metadata = {});
 
 }  // namespace gannet

@@ -6,16 +6,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 #include <optional>
 
 namespace gannet {
 
 namespace {
-
-const std::string* find(const ModelMetadata& metadata, std::string_view key) {
-  const auto found = std::ranges::find(metadata, key, &std::pair<std::string, std::string>::first);
-  return found == metadata.end() ? nullptr : &found->second;
-}
 
 std::string_view without_blanks(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -46,14 +42,14 @@ std::vector<double> numbers_in(std::string_view text) {
   }
 }
 
-bool is_true(const ModelMetadata& metadata, std::string_view key) {
-  const std::string* text = find(metadata, key);
+bool is_true(const Metadata& metadata, const std::string& key) {
+  const std::optional<std::string> text = metadata_value(metadata, key);
   return text && (*text == "true" || *text == "True");
 }
 
 // The whole number behind a key of a small JSON object; 0 where there is none.
-int64_t extent_in(const ModelMetadata& metadata, std::string_view object, std::string_view key) {
-  const std::string* text = find(metadata, object);
+int64_t extent_in(const Metadata& metadata, const std::string& object, std::string_view key) {
+  const std::optional<std::string> text = metadata_value(metadata, object);
   const std::string quoted = fmt::format("\"{}\"", key);
   const size_t at = text ? text->find(quoted) : std::string::npos;
   if (at == std::string::npos) return 0;
@@ -66,8 +62,16 @@ int64_t extent_in(const ModelMetadata& metadata, std::string_view object, std::s
 
 }  // namespace
 
-ModelMetadata image_metadata(const ImageOptions& options) {
-  ModelMetadata metadata;
+Metadata classifier_metadata(const std::vector<std::string>& classes, bool several_labels, const ImageOptions& options) {
+  Metadata metadata = {{"task", kImageTask},
+                       {"problem_type", several_labels ? "multi_label_classification" : "single_label_classification"},
+                       {"id2label", id_to_label_text(classes)}};
+  std::ranges::move(image_metadata(options), std::back_inserter(metadata));
+  return metadata;
+}
+
+Metadata image_metadata(const ImageOptions& options) {
+  Metadata metadata;
   const bool crops = options.fit == ImageFit::kCenterCrop;
   const std::string extents = fmt::format(R"({{"height": {}, "width": {}}})", options.height, options.width);
   metadata.emplace_back("do_center_crop", crops ? "true" : "false");
@@ -83,20 +87,20 @@ ModelMetadata image_metadata(const ImageOptions& options) {
   return metadata;
 }
 
-void apply_image_metadata(const ModelMetadata& metadata, bool fit_is_open, ImageOptions& options) {
+void apply_image_metadata(const Metadata& metadata, bool fit_is_open, ImageOptions& options) {
   if (fit_is_open && is_true(metadata, "do_center_crop")) options.fit = ImageFit::kCenterCrop;
   const bool crops = options.fit == ImageFit::kCenterCrop;
   if (crops && options.shortest_edge == 0) options.shortest_edge = extent_in(metadata, "size", "shortest_edge");
   if (options.height == 0 && options.width == 0) {
-    const std::string_view key = crops && find(metadata, "crop_size") ? "crop_size" : "size";
+    const std::string key = crops && metadata_value(metadata, "crop_size") ? "crop_size" : "size";
     const int64_t height = extent_in(metadata, key, "height"), width = extent_in(metadata, key, "width");
     if (height > 0 && width > 0) options.height = height, options.width = width;
   }
   if (is_true(metadata, "do_flip_channel_order")) options.order = ChannelOrder::kBgr;
   if (options.dtype == DType::kU8) return;
-  if (const std::string* text = find(metadata, "rescale_factor"); text && !options.scale) options.scale = number_in(*text);
-  if (const std::string* text = find(metadata, "image_mean"); text && options.mean.empty()) options.mean = numbers_in(*text);
-  if (const std::string* text = find(metadata, "image_std"); text && options.std.empty()) options.std = numbers_in(*text);
+  if (const auto text = metadata_value(metadata, "rescale_factor"); text && !options.scale) options.scale = number_in(*text);
+  if (const auto text = metadata_value(metadata, "image_mean"); text && options.mean.empty()) options.mean = numbers_in(*text);
+  if (const auto text = metadata_value(metadata, "image_std"); text && options.std.empty()) options.std = numbers_in(*text);
 }
 
 }  // namespace gannet

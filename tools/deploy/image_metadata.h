@@ -5,20 +5,22 @@
 #pragma once
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "runtime/data/image.h"
+#include "tools/deploy/label_metadata.h"
 
 namespace gannet {
 
-using ModelMetadata = std::vector<std::pair<std::string, std::string>>;
+inline constexpr const char* kImageTask = "image-classification";
 
+// What a classifier of pictures has learned: its task, the names of the classes by number, and image_metadata.
+Metadata classifier_metadata(const std::vector<std::string>& classes, bool several_labels, const ImageOptions& options);
 // What `options`, with height and width filled in, say beyond the shape of an input.
-ModelMetadata image_metadata(const ImageOptions& options);
+Metadata image_metadata(const ImageOptions& options);
 // Fills in what is open: extents and shortest edge of 0, a scale that is not given, an empty mean and std; how
 // pictures are fitted where `fit_is_open`; and the order of channels where it is RGB. Entries of other forms are
 // passed over.
-void apply_image_metadata(const ModelMetadata& metadata, bool fit_is_open, ImageOptions& options);
+void apply_image_metadata(const Metadata& metadata, bool fit_is_open, ImageOptions& options);
 
 }  // namespace gannet

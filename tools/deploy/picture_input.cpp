@@ -39,7 +39,7 @@ Status check_extents(const std::string& path, const InputSpec& input, const Imag
 }  // namespace
 
 Result<PictureInput> picture_input(const std::string& path, std::span<const InputSpec> inputs,
-                                   const ModelMetadata& metadata,
+                                   const Metadata& metadata,
                                    const std::optional<InputNormalization>& normalization,
                                    const ImageArguments& flags) {
   if (inputs.size() != 1)

@@ -24,7 +24,7 @@ struct PictureInput {
 // Of a model with these inputs. What flags leave open follows from the metadata, then from the first nodes
 // (`normalization`), then from the shape. Errors begin with `path`.
 Result<PictureInput> picture_input(const std::string& path, std::span<const InputSpec> inputs,
-                                   const ModelMetadata& metadata,
+                                   const Metadata& metadata,
                                    const std::optional<InputNormalization>& normalization,
                                    const ImageArguments& flags);
 

@@ -50,13 +50,13 @@ Status run_artifact(const std::string& path, const RunArguments& arguments) {
   const std::shared_ptr<const Program> program = TRY(read_artifact(path));
   if (Status status = check_shapes(*program, arguments.inputs.shapes); !status.ok()) return with_prefix(path + ": ", status.error());
   RunArguments own = arguments;
-  own.inputs.image = TRY(image_options_of(arguments.image, program->metadata));
+  TRY(apply_model_metadata(own, program->metadata));
   Result<std::unique_ptr<Session>> session = make_session(program, arguments.threads, arguments.inputs.seed, arguments.inputs.limits);
   if (!session.ok()) return with_prefix(path + ": ", session.error());
   const std::vector<Datum> inputs = TRY(announced_inputs(input_specs(*program), own));
   const Result<std::vector<Datum>> outputs = (*session)->run(inputs);
   if (!outputs.ok()) return with_prefix(path + ": ", outputs.error());
-  return report_outputs(output_names(*program), *outputs, arguments);
+  return report_outputs(output_names(*program), *outputs, own);
 }
 
 }  // namespace gannet

@@ -33,19 +33,21 @@ static std::vector<double> probabilities(const Tensor& tensor, int64_t row, int6
   return values;
 }
 
-static void print_top(const Tensor& tensor, int64_t top, const std::vector<std::string>& labels) {
+static void print_top(const Tensor& tensor, const RunArguments& arguments) {
   std::vector<int64_t> extents = tensor.extents();
   while (extents.size() > 2 && extents.back() == 1) extents.pop_back();
   Tensor flat = tensor.reshaped(extents);
   int64_t classes = flat.rank() == 0 ? 1 : flat.extents().back();
   int64_t rows = classes == 0 ? 0 : flat.elements() / classes;
+  const bool by_model = arguments.label_names.empty() && classes == static_cast<int64_t>(arguments.class_names.size());
+  const std::vector<std::string>& labels = by_model ? arguments.class_names : arguments.label_names;
   constexpr int64_t kMostRows = 16;
   for (int64_t row = 0; row < std::min(rows, kMostRows); ++row) {
     std::vector<double> shares = probabilities(flat, row, classes);
     if (rows > 1) fmt::print("  row {}\n", row);
-    for (const Ranked& ranked : top_k(flat, row, top)) {
+    for (const Ranked& ranked : top_k(flat, row, arguments.top)) {
       bool named = ranked.index < static_cast<int64_t>(labels.size());
-      fmt::print("  class {}{}{}  {:.4f}\n", ranked.index, named ? " " : "", named ? labels[static_cast<size_t>(ranked.index)] : "",
+      fmt::print("  class {}{}{}  {:.4f}\n", ranked.index, named ? " " : "", named ? printable(labels[static_cast<size_t>(ranked.index)]) : "",
                  shares[static_cast<size_t>(ranked.index)]);
     }
   }
@@ -106,7 +108,7 @@ void add_run_arguments(CLI::App& command, RunArguments& arguments) {
   add_seed(command, arguments.inputs.seed, "of random inputs and random ops");
   add_threads(command, arguments.threads);
   command.add_option("--top", arguments.top, "print the K most likely classes")->type_name("K")->check(CLI::Range(1, 1000));
-  command.add_option("--labels", arguments.labels, "class names, one a line")->type_name("FILE");
+  command.add_option("--labels", arguments.labels, "class names, one a line [those of the model's metadata]")->type_name("FILE");
   add_image_arguments(command, arguments.image, "Pictures as input");
 }
 
@@ -114,6 +116,12 @@ Status settle_run_arguments(RunArguments& arguments, const std::vector<std::stri
   arguments.inputs.image = TRY(image_options_of(arguments.image));
   for (auto& [name, shape] : TRY(parse_shapes(shapes))) arguments.inputs.shapes[name] = std::move(shape);
   if (!arguments.labels.empty()) arguments.label_names = TRY(read_lines(arguments.labels));
+  return {};
+}
+
+Status apply_model_metadata(RunArguments& arguments, const Metadata& metadata) {
+  arguments.inputs.image = TRY(image_options_of(arguments.image, metadata));
+  arguments.class_names = label_names_of(metadata);
   return {};
 }
 
@@ -132,7 +140,7 @@ Status report_outputs(std::span<const std::string> names, std::span<const Datum>
   for (size_t i = 0; i < outputs.size(); ++i) {
     print_datum(names[i], outputs[i]);
     const bool ranks = arguments.top > 0 && outputs[i].is_tensor() && is_float(outputs[i].tensor().dtype());
-    if (ranks) print_top(outputs[i].tensor(), arguments.top, arguments.label_names);
+    if (ranks) print_top(outputs[i].tensor(), arguments);
   }
   if (!arguments.output_folder.empty()) TRY(write_outputs(names, outputs, arguments));
   return {};

@@ -23,7 +23,8 @@ struct RunArguments {
   int threads = 0;
   int64_t top = 0;
   std::string labels;
-  std::vector<std::string> label_names;
+  std::vector<std::string> label_names;  // of --labels, for classes by number as far as they go
+  std::vector<std::string> class_names;  // of the model, for outputs of so many classes
   ImageArguments image;
   // Writes ONNX's .pb files; empty where that is not possible.
   std::function<Status(const std::string& path, const Datum& datum, const std::string& name)> write_pb;
@@ -33,6 +34,8 @@ struct RunArguments {
 void add_run_arguments(CLI::App& command, RunArguments& arguments);
 // Reads what the flags name; `shapes` are the --shape arguments.
 Status settle_run_arguments(RunArguments& arguments, const std::vector<std::string>& shapes);
+// What the model's metadata say of pictures and names, where no flag says otherwise.
+Status apply_model_metadata(RunArguments& arguments, const Metadata& metadata);
 // The inputs, one line printed for each.
 Result<std::vector<Datum>> announced_inputs(std::span<const InputSpec> specs, const RunArguments& arguments);
 // Writes every output into the folder that the arguments name.

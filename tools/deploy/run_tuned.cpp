@@ -44,7 +44,7 @@ Status run_tuned(const std::string& path, const std::string& weights, const RunA
   const Safetensors tuned = TRY(read_safetensors(weights, arguments.inputs.limits));
   if (Status status = check_shapes(program, arguments.inputs.shapes); !status.ok()) return with_prefix(path + ": ", status.error());
   RunArguments own = arguments;
-  own.inputs.image = TRY(image_options_of(arguments.image, file.program->metadata));
+  TRY(apply_model_metadata(own, with_entries(file.program->metadata, model_metadata_of(tuned.metadata))));
   Result<std::unique_ptr<Session>> session = make_session(part.evaluation, arguments.threads, arguments.inputs.seed, arguments.inputs.limits);
   if (!session.ok()) return with_prefix(path + ": ", session.error());
   if (Status status = set_weights(**session, program, tuned.tensors); !status.ok()) return with_prefix(weights + ": ", status.error());
@@ -58,7 +58,7 @@ Status run_tuned(const std::string& path, const std::string& weights, const RunA
   if (!outputs.ok()) return with_prefix(path + ": ", outputs.error());
   const auto prediction = std::ranges::find(program.outputs, "prediction", &ProgramOutput::name) - program.outputs.begin();
   const std::vector<std::string> names = {part.plan.target.output};
-  return report_outputs(names, std::span(*outputs).subspan(static_cast<size_t>(prediction), 1), arguments);
+  return report_outputs(names, std::span(*outputs).subspan(static_cast<size_t>(prediction), 1), own);
 }
 
 }  // namespace gannet

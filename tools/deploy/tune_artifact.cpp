@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "ir/base/checked.h"
@@ -16,6 +19,7 @@
 #include "runtime/training/trainer.h"
 #include "tools/deploy/arguments.h"
 #include "tools/deploy/array_rows.h"
+#include "tools/deploy/image_metadata.h"
 #include "tools/deploy/image_rows.h"
 #include "tools/deploy/interrupt.h"
 #include "tools/deploy/output_path.h"
@@ -37,9 +41,14 @@ std::vector<InputSpec> model_inputs(const TrainingPart& part) {
   return specs;
 }
 
-// A folder with a folder for each class. `classes` are their names by class number; empty ones are found.
-Result<std::unique_ptr<LabelledRows>> read_pictures(const std::string& folder, const TargetProgram& file, std::vector<std::string>& classes,
-                                                    const TuneArtifactArguments& arguments) {
+struct TuneData {
+  TuneBatches batches;
+  Metadata metadata;  // what the model learns by them, as gannet tune writes it
+};
+
+// A folder with a folder for each class. `classes` are their names by class number.
+Result<std::unique_ptr<PictureRows>> read_pictures(const std::string& folder, const TargetProgram& file, const std::vector<std::string>& classes,
+                                                   const TuneArtifactArguments& arguments) {
   const TrainingPlan& plan = file.training->plan;
   const std::vector<InputSpec> inputs = model_inputs(*file.training);
   std::optional<InputNormalization> normalization;
@@ -57,17 +66,22 @@ Result<std::unique_ptr<LabelledRows>> read_pictures(const std::string& folder, c
     return invalid_input(fmt::format("{}: has folders for {} classes, output '{}' has {}", folder, count, plan.target.output, *plan.target.classes));
   std::unique_ptr<PictureRows> rows = TRY(open_pictures(list, reading));
   fmt::print("{}", left_out_text(*rows));
-  return std::unique_ptr<LabelledRows>(std::move(rows));
+  return rows;
 }
 
-Result<std::unique_ptr<LabelledRows>> read_rows(const std::string& data, const TargetProgram& file, std::vector<std::string>& classes,
-                                                const TuneArtifactArguments& arguments) {
+// `metadata` are set by pictures alone.
+Result<std::unique_ptr<LabelledRows>> read_rows(const std::string& data, const TargetProgram& file, const std::vector<std::string>& classes,
+                                                const TuneArtifactArguments& arguments, Metadata& metadata) {
   const TrainingPart& part = *file.training;
   std::error_code error;
-  std::unique_ptr<LabelledRows> rows =
-      std::filesystem::is_directory(data, error)
-          ? TRY(read_pictures(data, file, classes, arguments))
-          : TRY(read_array_rows(data, model_inputs(part), arguments.target, arguments.limits));
+  std::unique_ptr<LabelledRows> rows;
+  if (std::filesystem::is_directory(data, error)) {
+    std::unique_ptr<PictureRows> pictures = TRY(read_pictures(data, file, classes, arguments));
+    metadata = classifier_metadata(classes, /*several_labels=*/false, pictures->reading.options);
+    rows = std::move(pictures);
+  } else {
+    rows = TRY(read_array_rows(data, model_inputs(part), arguments.target, arguments.limits));
+  }
   TRY(fit_target(part.plan.target, rows->target));
   return rows;
 }
@@ -84,9 +98,10 @@ Result<std::vector<std::string>> classes_of(const TrainingPart& part, const std:
   return known;
 }
 
-Result<TuneBatches> read_batches(const TargetProgram& file, const TuneArtifactArguments& arguments) {
+Result<TuneData> read_data(const TargetProgram& file, const TuneArtifactArguments& arguments) {
   const TrainingPart& part = *file.training;
-  TuneBatches batches;
+  TuneData data;
+  TuneBatches& batches = data.batches;
   std::vector<std::string> classes;
   std::error_code error;
   if (std::filesystem::is_directory(arguments.data, error)) {
@@ -96,11 +111,19 @@ Result<TuneBatches> read_batches(const TargetProgram& file, const TuneArtifactAr
   } else if (any_given(arguments.image)) {
     return invalid_input(fmt::format("{}: arrays are taken as they are; --image-size, --scale and their like are for pictures", arguments.data));
   }
-  batches.rows = TRY(read_rows(arguments.data, file, classes, arguments));
-  if (!arguments.eval.empty()) batches.held_out_rows = TRY(read_rows(arguments.eval, file, classes, arguments));
+  batches.rows = TRY(read_rows(arguments.data, file, classes, arguments, data.metadata));
+  Metadata unused;
+  if (!arguments.eval.empty()) batches.held_out_rows = TRY(read_rows(arguments.eval, file, classes, arguments, unused));
   const int64_t batch_size = arguments.batch_size.value_or(part.plan.defaults.batch_size);
   TRY(make_batches(batches, {batch_size, arguments.seed, arguments.eval_fraction, part.plan.batch_statistics}));
-  return batches;
+  return data;
+}
+
+// A safetensors file's metadata, where those of the model have a prefix.
+std::map<std::string, std::string> as_file_metadata(const Metadata& metadata) {
+  std::map<std::string, std::string> result;
+  for (const auto& [key, value] : metadata) result[kModelMetadata + key] = value;
+  return result;
 }
 
 RateArguments learning_of(const TrainingDefaults& defaults, const RateArguments& given) {
@@ -203,7 +226,8 @@ Status tune_artifact(const TuneArtifactArguments& arguments) {
   for (const std::string& input : {path, arguments.data, arguments.eval}) TRY(check_not_over(arguments.output, input));
   const TargetProgram file = TRY(read_trainable_artifact(path));
   const TrainingPart& part = *file.training;
-  TuneBatches batches = TRY(read_batches(file, arguments));
+  const TuneData data = TRY(read_data(file, arguments));
+  const TuneBatches& batches = data.batches;
   const std::unique_ptr<Metrics> metrics = metrics_of(part.plan.target);
   const InterruptRequest interrupt;
   Result<TrainerOptions> options = trainer_options(part, batches, *metrics, arguments);
@@ -220,7 +244,7 @@ Status tune_artifact(const TuneArtifactArguments& arguments) {
   const Result<TrainingOutcome> trained = trainer.run();
   if (!trained.ok()) return with_prefix(fmt::format("{} on {}: ", path, arguments.data), trained.error());
   const TrainingOutcome& outcome = *trained;
-  if (!outcome.weights.empty()) TRY(write_safetensors(arguments.output, outcome.weights));
+  if (!outcome.weights.empty()) TRY(write_safetensors(arguments.output, outcome.weights, as_file_metadata(data.metadata)));
   TRY(progress.note(outcome_text(outcome, *options)));
   if (!batches.held_out && (outcome.end == TrainingEnd::kComplete || outcome.end == TrainingEnd::kNoProgress))
     TRY(progress.note(training_measures_text(TRY(trainer.evaluate(*batches.train, *metrics)))));

@@ -11,11 +11,13 @@
 #include <string_view>
 #include <vector>
 
+#include "frontend/head.h"
 #include "frontend/import.h"
 #include "frontend/patch.h"
 #include "ir/graph.h"
 #include "passes/weights_to_state.h"
 #include "runtime/training/safetensors.h"
+#include "tools/deploy/label_metadata.h"
 #include "tools/driver/command.h"
 
 namespace gannet {
@@ -97,8 +99,10 @@ Status apply_weights(const ApplyWeightsArguments& arguments) {
   ImportOptions options;
   options.limits = default_limits();
   for (const std::string& limit : arguments.limits) TRY(set_limit(options.limits, limit));
-  const ImportedModel model = TRY(import_model(arguments.model, options));
+  ImportedModel model = TRY(import_model(arguments.model, options));
   const Safetensors weights = TRY(read_safetensors(arguments.weights, options.limits));
+  const Metadata metadata = model_metadata_of(weights.metadata);
+  if (!metadata.empty()) model = TRY(import_model(TRY(with_metadata(*model.source, metadata, options.limits)), options));
   const std::map<std::string, FileTensor> tensors = tensors_of(*model.graph);
   size_t averages = 0;
   const NamedTensors chosen = arguments.no_average ? weights.tensors : with_averages(weights.tensors, tensors, averages);

@@ -6,7 +6,7 @@
 
 #include "passes/build_evaluation.h"
 #include "tools/driver/compile.h"
-#include "tools/driver/label_metadata.h"
+#include "tools/deploy/label_metadata.h"
 #include "tools/driver/model_pictures.h"
 #include "tools/driver/train_step_options.h"
 #include "tools/driver/tune_options.h"

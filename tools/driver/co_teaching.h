@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "passes/co_teaching.h"
-#include "tools/driver/label_metadata.h"
+#include "tools/deploy/label_metadata.h"
 #include "tools/driver/tune_model.h"
 
 namespace gannet {

@@ -17,7 +17,7 @@
 #include "tools/driver/gan_programs.h"
 #include "tools/driver/gan_samples.h"
 #include "tools/deploy/interrupt.h"
-#include "tools/driver/label_metadata.h"
+#include "tools/deploy/label_metadata.h"
 #include "tools/driver/row_flags.h"
 
 namespace gannet {

@@ -14,7 +14,7 @@
 #include "tools/deploy/arguments.h"
 #include "tools/driver/image_report.h"
 #include "tools/deploy/image_rows.h"
-#include "tools/driver/label_metadata.h"
+#include "tools/deploy/label_metadata.h"
 #include "tools/driver/model_inputs.h"
 #include "tools/driver/model_output.h"
 #include "tools/driver/model_pictures.h"
@@ -95,13 +95,7 @@ class ImageTask final : public TuneTask {
                                          const TuneArguments& arguments) override;
 
   Metadata metadata() const override {
-    Metadata metadata = {
-        {"task", kImageTask},
-        {"problem_type",
-         labels_ == ImageLabels::kSeveral ? "multi_label_classification" : "single_label_classification"},
-        {"id2label", id_to_label_text(classes_)}};
-    std::ranges::move(image_metadata(reading_.options), std::back_inserter(metadata));
-    return metadata;
+    return classifier_metadata(classes_, labels_ == ImageLabels::kSeveral, reading_.options);
   }
 
   Result<std::map<std::string, std::string>> identity(const TuneArguments& arguments) const override {

@@ -8,8 +8,6 @@
 
 namespace gannet {
 
-inline constexpr const char* kImageTask = "image-classification";
-
 std::unique_ptr<TuneTask> make_image_task();
 
 }  // namespace gannet

@@ -66,7 +66,7 @@ Status run_model(Arguments& arguments) {
   }
   ImportedModel model = TRY(load_model(arguments.model));
   Graph& graph = *model.graph;
-  arguments.run.inputs.image = TRY(image_options_of(arguments.run.image, model.info.metadata));
+  TRY(apply_model_metadata(arguments.run, model.info.metadata));
   std::vector<std::string> names;
   for (const GraphOutput& output : graph.outputs) names.push_back(output.name);
   std::vector<Datum> inputs = TRY(announced_inputs(input_specs(graph), arguments.run));

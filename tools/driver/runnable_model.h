@@ -11,7 +11,7 @@
 #include "tools/deploy/model_inputs.h"
 #include "tools/driver/command.h"
 #include "tools/driver/input_normalization.h"
-#include "tools/driver/label_metadata.h"
+#include "tools/deploy/label_metadata.h"
 #include "tools/driver/model_output.h"
 
 namespace gannet {

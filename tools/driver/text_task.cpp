@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "runtime/training/checkpoint.h"
-#include "tools/driver/label_metadata.h"
+#include "tools/deploy/label_metadata.h"
 #include "tools/driver/model_inputs.h"
 #include "tools/driver/model_output.h"
 #include "tools/driver/text_rows.h"

@@ -16,7 +16,7 @@
 #include "runtime/data/tokenizer/tokenizer.h"
 #include "tools/deploy/arguments.h"
 #include "tools/deploy/run_artifact.h"
-#include "tools/driver/label_metadata.h"
+#include "tools/deploy/label_metadata.h"
 #include "tools/driver/model_inputs.h"
 #include "tools/driver/text_rows.h"
 

@@ -12,7 +12,7 @@
 #include "passes/pass.h"
 #include "passes/weights_to_state.h"
 #include "runtime/training/training_engine.h"
-#include "tools/driver/label_metadata.h"
+#include "tools/deploy/label_metadata.h"
 #include "tools/driver/tune_arguments.h"
 
 namespace gannet {

@@ -6,7 +6,7 @@
 
 #include "ir/graph.h"
 #include "runtime/data/tensor_image.h"
-#include "tools/driver/label_metadata.h"
+#include "tools/deploy/label_metadata.h"
 
 namespace gannet {
 

@@ -1,4 +1,4 @@
-#include "tools/driver/label_metadata.h"
+#include "tools/deploy/label_metadata.h"
 
 #include <algorithm>
 #include <charconv>
@@ -65,6 +65,14 @@ std::vector<std::string> names_of(const std::string& text) {
 
 }  // namespace
 
+Metadata model_metadata_of(const std::map<std::string, std::string>& file_metadata) {
+  Metadata metadata;
+  for (const auto& [key, value] : file_metadata) {
+    if (key.starts_with(kModelMetadata)) metadata.emplace_back(key.substr(kModelMetadata.size()), value);
+  }
+  return metadata;
+}
+
 std::string id_to_label_text(const std::vector<std::string>& names) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
   for (size_t i = 0; i < names.size(); ++i) object[std::to_string(i)] = names[i];
@@ -76,6 +84,17 @@ std::vector<std::string> label_names_of(const Metadata& metadata) {
   if (const auto text = metadata_value(metadata, "id2label")) return names_of(*text);
   if (const auto text = metadata_value(metadata, "names")) return names_of(from_python(*text));
   return {};
+}
+
+Metadata with_entries(Metadata metadata, const Metadata& entries) {
+  for (const auto& entry : entries) {
+    const auto found = std::ranges::find(metadata, entry.first, &std::pair<std::string, std::string>::first);
+    if (found == metadata.end())
+      metadata.push_back(entry);
+    else
+      found->second = entry.second;
+  }
+  return metadata;
 }
 
 std::optional<std::string> metadata_value(const Metadata& metadata, const std::string& key) {
