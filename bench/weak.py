@@ -3,6 +3,7 @@
 several seeds, and prints accuracies and gains. A seed chooses the labelled rows, the order and all random changes.
 
   bench/weak.py mnist mnist-plain cifar10 [--methods fixmatch] [--seeds 1 2 3] [--out weak.json]
+  bench/weak.py cifar10-transfer --model squeezenet.onnx
   bench/weak.py sst2 --model encoder.onnx --vocab vocab.txt
   bench/weak.py --table [--out weak.json]
 
@@ -49,6 +50,16 @@ SETS = {
         "new": ["resnet8", "--image-size", "32", "--channels", "3", "--classes", "10"],
         "flags": ["--batch-size", "16", "--lr", "0.002", "--schedule", "cosine", "--augment", "flip,crop=4"],
         "mean-teacher": ["--ema", "0.99"],
+    },
+    # A network that knows photographs, at 64 x 64: SqueezeNet 1.0 of shared/models.
+    "cifar10-transfer": {
+        "data": "cifar10",
+        "labels": 40,
+        "steps": 1200,
+        "flags": ["--shape", "data_0=1x3x64x64", "--new-head", "10", "--bgr", "--scale", "1", "--mean", "104,117,123", "--batch-size", "16",
+                  "--ema", "0.99", "--augment", "flip,crop=6"],
+        "pseudo-label": ["--threshold", "0.8"],
+        "fixmatch": ["--threshold", "0.8"],
     },
     "sst2": {"data": "sst2", "labels": 50, "steps": 150, "flags": ["--batch-size", "8"], "mean-teacher": ["--ema", "0.95"]},
 }

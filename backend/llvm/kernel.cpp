@@ -13,8 +13,12 @@ std::string text(const Extent& extent) {
 
 std::string text(const std::vector<Extent>& extents) {
   std::string result = "[";
-  for (const Extent& extent : extents) result += (result.size() > 1 ? " " : "") + text(extent);
-  return result + "]";
+  for (const Extent& extent : extents) {
+    if (result.size() > 1) result += ' ';
+    result += text(extent);
+  }
+  result += ']';
+  return result;
 }
 
 std::string text(const Instruction& i) {

@@ -67,8 +67,10 @@ class ArchiveWriter {
     (put(values), ...);
   }
   void put_bytes(const void* source, size_t size) {
-    const auto* first = static_cast<const uint8_t*>(source);
-    bytes.insert(bytes.end(), first, first + size);
+    if (size == 0) return;
+    const size_t before = bytes.size();
+    bytes.resize(before + size);
+    std::memcpy(bytes.data() + before, source, size);
   }
 
   std::vector<uint8_t> bytes;

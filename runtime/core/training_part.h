@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "ir/base/error.h"
-#include "runtime/core/archive.h"
 #include "runtime/core/program.h"
 
 namespace gannet {
+
+class ArchiveReader;
+class ArchiveWriter;
 
 enum class TargetKind : uint8_t {
   kClasses,  // class numbers, i64

@@ -162,7 +162,7 @@ ProductRequest with_rows(ProductRequest r, int64_t rows) {
 std::string key_of(const onednn::MatmulSpec& spec, const ProductRequest& r) {
   std::string key = fmt::format("{} {} {}", onednn::identity_of(spec.x), onednn::identity_of(spec.w),
                                 onednn::identity_of(spec.y));
-  if (spec.bias) key += " " + onednn::identity_of(*spec.bias);
+  if (spec.bias) key += fmt::format(" {}", onednn::identity_of(*spec.bias));
   for (size_t i = 0; i < r.terms.size(); ++i) {
     const onednn::PostOp& op = spec.post_ops[i];
     key += fmt::format(" {}/{}/{}", static_cast<int>(op.kind), std::bit_cast<int32_t>(op.alpha),

@@ -125,6 +125,10 @@ TEST_F(TuneArtifact, GivesTheBitsOfTuneForTextsWithDropout) {
   run("compile bert.onnx --train " + flags + " -o bert.gannet");
   change("wrong.npz", "attention_mask", Tensor::zeros(DType::kI64, {48, 5}));
   EXPECT_THAT(refusal("bert.gannet --tune wrong.npz -o w.safetensors"), HasSubstr("error: wrong.npz: input 'attention_mask' dimension 1 is 5, but"));
+  Tensor ids = read_npz_array("d.npz", "input_ids").value();
+  ids.mutable_data<int64_t>()[3 * ids.extent(1) + 1] = 200;
+  change("wrong.npz", "input_ids", ids);
+  EXPECT_EQ(refusal("bert.gannet --tune wrong.npz -o w.safetensors"), "error: wrong.npz: index 200 in row 3 of 'input_ids' is not one of the 200 rows of the model's table\n");
   for (const char* threads : {" --threads 1", " --threads 2"}) {
     deploy("bert.gannet --tune d.npz --eval-fraction 0.2 -o w.safetensors" + std::string(threads));
     run("apply-weights bert.onnx w.safetensors -o applied.onnx");

@@ -69,6 +69,19 @@ Status bind_columns(const InputSpec& input, const Tensor& column, SymbolValues& 
   return bind_input({input.name, type}, column, symbols);
 }
 
+// Such as token ids beyond the vocabulary; they may count from the table's end.
+Status check_indices(const InputSpec& input, const Tensor& column) {
+  constexpr int64_t kUnknownBound = 2;
+  if (!is_int(column.dtype()) || input.index_bound <= kUnknownBound) return {};
+  const int64_t each = column.elements() / std::max<int64_t>(column.extent(0), 1);
+  for (int64_t i = 0; i < column.elements(); ++i) {
+    const int64_t index = column.int_at(i);
+    if (index < -input.index_bound || index >= input.index_bound)
+      return invalid_input(fmt::format("index {} in row {} of '{}' is not one of the {} rows of the model's table", index, i / each, input.name, input.index_bound));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LabelledRows>> read_array_rows(const std::string& file,
@@ -84,6 +97,7 @@ Result<std::unique_ptr<LabelledRows>> read_array_rows(const std::string& file,
     // Other numbers of rows are for the batches to report, which know those of the target too.
     if (rows->inputs.empty() || column.extent(0) == rows->inputs[0].second.extent(0)) {
       if (Status status = bind_columns(input, column, symbols); !status.ok()) return with_prefix(file + ": ", status.error());
+      if (Status status = check_indices(input, column); !status.ok()) return with_prefix(file + ": ", status.error());
     }
     rows->inputs.emplace_back(input.name, std::move(column));
   }
