@@ -114,8 +114,14 @@ class PiecewiseProduct final : public Primitive {
   std::vector<Operand> operands_;
 };
 
+struct PieceCall {
+  onednn::Call call;
+  int64_t scratch = 0;      // bytes, whole cache lines
+  bool by_definition = false;  // the library has no kernel for it but its slow reference
+};
+
 // The call on pieces of `extent` along `axis`, operands in the order of piece_operands.
-Result<onednn::Call> piece_call(const ProductRequest& whole, size_t axis, int64_t extent, int64_t& scratch) {
+Result<PieceCall> piece_call(const ProductRequest& whole, size_t axis, int64_t extent) {
   const ProductRequest r = piece_of(whole, axis, extent);
   const onednn::MatmulSpec spec = TRY(spec_of(r, false));
   const onednn::Made made = TRY(onednn::make_matmul(spec));
@@ -128,23 +134,22 @@ Result<onednn::Call> piece_call(const ProductRequest& whole, size_t axis, int64_
     if (r.terms[i].pointer >= 0) arguments.emplace_back(onednn::post_op_argument(positions[i]), spec.post_ops[i].operand);
   }
   arguments.emplace_back(onednn::argument_id(Argument::kScratch), made.scratch);
-  scratch = std::max(scratch, (onednn::bytes_of(made.scratch) + 63) / 64 * 64);
-  return onednn::Call(made.primitive, std::move(arguments));
+  return PieceCall{onednn::Call(made.primitive, std::move(arguments)), (onednn::bytes_of(made.scratch) + 63) / 64 * 64,
+                   made.implementation.starts_with("ref")};
 }
 
-// Pieces along the first axis of a batch, else along rows or columns, whichever are more; at least 16 of them.
-Result<std::shared_ptr<const Primitive>> piecewise(const ProductRequest& r, int threads) {
+// Pieces along an axis, at least 16 rows or columns of them.
+Result<std::shared_ptr<const Primitive>> pieces_along(const ProductRequest& r, size_t axis, int threads, bool& by_definition) {
   constexpr int64_t kPieces = 8, kLeast = 16;
   const LibraryThreads one(1);
   const size_t rank = r.product.rank();
   const std::vector<int64_t>& extents = r.product.y.extents;
-  const size_t axis = rank > 2 && extents[0] > 1 ? 0 : extents[rank - 2] >= extents[rank - 1] ? rank - 2 : rank - 1;
   const int64_t least = axis + 2 < rank ? 1 : kLeast;
   const int64_t extent = (std::max((extents[axis] + kPieces - 1) / kPieces, int64_t{1}) + least - 1) / least * least;
   const int64_t pieces = (extents[axis] + extent - 1) / extent;
-  int64_t scratch = 0;
-  onednn::Call whole = TRY(piece_call(r, axis, std::min(extent, extents[axis]), scratch));
-  onednn::Call last = TRY(piece_call(r, axis, extents[axis] - (pieces - 1) * extent, scratch));
+  PieceCall whole = TRY(piece_call(r, axis, std::min(extent, extents[axis])));
+  PieceCall last = TRY(piece_call(r, axis, extents[axis] - (pieces - 1) * extent));
+  by_definition = whole.by_definition || last.by_definition;
   std::vector<PiecewiseProduct::Operand> operands;
   auto add = [&](int64_t pointer, const Layout& layout, bool moves) {
     const bool stays = !moves || layout.extents[axis] == 1;
@@ -158,7 +163,20 @@ Result<std::shared_ptr<const Primitive>> piecewise(const ProductRequest& r, int 
     if (term.pointer >= 0) add(term.pointer, term.layout, true);
   }
   return std::shared_ptr<const Primitive>(
-      std::make_shared<PiecewiseProduct>(std::move(whole), std::move(last), pieces, threads, scratch, std::move(operands)));
+      std::make_shared<PiecewiseProduct>(std::move(whole.call), std::move(last.call), pieces, threads, std::max(whole.scratch, last.scratch), std::move(operands)));
+}
+
+// Pieces along the first axis of a batch, else along rows or columns, whichever are more. Columns are no dense matrix, for
+// which the library may have its reference alone where something is added to them: then rows.
+Result<std::shared_ptr<const Primitive>> piecewise(const ProductRequest& r, int threads) {
+  const size_t rank = r.product.rank(), rows = rank - 2, columns = rank - 1;
+  const std::vector<int64_t>& extents = r.product.y.extents;
+  const size_t axis = rank > 2 && extents[0] > 1 ? 0 : extents[rows] >= extents[columns] ? rows : columns;
+  bool by_definition = false;
+  std::shared_ptr<const Primitive> pieces = TRY(pieces_along(r, axis, threads, by_definition));
+  if (!by_definition || axis == rows) return pieces;
+  std::shared_ptr<const Primitive> of_rows = TRY(pieces_along(r, rows, threads, by_definition));
+  return by_definition ? pieces : of_rows;
 }
 
 }  // namespace
