@@ -211,6 +211,7 @@ class RegionLowering {
     if (node.attrs.integer("select_last_index") != 0) return unsupported("the last position");
     std::vector<bool> reduced(x.extents.size(), false);
     reduced[axis] = true;
+    builder_.require_equal(min(x.extents[axis], Dim(1)), Dim(1));  // of nothing there is no largest
     Element best = builder_.reduce(node.op().name == "ArgMax" ? ReductionKind::kMax : ReductionKind::kMin, x, reduced);
     const ScalarExpr hit = arg(0) == arg(1) || arg(0) != arg(0);
     const Element positions = builder_.positions(x.extents.size(), axis, x.extents[axis]);

@@ -85,7 +85,9 @@ class Fit {
     }
   }
 
-  // Answers a function can give get the smoothing: all classes, or its one class and abstention.
+  // Votes that the function is taken to have given before: two for the right answer, one for all wrong ones together. Were
+  // they alike, that votes say nothing would explain a small table as well as anything. The right answer of a function with one
+  // class is that class, and abstention in rows of others.
   void smooth(size_t f, size_t k) {
     double* row = &rate(f, k, 0);
     double total = 0;
@@ -93,7 +95,9 @@ class Fit {
       const bool one_class = only_[f] != kAbstains;
       const bool possible =
           one_class ? answer == classes_ || answer == static_cast<size_t>(only_[f]) : answer < classes_;
-      if (possible) row[answer] += options_.smoothing;
+      const size_t right = !one_class || static_cast<size_t>(only_[f]) == k ? k : classes_;
+      const double wrong = one_class ? 1 : 1 / static_cast<double>(std::max<size_t>(classes_ - 1, 1));
+      if (possible) row[answer] += options_.smoothing * (answer == right ? 2 : wrong);
       total += row[answer];
     }
     for (size_t answer = 0; answer <= classes_; ++answer)

@@ -27,7 +27,7 @@ struct VoteTable {
 
 struct LabelModelOptions {
   std::vector<double> prior;  // of the classes; empty: found with the rest
-  double smoothing = 1;       // votes of each kind that every function is taken to have given before
+  double smoothing = 1;       // factor of the three votes, two of them right, that every function is taken to have given before
   int64_t most_rounds = 200;
   double tolerance = 1e-7;  // of the mean log-likelihood of a row, at which rounds end
 };

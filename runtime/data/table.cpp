@@ -182,6 +182,27 @@ Result<std::string> cell_of(const std::string& name, const nlohmann::ordered_jso
   return joined;
 }
 
+// How deep arrays and objects stand in each other, as far as the text is JSON. The parser's own values are copied and freed
+// recursively.
+int64_t json_depth(std::string_view text) {
+  int64_t depth = 0, deepest = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '\\') ++i;
+      else if (c == '"') quoted = false;
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '[' || c == '{') {
+      deepest = std::max(deepest, ++depth);
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
 Result<Table> parse_json_lines(const std::string& path, std::string_view text) {
   Table table;
   table.path = path;
@@ -189,6 +210,8 @@ Result<Table> parse_json_lines(const std::string& path, std::string_view text) {
   for (int64_t line = 1; !text.empty(); ++line) {
     const std::string_view rest = next_line(text);
     if (rest.find_first_not_of(" \t") == std::string_view::npos) continue;
+    constexpr int64_t kDeepest = 100;
+    if (json_depth(rest) > kDeepest) return at_line(path, line, fmt::format("arrays and objects are nested more than {} deep", kDeepest));
     const auto object =
         nlohmann::ordered_json::parse(rest.begin(), rest.end(), nullptr, /*allow_exceptions=*/false);
     if (!object.is_object())

@@ -124,6 +124,16 @@ TEST(LabelModel, LearnsFromFunctionsOfOneClass) {
             accuracy(likeliest(majority_shares(table), 2, 0), truth));
 }
 
+// That they say nothing would explain so few rows as well.
+TEST(LabelModel, BelievesFunctionsThatAgreeOnAFewRows) {
+  for (const auto& votes : {std::vector<int32_t>{0, 0, 0, 1, 1, 1}, {0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1}}) {
+    const VoteTable table{{"a", "b", "c"}, {"x", "y"}, votes};
+    const LabelModel model = fit_label_model(table, {});
+    for (int64_t row = 0; row < table.rows(); ++row) EXPECT_GT(model.probabilities[static_cast<size_t>(2 * row + row % 2)], 0.9) << row;
+    for (const double accuracy : model.accuracies) EXPECT_GT(accuracy, 0.9);
+  }
+}
+
 TEST(LabelModel, CountsVotes) {
   const VoteTable table{{"a", "b", "c"}, {"x", "y"}, {0, 0, -1, 0, 1, -1, 1, -1, -1, -1, -1, -1}};
   const std::vector<FunctionStatistics> statistics = vote_statistics(table);

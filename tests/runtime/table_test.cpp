@@ -76,6 +76,8 @@ TEST_F(TableTest, ErrorsNameTheLine) {
               HasSubstr("t: line 1: a quoted cell goes on behind its quote"));
   EXPECT_THAT(error("{\"a\": 1}\n{\"a\": \n", TableFormat::kJsonLines),
               HasSubstr("t: line 2: this is not JSON"));
+  const std::string deep = "{\"a\": " + std::string(100'000, '[') + std::string(100'000, ']') + ", \"b\": 1}\n";
+  EXPECT_THAT(error("{\"a\": \"[[{\"}\n" + deep, TableFormat::kJsonLines), HasSubstr("t: line 2: arrays and objects are nested more than 100 deep"));
   EXPECT_THAT(error("[1]\n", TableFormat::kJsonLines), HasSubstr("t: line 1: this is no JSON object"));
   std::string wide;
   for (int i = 0; i < 5000; ++i) wide += "{\"k" + std::to_string(i) + "\": 1}\n";

@@ -9,6 +9,7 @@
 #include "ir/evaluate.h"
 #include "runtime/data/image.h"
 #include "runtime/data/npy.h"
+#include "tests/tools/child_process.h"
 #include "tests/tools/command_line_fixture.h"
 
 namespace gannet::test {
@@ -94,6 +95,40 @@ TEST_F(CommandLine, ClassesHaveTheNamesOfTheModelsMetadata) {
   EXPECT_EQ(gannet_line("run tuned.gannet --top 2").out, result.out);
   std::ofstream("labels.txt") << "ant\nbee\n";
   EXPECT_THAT(gannet_line("run tuned.onnx --top 2 --labels labels.txt").out, testing::ContainsRegex("class [01] ant  0"));
+}
+
+// What is read stays, whatever the result is called.
+TEST_F(CommandLine, ResultsAreNotWrittenOverWhatIsRead) {
+  run("new mlp --inputs 4 --outputs 2 --sample-data d.npz --samples 16 -o m.onnx");
+  run("compile m.onnx -o m.gannet");
+  run("new cnn --image-size 8 --channels 1 --classes 2 --sample-data pictures --samples 8 -o cnn.onnx");
+  const std::string picture = std::filesystem::directory_iterator(std::filesystem::directory_iterator("pictures")->path())->path().string();
+  write("votes.csv", "a,b\nx,y\ny,y\n");
+  run("tune m.onnx --train d.npz --epochs 1 --checkpoint c -o t.onnx");
+  const std::string weights = std::filesystem::directory_iterator("c")->path().string();
+  const std::vector<std::pair<std::string, std::string>> lines = {
+      {"tune m.onnx --train d.npz -o d.npz", "d.npz"},
+      {"tune m.onnx --train d.npz --eval t.onnx -o t.onnx", "t.onnx"},
+      {"compile m.onnx -o m.onnx", "m.onnx"},
+      {"refit m.gannet t.onnx -o t.onnx", "t.onnx"},
+      {"explain m.onnx --html m.onnx", "m.onnx"},
+      {"label votes.csv -o votes.csv", "votes.csv"},
+      {"augment " + picture + " --augment flip --preview " + picture, picture},
+      {"apply-weights m.onnx " + weights + " -o " + weights, weights}};
+  for (const auto& [line, file] : lines) {
+    const std::string before = contents(file);
+    EXPECT_THAT(error(line), HasSubstr(file + ": is read as well, it would be written over")) << line;
+    EXPECT_EQ(contents(file), before) << line;
+  }
+  EXPECT_THAT(error("tune cnn.onnx --train pictures -o " + picture), HasSubstr("is one of the pictures of pictures, it would be written over"));
+  EXPECT_THAT(error("new mlp --sample-data x.npz -o x.npz"), HasSubstr("x.npz: two results would be written there"));
+  run("tune m.onnx --train d.npz --epochs 1 -o m.onnx");  // which is asked for
+}
+
+TEST_F(CommandLine, AFullDiskBehindStandardOutputIsAnError) {
+  run("new mlp -o m.onnx");
+  test::ChildProcess child({"inspect", "m.onnx"}, "/dev/full");
+  EXPECT_EQ(child.wait(), 1);
 }
 
 TEST_F(CommandLine, InspectCountsWhatIsThere) {

@@ -175,7 +175,7 @@ TEST_F(TuneArtifact, ANewHeadComesHomeInTheModelThatHasIt) {
     EXPECT_TRUE(contents("given" / entry.path().filename()) == contents(entry.path()));
   EXPECT_THAT(error("compile m.onnx --train --write-model same.onnx -o m.gannet"), HasSubstr("--write-model"));
   EXPECT_THAT(error("compile m.onnx --train --new-head 7 --write-model m.onnx -o m.gannet"), HasSubstr("m.onnx: is read as well"));
-  EXPECT_THAT(error("compile m.onnx --train --new-head 7 --write-model n.gannet -o n.gannet"), HasSubstr("name the same file"));
+  EXPECT_THAT(error("compile m.onnx --train --new-head 7 --write-model n.gannet -o n.gannet"), HasSubstr("n.gannet: two results would be written there"));
 }
 
 TEST_F(TuneArtifact, BuiltTwiceIsTheSameFileAndKeepsInference) {

@@ -29,7 +29,7 @@ std::string printable(std::string_view text) { return escaped(text, true); }
 
 int report(const Error& error) {
   std::fflush(stdout);
-  fmt::print(stderr, "error: {}\n", escaped(error.message, false));
+  std::fputs(fmt::format("error: {}\n", escaped(error.message, false)).c_str(), stderr);
   return kFailure;
 }
 
@@ -108,6 +108,16 @@ CLI::Validator finite_number(bool positive) {
         double value = 0;
         bool fits = CLI::detail::lexical_cast(text, value) && std::isfinite(value) && (positive ? value > 0 : value >= 0);
         return fits ? std::string() : fmt::format("'{}' is not a finite number {}", text, positive ? "above 0" : "of at least 0");
+      },
+      "");
+}
+
+CLI::Validator held_out_share() {
+  return CLI::Validator(
+      [](std::string& text) {
+        double value = 0;
+        const bool fits = CLI::detail::lexical_cast(text, value) && value >= 0 && value < 1;
+        return fits ? std::string() : fmt::format("'{}' is not a share of at least 0 and below 1", text);
       },
       "");
 }

@@ -47,6 +47,8 @@ CLI::Option* add_seed(CLI::App& command, uint64_t& seed, const std::string& mean
 CLI::Option* add_threads(CLI::App& command, int& threads);
 // Takes finite numbers of at least 0; more than 0 with `positive`.
 CLI::Validator finite_number(bool positive);
+// Takes a share of rows to hold out: at least 0, below 1.
+CLI::Validator held_out_share();
 // `text` as a finite number of at least 0; `flag` and its `whole` value are for the error.
 Result<double> parse_number(std::string_view text, std::string_view flag, const std::string& whole);
 // "NAME=VALUE" in two; an error where there is no '='.

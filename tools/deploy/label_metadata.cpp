@@ -74,10 +74,14 @@ Metadata model_metadata_of(const std::map<std::string, std::string>& file_metada
 }
 
 std::string id_to_label_text(const std::vector<std::string>& names) {
-  nlohmann::ordered_json object = nlohmann::ordered_json::object();
-  for (size_t i = 0; i < names.size(); ++i) object[std::to_string(i)] = names[i];
-  // Names of folders may be no UTF-8, which JSON is.
-  return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  std::string text = "{";
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (i > 0) text += ',';
+    // Names of folders may be no UTF-8, which JSON is.
+    text += '"' + std::to_string(i) + "\":" + nlohmann::json(names[i]).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+  text += '}';
+  return text;
 }
 
 std::vector<std::string> label_names_of(const Metadata& metadata) {

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <new>
+#include <system_error>
 
 #include "ir/base/nearest.h"
 #include "tools/deploy/arguments.h"
@@ -70,9 +72,7 @@ int explain(const CLI::App& app, const CLI::ParseError& error) {
   return report(invalid_input(fmt::format("{}: {}; see {} --help", where, error.what(), where)));
 }
 
-}  // namespace
-
-int parse_and_run(CLI::App& app, std::function<int()>& run, int argc, char** argv) {
+int parse_then_run(CLI::App& app, std::function<int()>& run, int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -83,6 +83,21 @@ int parse_and_run(CLI::App& app, std::function<int()>& run, int argc, char** arg
   } catch (const std::bad_alloc&) {
     return report(invalid_input("memory is exhausted"));
   }
+}
+
+}  // namespace
+
+int parse_and_run(CLI::App& app, std::function<int()>& run, int argc, char** argv) {
+  int status = kSuccess;
+  bool written = true;
+  try {
+    status = parse_then_run(app, run, argc, argv);
+  } catch (const std::system_error&) {  // of fmt::print
+    written = false;
+  }
+  // Such as a full disk behind a pipe or a file.
+  written &= std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  return written || status != kSuccess ? status : report(io_error("standard output: the results cannot be written"));
 }
 
 }  // namespace gannet

@@ -199,7 +199,7 @@ CLI::Option* add_tune_artifact_arguments(CLI::App& command, TuneArtifactArgument
   CLI::Option* eval = command.add_option("--eval", arguments.eval, "held-out data of the same form")->type_name("DATA");
   command.add_option("--eval-fraction", arguments.eval_fraction, "share of the training rows to hold out, of each class alike")
       ->type_name("F")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(held_out_share())
       ->excludes(eval);
   command.add_option("--target", arguments.target, "array of labels or targets [labels, targets, y or the only one left]")->type_name("NAME");
   CLI::Option* epochs = command.add_option("--epochs", arguments.epochs, "passes over the data [what the file says]")->type_name("N")->check(count);
@@ -223,7 +223,7 @@ Status tune_artifact(const TuneArtifactArguments& arguments) {
   const std::string& path = arguments.path;
   if (arguments.output.empty()) return invalid_input("--tune needs -o FILE.safetensors");
   TRY(check_output_path(arguments.output));
-  for (const std::string& input : {path, arguments.data, arguments.eval}) TRY(check_not_over(arguments.output, input));
+  TRY(check_outputs({arguments.output}, {path, arguments.data, arguments.eval}));
   const TargetProgram file = TRY(read_trainable_artifact(path));
   const TrainingPart& part = *file.training;
   const TuneData data = TRY(read_data(file, arguments));

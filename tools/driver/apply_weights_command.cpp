@@ -18,6 +18,7 @@
 #include "passes/weights_to_state.h"
 #include "runtime/training/safetensors.h"
 #include "tools/deploy/label_metadata.h"
+#include "tools/deploy/output_path.h"
 #include "tools/driver/command.h"
 
 namespace gannet {
@@ -96,6 +97,7 @@ Status check_fit(const std::string& name, const Tensor& given, const Tensor& in_
 
 Status apply_weights(const ApplyWeightsArguments& arguments) {
   TRY(check_output_path(arguments.output));
+  TRY(check_outputs({arguments.output}, {arguments.weights}));
   ImportOptions options;
   options.limits = default_limits();
   for (const std::string& limit : arguments.limits) TRY(set_limit(options.limits, limit));

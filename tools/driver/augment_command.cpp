@@ -10,6 +10,7 @@
 #include "runtime/data/image_grid.h"
 #include "tools/deploy/arguments.h"
 #include "tools/deploy/image_arguments.h"
+#include "tools/deploy/output_path.h"
 #include "tools/driver/command.h"
 
 namespace gannet {
@@ -84,6 +85,7 @@ Status augment(const AugmentArguments& arguments) {
   if (arguments.paths.empty() || arguments.preview.empty())
     return invalid_input("give pictures or folders of them, and --preview FILE.png");
   TRY(check_output_path(arguments.preview));
+  TRY(check_outputs({arguments.preview}, arguments.paths));
   const ImageOptions options = TRY(image_options_of(arguments.image));
   std::vector<Image> originals, cells;
   for (const std::string& file : TRY(find_pictures(arguments))) originals.push_back(TRY(read_image(file)));

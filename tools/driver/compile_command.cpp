@@ -68,9 +68,8 @@ Status compile_model(CompileArguments arguments) {
   const TrainingFlags& training = arguments.training;
   if (!training.model_file.empty()) {
     TRY(check_output_path(training.model_file));
-    TRY(check_not_over(training.model_file, arguments.model.path));
-    if (training.model_file == arguments.output) return invalid_input("--write-model and -o name the same file");
   }
+  TRY(check_outputs({arguments.output, training.model_file}, {arguments.model.path}));
   const std::vector<Target> targets = TRY(parse_targets(arguments.targets));
   for (const Target& target : targets) {
     CompileOptions options = arguments.compile;

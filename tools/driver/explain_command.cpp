@@ -7,6 +7,7 @@
 
 #include "ir/base/file.h"
 #include "runtime/core/artifact.h"
+#include "tools/deploy/output_path.h"
 #include "tools/deploy/run_model.h"
 #include "tools/driver/command.h"
 #include "tools/driver/explanation.h"
@@ -35,6 +36,7 @@ Status explain(ExplainArguments& arguments) {
   }
   if (!arguments.json.empty() && arguments.json != "-") TRY(check_output_path(arguments.json));
   if (!arguments.html.empty()) TRY(check_output_path(arguments.html));
+  TRY(check_outputs({arguments.json, arguments.html}, {arguments.model.path}));
   TRY(settle_run_arguments(arguments.run, arguments.model.shapes));
   arguments.run.inputs.limits = TRY(limits_of(arguments.model));
   ImportedModel model = TRY(load_model(arguments.model));

@@ -203,6 +203,8 @@ Status ImageTask::read_lists(const Graph& model, const TuneArguments& arguments)
       fmt::format("{} and {} have labels of different kinds", arguments.train, arguments.eval));
 }
 
+constexpr int64_t kFewClasses = 100;  // that a few rows may name
+
 Status ImageTask::read_arrays(const Graph& model, const TuneArguments& arguments) {
   const Limits limits = TRY(limits_of(arguments.model));
   const std::string& input = model.inputs()[0]->name;
@@ -214,10 +216,17 @@ Status ImageTask::read_arrays(const Graph& model, const TuneArguments& arguments
     labels_ = arguments.pictures.several_labels ? ImageLabels::kSeveral : ImageLabels::kShares;
     classes = target.extent(1);
   } else if (is_int(target.dtype()) && target.rank() == 1) {
-    for (const int64_t label : target.ints()) classes = std::max(classes, label + 1);
+    const std::vector<int64_t> labels = target.ints();
+    const auto largest = std::ranges::max_element(labels);
     const auto output = trained_output(model, arguments);
-    if (output && output->classes && *output->classes > classes && arguments.new_head == 0)
-      classes = *output->classes;
+    const int64_t given = std::max(arguments.new_head, arguments.added_head);
+    const int64_t of_model = given == 0 && output && output->classes ? *output->classes : given;
+    const int64_t most = std::max({kFewClasses, of_model, target.elements()});
+    if (largest != labels.end() && *largest >= most)
+      return invalid_input(fmt::format("{}: label {} in row {} of '{}' is more than {} rows can have taught", arguments.train, *largest,
+                                       largest - labels.begin(), train_arrays_.target_name, labels.size()));
+    if (largest != labels.end()) classes = std::max<int64_t>(*largest + 1, 0);
+    if (of_model > classes && given == 0) classes = of_model;
   } else {
     return invalid_input(fmt::format("{}: labels are class numbers [rows] or numbers [rows, classes], not {}",
                                      arguments.train, type_string(target)));
@@ -247,6 +256,9 @@ Status ImageTask::settle_head(const Graph& model, TuneArguments& arguments) {
   if (given > 0 && given != classes)
     return invalid_input(
         fmt::format("{}: {} classes, the head of the flags has {}", arguments.train, classes, given));
+  if (classes < 2 && labels_ == ImageLabels::kOne)
+    return invalid_input(fmt::format("{}: all pictures are of the class '{}'; a classifier needs two", arguments.train,
+                                     classes_.empty() ? "" : classes_[0]));
   if (given == 0 && output->classes && *output->classes != classes) arguments.new_head = classes;
   return {};
 }

@@ -13,6 +13,7 @@
 #include "runtime/data/npy.h"
 #include "runtime/data/table.h"
 #include "tools/deploy/arguments.h"
+#include "tools/deploy/output_path.h"
 #include "tools/driver/command.h"
 
 namespace gannet {
@@ -181,6 +182,7 @@ Status check_prior(const LabelArguments& arguments, const VoteTable& table) {
 
 Status label(const LabelArguments& arguments) {
   TRY(check_output_path(arguments.output));
+  TRY(check_outputs({arguments.output}, {arguments.votes}));
   const Votes votes = TRY(read_votes(arguments));
   const VoteTable& table = votes.functions;
   TRY(check_prior(arguments, table));
@@ -255,7 +257,7 @@ CLI::App* add_label_command(CLI::App& app, std::function<int()>& run) {
   command->add_option("--prior", arguments->model.prior, "model: shares of the classes [estimated]")
       ->delimiter(',')
       ->type_name("P,P,...");
-  command->add_option("--smoothing", arguments->model.smoothing, "model: votes of each kind that are added")
+  command->add_option("--smoothing", arguments->model.smoothing, "model: factor of the three votes for each class, two of them right, that are added")
       ->capture_default_str()
       ->check(finite_number(false));
   command->add_option("--rounds", arguments->model.most_rounds, "model: at most so many")

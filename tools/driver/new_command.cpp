@@ -16,6 +16,7 @@
 #include "ir/base/error.h"
 #include "ir/base/file.h"
 #include "ir/base/nearest.h"
+#include "tools/deploy/output_path.h"
 #include "tools/driver/command.h"
 #include "tools/driver/new_samples.h"
 #include "tools/driver/new_texts.h"
@@ -64,6 +65,7 @@ Result<std::string> write_request(const Architecture& architecture, const Reques
   if (request.samples < 1 || request.samples > kMostSamples) {
     return invalid_input(fmt::format("samples is {}, it must be 1 to {}", request.samples, kMostSamples));
   }
+  TRY(check_outputs({request.output, request.sample_file, request.sample_vocabulary}, {}));
   std::string report;
   {
     OnnxWriter model = TRY(architecture.model(request.options));

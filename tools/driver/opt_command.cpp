@@ -18,6 +18,7 @@
 #include "ir/print.h"
 #include "ir/verify.h"
 #include "passes/pass.h"
+#include "tools/deploy/output_path.h"
 #include "tools/driver/command.h"
 
 namespace gannet {
@@ -140,6 +141,7 @@ Status run_opt(const OptArguments& arguments) {
     return invalid_input(fmt::format("--print-after: there is no pass '{}'", arguments.print_after));
   const std::string pipeline = TRY(pipeline_of(arguments));
   if (!arguments.output.empty()) TRY(check_output_path(arguments.output));
+  TRY(check_not_over(arguments.output, arguments.model.path));
   const std::unique_ptr<Graph> graph = TRY(load_graph(arguments.model));
   constexpr int64_t kShownOfModels = 16;
   PrintOptions print;

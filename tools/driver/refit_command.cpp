@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/deploy/output_path.h"
 #include "tools/driver/command.h"
 #include "tools/driver/refit.h"
 
@@ -28,6 +29,7 @@ struct RefitArguments {
 Status refit_file(const RefitArguments& arguments) {
   const std::string& output = arguments.output.empty() ? arguments.compiled : arguments.output;
   TRY(check_output_path(output));
+  TRY(check_outputs({output}, {arguments.model}));
   Clock::time_point start = Clock::now();
   const Artifact made = TRY(read_whole_artifact(arguments.compiled));
   const Result<Compilation> before = parse_compilation(made.compilation);

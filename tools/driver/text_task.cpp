@@ -66,6 +66,7 @@ class TextTask final : public TuneTask {
 
   Status settle(const ImportedModel& model, TuneArguments& arguments) override {
     const Limits limits = TRY(limits_of(arguments.model));
+    if (arguments.given.contains("--target")) return invalid_input("--target names an array; --label-column says which columns of a table are labels");
     TRY(settle_inputs(model, arguments));
     train_ = TRY(read_text_table(arguments.train, arguments.text, task_.kind, true, limits.file_bytes));
     if (!arguments.eval.empty())

@@ -31,7 +31,7 @@ void add_main_flags(CLI::App& command, TuneArguments& a) {
       .add_option("--eval-fraction", a.eval_fraction,
                   "share of the training rows to hold out, of each class alike")
       ->type_name("F")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(held_out_share())
       ->excludes(eval);
   command.add_option("-o,--output", a.output, "the tuned model")->type_name("FILE.onnx")->required();
   collect_flags(command, a.for_texts, [&] { add_tokenizer_flags(command, a.text); });

@@ -12,6 +12,7 @@
 #include "runtime/training/training_log.h"
 #include "tools/deploy/arguments.h"
 #include "tools/deploy/interrupt.h"
+#include "tools/deploy/output_path.h"
 #include "tools/deploy/training_report.h"
 #include "tools/driver/tune_model.h"
 #include "tools/driver/tune_options.h"
@@ -206,6 +207,10 @@ Status tune(TuneArguments arguments) {
   if (!arguments.max_memory.empty()) ::mallopt(M_MMAP_THRESHOLD, kMappedFrom);
   TRY(check_output_path(arguments.output));
   if (!arguments.pictures.report.empty()) TRY(check_output_path(arguments.pictures.report));
+  // The model itself may be replaced by the tuned one.
+  TRY(check_outputs({arguments.output, arguments.pictures.report},
+                    {arguments.train, arguments.eval, arguments.text.vocabulary, arguments.text.tokenizer, arguments.weak.unlabelled}));
+  TRY(check_not_over(arguments.pictures.report, arguments.model.path));
   const Limits limits = TRY(limits_of(arguments.model));
   arguments.weak.synthetic = arguments.synthetic.unlabelled();
   InterruptRequest interrupt;

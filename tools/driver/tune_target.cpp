@@ -123,6 +123,8 @@ Result<std::vector<double>> class_weights_of(const std::string& flag, const Loss
       }
       weights.push_back(weight);
     }
+    if (std::ranges::all_of(weights, [](double weight) { return weight == 0; }))
+      return invalid_input(fmt::format("--class-weights {}: one must be above 0", flag));
     return weights;
   }
   if (!takes_class_numbers(loss) || !classes)
