@@ -206,6 +206,13 @@ TEST_F(LabelCommand, MakesLabelsThatTrain) {
               HasSubstr("88 rows"));
   run("label votes.csv --keep path,truth --method majority -o labels.npz");
   EXPECT_EQ(read_npz("labels.npz")->at(0).second.extents(), (std::vector<int64_t>{96, 3}));
+  write("numbers.csv", "label,a,b\nx,10,2\ny,2,0\nz,0,10\n");
+  EXPECT_THAT(error("label numbers.csv --keep label -o x.csv"), HasSubstr("--keep label: the result has a column 'label' of its own"));
+  EXPECT_THAT(error("label votes.csv --classes cat,dog,cat -o x.csv"), HasSubstr("--classes names 'cat' twice"));
+  EXPECT_THAT(error("label votes.csv --smoothing 1e308 -o x.csv"), HasSubstr("--smoothing"));
+  write("numbers.csv", "a,b\n10,2\n2,0\n0,10\n");
+  run("label numbers.csv -o numbered.csv");
+  EXPECT_THAT(contents("numbered.csv"), testing::StartsWith("label,p:0,p:2,p:10\n"));
   EXPECT_THAT(error("label votes.csv --keep nothing -o x.csv"), HasSubstr("--keep: there is no column 'nothing'"));
   write("odd.csv", "truth,one\nbird,cat\ncat,dog\n");
   EXPECT_THAT(error("label odd.csv --truth truth -o x.csv"),

@@ -39,6 +39,15 @@ int32_t number_of(const std::vector<std::string>& classes, const std::string& na
   return found == classes.end() ? kAbstains : static_cast<int32_t>(found - classes.begin());
 }
 
+// Class numbers by what they count: 2 before 10.
+void sort_numbers(std::vector<std::string>& classes) {
+  constexpr size_t kMostDigits = 18;
+  const auto is_number = [](const std::string& name) {
+    return !name.empty() && name.size() <= kMostDigits && name.find_first_not_of("0123456789") == std::string::npos;
+  };
+  if (std::ranges::all_of(classes, is_number)) std::ranges::stable_sort(classes, {}, [](const std::string& name) { return std::stoll(name); });
+}
+
 Status read_classes(Votes& votes, const std::vector<size_t>& columns, const LabelArguments& arguments) {
   std::vector<std::string>& classes = votes.functions.classes;
   classes = arguments.classes;
@@ -48,6 +57,11 @@ Status read_classes(Votes& votes, const std::vector<size_t>& columns, const Labe
     for (const size_t i : columns) names.insert(votes.table.cells[i].begin(), votes.table.cells[i].end());
     names.erase("");
     classes.assign(names.begin(), names.end());
+    sort_numbers(classes);
+  }
+  std::set<std::string> once;
+  for (const std::string& name : classes) {
+    if (!once.insert(name).second) return invalid_input(fmt::format("--classes names '{}' twice", name));
   }
   if (classes.size() < 2)
     return invalid_input(fmt::format("{}: the votes name {} classes; two or more are needed, or --classes",
@@ -72,8 +86,12 @@ Result<Votes> read_votes(const LabelArguments& arguments) {
       read_table(arguments.votes, table_format_of(arguments.votes).value_or(TableFormat::kCsv), kMostBytes));
   if (votes.table.names.empty()) votes.table.take_header();
   if (votes.table.rows() == 0) return invalid_input(arguments.votes + ": there is a header but no row");
-  for (const std::string& name : arguments.keep)
+  for (const std::string& name : arguments.keep) {
     votes.kept.push_back(TRY(votes.table.column(name, "--keep")));
+    const std::string& kept = votes.table.names[votes.kept.back()];
+    if (kept == "label" || kept.starts_with("p:"))
+      return invalid_input(fmt::format("--keep {}: the result has a column '{}' of its own", name, kept));
+  }
   std::optional<size_t> truth;
   if (!arguments.truth.empty()) truth = TRY(votes.table.column(arguments.truth, "--truth"));
   std::vector<size_t> columns;
@@ -259,7 +277,7 @@ CLI::App* add_label_command(CLI::App& app, std::function<int()>& run) {
       ->type_name("P,P,...");
   command->add_option("--smoothing", arguments->model.smoothing, "model: factor of the three votes for each class, two of them right, that are added")
       ->capture_default_str()
-      ->check(finite_number(false));
+      ->check(CLI::Range(0.0, 1e6));
   command->add_option("--rounds", arguments->model.most_rounds, "model: at most so many")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
