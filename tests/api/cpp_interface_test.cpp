@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "frontend/onnx_writer.h"
+#include "tests/support/temporary_folder.h"
 
 namespace {
 
@@ -34,19 +35,12 @@ std::string failure_of(gannet_status status, const Call& call) {
 
 class CppInterface : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "gannet-test-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::string compiled(const gannet::OnnxWriter& model) {
-    const std::string from = folder_ / "m.onnx", to = folder_ / "m.gannet";
+    const std::string from = folder_.path("m.onnx"), to = folder_.path("m.gannet");
     EXPECT_TRUE(model.save(from).ok());
     EXPECT_EQ(
         std::system(
-            (GANNET_PROGRAM " compile " + from + " -o " + to + " > " + (folder_ / "log").string()).c_str()),
+            (GANNET_PROGRAM " compile " + from + " -o " + to + " > " + folder_.path("log")).c_str()),
         0);
     return to;
   }
@@ -64,7 +58,7 @@ class CppInterface : public testing::Test {
     return compiled(model);
   }
 
-  std::filesystem::path folder_;
+  gannet::TemporaryFolder folder_;
 };
 
 TEST_F(CppInterface, RunsAndTellsWhatItTakes) {
@@ -120,7 +114,7 @@ TEST_F(CppInterface, LoadsFromMemory) {
 }
 
 TEST_F(CppInterface, ThrowsWhatTheLibraryRefuses) {
-  EXPECT_THAT(failure_of(GANNET_IO_ERROR, [&] { gannet::Program((folder_ / "missing").string()); }),
+  EXPECT_THAT(failure_of(GANNET_IO_ERROR, [&] { gannet::Program(folder_.path("missing")); }),
               HasSubstr("missing"));
   const gannet::Program program(turning());
   EXPECT_THAT(failure_of(GANNET_INVALID_ARGUMENT, [&] { gannet::Session(program, -1); }),

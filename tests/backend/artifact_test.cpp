@@ -15,7 +15,7 @@
 #include "passes/pass.h"
 #include "runtime/core/crc32c.h"
 #include "tests/backend/program_fixture.h"
-#include "tests/runtime/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 #include "tests/support/tests_folder.h"
 
 namespace gannet {

@@ -10,7 +10,7 @@
 #include <fstream>
 
 #include "ir/base/file.h"
-#include "tests/runtime/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {

@@ -4,6 +4,7 @@
 #include "frontend/tensor_data.h"
 #include "tests/frontend/import_test_model.h"
 #include "tests/frontend/wire_message.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {
@@ -33,7 +34,7 @@ Tensor result_of(const Graph& graph) {
 }
 
 TEST(EditModel, DataThatDoNotFitIntoAFileBecomeExternal) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   auto file = load_model_bytes(affine().proto.SerializeAsString(), "m.onnx");
   ASSERT_TRUE(file.ok()) << file.error().message;
   const auto rename = [](onnx::ModelProto& model) {
@@ -54,9 +55,9 @@ TEST(EditModel, DataThatDoNotFitIntoAFileBecomeExternal) {
   Tensor ones = Tensor::zeros(DType::kF32, {32});
   for (float& value : ones.mutable_data<float>()) value = 1.5f;
   const int64_t bias = *origin_of((*edited)->proto.graph().initializer(1));
-  const Status written = write_patched_model(**edited, std::vector<TensorPatch>{{bias, ones}}, folder / "out.onnx");
+  const Status written = write_patched_model(**edited, std::vector<TensorPatch>{{bias, ones}}, folder.path("out.onnx"));
   ASSERT_TRUE(written.ok()) << written.error().message;
-  auto again = import_model(folder / "out.onnx");
+  auto again = import_model(folder.path("out.onnx"));
   ASSERT_TRUE(again.ok()) << again.error().message;
   const Tensor expected = result_of(*original->graph), given = result_of(*again->graph);
   for (int64_t i = 0; i < expected.elements(); ++i) EXPECT_EQ(given.double_at(i), expected.double_at(i) + 1);

@@ -8,6 +8,7 @@
 #include "frontend/model_file.h"
 #include "frontend/tensor_data.h"
 #include "tests/frontend/wire_message.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {
@@ -19,18 +20,18 @@ WireMessage external_tensor(const std::string& name, std::initializer_list<int64
   return tensor_message(name, 1, dims).entry(13, "location", location).number(14, 1);
 }
 
-Result<Tensor> read_first(const ScratchFolder& folder, const WireMessage& tensor, const Limits& limits = {}) {
+Result<Tensor> read_first(const TemporaryFolder& folder, const WireMessage& tensor, const Limits& limits = {}) {
   ModelFile model = TRY(load_model(folder.write("m.onnx", model_message({tensor}).bytes())));
   return read_tensor(model.proto.graph().initializer(0), model, limits);
 }
 
-std::string error_of(const ScratchFolder& folder, const WireMessage& tensor, const Limits& limits = {}) {
+std::string error_of(const TemporaryFolder& folder, const WireMessage& tensor, const Limits& limits = {}) {
   Result<Tensor> result = read_first(folder, tensor, limits);
   return result.ok() ? "" : result.error().message;
 }
 
 // The messages of both ways to open must agree.
-std::string open_error(const ScratchFolder& folder, const std::string& location) {
+std::string open_error(const TemporaryFolder& folder, const std::string& location) {
   Result<FileDescriptor> kernel = open_beneath(folder.path(), location);
   Result<FileDescriptor> parts = open_beneath(folder.path(), location, true);
   EXPECT_EQ(kernel.ok(), parts.ok()) << location;
@@ -40,11 +41,11 @@ std::string open_error(const ScratchFolder& folder, const std::string& location)
 }
 
 TEST(ExternalData, ReadsWithoutACopy) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   std::string data(8192, '\0');
   float values[2] = {1.5f, -2};
   data.replace(4100, sizeof(values), reinterpret_cast<const char*>(values), sizeof(values));
-  std::filesystem::create_directory(folder / "sub");
+  std::filesystem::create_directory(folder.path("sub"));
   folder.write("sub/w.bin", data);
   WireMessage tensor =
       external_tensor("w", {2}, "./sub//w.bin").entry(13, "offset", "4100").entry(13, "checksum", "?");
@@ -58,20 +59,20 @@ TEST(ExternalData, ReadsWithoutACopy) {
 }
 
 TEST(ExternalData, StaysInTheFolder) {
-  ScratchFolder outer;
-  std::filesystem::create_directories(outer / "model/sub");
+  TemporaryFolder outer;
+  std::filesystem::create_directories(outer.path("model/sub"));
   outer.write("secret", "12345678");
-  ScratchFolder folder;
+  TemporaryFolder folder;
   folder.write("plain", "12345678");
-  std::filesystem::create_directory(folder / "sub");
+  std::filesystem::create_directory(folder.path("sub"));
   folder.write("sub/inner", "12345678");
-  ASSERT_EQ(::symlink((outer / "secret").c_str(), (folder / "leaving").c_str()), 0);
-  ASSERT_EQ(::symlink("plain", (folder / "staying").c_str()), 0);
-  ASSERT_EQ(::symlink(outer.path().c_str(), (folder / "way").c_str()), 0);
-  ASSERT_EQ(::symlink("sub", (folder / "inner_way").c_str()), 0);
+  ASSERT_EQ(::symlink((outer.path("secret")).c_str(), (folder.path("leaving")).c_str()), 0);
+  ASSERT_EQ(::symlink("plain", (folder.path("staying")).c_str()), 0);
+  ASSERT_EQ(::symlink(outer.path().c_str(), (folder.path("way")).c_str()), 0);
+  ASSERT_EQ(::symlink("sub", (folder.path("inner_way")).c_str()), 0);
   folder.write("one", "12345678");
-  ASSERT_EQ(::link((folder / "one").c_str(), (folder / "two").c_str()), 0);
-  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  ASSERT_EQ(::link((folder.path("one")).c_str(), (folder.path("two")).c_str()), 0);
+  ASSERT_EQ(::mkfifo((folder.path("pipe")).c_str(), 0600), 0);
 
   EXPECT_EQ(open_error(folder, "plain"), "");
   EXPECT_EQ(open_error(folder, "sub/inner"), "");
@@ -94,7 +95,7 @@ TEST(ExternalData, StaysInTheFolder) {
 }
 
 TEST(ExternalData, RangesNameBothNumbers) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   folder.write("w.bin", "12345678");
   WireMessage tensor = external_tensor("w", {2}, "w.bin");
   auto with = [&](const char* key, const char* value) { return WireMessage(tensor).entry(13, key, value); };

@@ -4,6 +4,7 @@
 #include "frontend/tensor_data.h"
 #include "tests/frontend/import_test_model.h"
 #include "tests/frontend/wire_message.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {
@@ -175,14 +176,14 @@ TEST(ReplaceHead, TheEditedModelTakesNewWeights) {
   ASSERT_TRUE(edited.ok()) << edited.error().message;
   auto labelled = with_metadata(*edited->file, {{"labels", "a,b,c,d"}});
   ASSERT_TRUE(labelled.ok()) << labelled.error().message;
-  ScratchFolder folder;
+  TemporaryFolder folder;
   const auto& tensor = (*labelled)->proto.graph().initializer(0);
   Tensor ones = Tensor::zeros(DType::kF32, {4, 2, 1, 1});
   for (float& value : ones.mutable_data<float>()) value = 1;
   Status written = write_patched_model(**labelled, std::vector<TensorPatch>{{*origin_of(tensor), ones}},
-                                       folder / "out.onnx");
+                                       folder.path("out.onnx"));
   ASSERT_TRUE(written.ok()) << written.error().message;
-  auto model = import_model(folder / "out.onnx");
+  auto model = import_model(folder.path("out.onnx"));
   ASSERT_TRUE(model.ok()) << model.error().message;
   EXPECT_THAT(model->info.metadata,
               testing::Contains(std::pair<std::string, std::string>("labels", "a,b,c,d")));

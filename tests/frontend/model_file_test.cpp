@@ -9,6 +9,7 @@
 #include "frontend/skeleton.h"
 #include "frontend/tensor_data.h"
 #include "tests/frontend/wire_message.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {
@@ -200,11 +201,11 @@ TEST(ModelFile, SaysWhatAFileIsNot) {
 }
 
 TEST(ModelFile, RefusesWhatIsNoRegularFile) {
-  ScratchFolder folder;
-  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
-  EXPECT_THAT(load_model(folder / "pipe").error().message, HasSubstr("is a pipe"));
+  TemporaryFolder folder;
+  ASSERT_EQ(::mkfifo((folder.path("pipe")).c_str(), 0600), 0);
+  EXPECT_THAT(load_model(folder.path("pipe")).error().message, HasSubstr("is a pipe"));
   EXPECT_THAT(load_model(folder.path()).error().message, HasSubstr("is a directory"));
-  EXPECT_THAT(load_model(folder / "none").error().message, HasSubstr("cannot be opened"));
+  EXPECT_THAT(load_model(folder.path("none")).error().message, HasSubstr("cannot be opened"));
   EXPECT_THAT(load_model(folder.write("empty", "")).error().message, HasSubstr("is empty"));
   Limits limits;
   limits.file_bytes = 10;

@@ -8,6 +8,7 @@
 
 #include "frontend/tensor_data.h"
 #include "tests/frontend/wire_message.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {
@@ -69,40 +70,40 @@ Tensor value_of(const ModelFile& model, const std::string& name) {
 }
 
 TEST(Patch, NothingChangesNothing) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   std::string bytes = mixed_model();
   ModelFile model = load_model(folder.write("in.onnx", bytes)).value();
-  ASSERT_TRUE(write_patched_model(model, {}, folder / "out.onnx").ok());
+  ASSERT_TRUE(write_patched_model(model, {}, folder.path("out.onnx")).ok());
   EXPECT_EQ(folder.read("out.onnx"), bytes);
-  EXPECT_FALSE(std::filesystem::exists(folder / "out.onnx.data"));
+  EXPECT_FALSE(std::filesystem::exists(folder.path("out.onnx.data")));
 }
 
 TEST(Patch, TheSameValuesGiveTheSameBytes) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   std::string bytes = mixed_model();
   ModelFile model = load_model(folder.write("in.onnx", bytes)).value();
   std::vector<TensorPatch> patches;
   for (const char* name : {"raw", "floats", "half", "ints", "nibbles", "empty"}) {
     patches.push_back(patch_of(model, name, value_of(model, name)));
   }
-  Status status = write_patched_model(model, patches, folder / "out.onnx");
+  Status status = write_patched_model(model, patches, folder.path("out.onnx"));
   ASSERT_TRUE(status.ok()) << status.error().message;
   EXPECT_EQ(folder.read("out.onnx"), bytes);
 }
 
 TEST(Patch, OnlyTheRawBytesOfOneTensorChange) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   std::string bytes = mixed_model();
   ModelFile model = load_model(folder.write("in.onnx", bytes)).value();
   TensorPatch patch = patch_of(model, "raw", Tensor::from<float>({3}, {7, 8, 9}));
-  ASSERT_TRUE(write_patched_model(model, {&patch, 1}, folder / "out.onnx").ok());
+  ASSERT_TRUE(write_patched_model(model, {&patch, 1}, folder.path("out.onnx")).ok());
   std::string expected = bytes;
   expected.replace(bytes.find(bytes_of({1, 2, 3})), 12, bytes_of({7, 8, 9}));
   EXPECT_EQ(folder.read("out.onnx"), expected);
 }
 
 TEST(Patch, LengthsOfEnclosingMessagesFollow) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   ModelFile model = load_model(folder.write("in.onnx", mixed_model())).value();
   std::vector<TensorPatch> patches;
   patches.push_back(patch_of(model, "ints", Tensor::from<int64_t>({3}, {-1, INT64_MIN, 0})));
@@ -111,10 +112,10 @@ TEST(Patch, LengthsOfEnclosingMessagesFollow) {
   patches.push_back(patch_of(model, "floats", Tensor::from<double>({2}, {0.25, 4})));
   const onnx::TensorProto& inner = model.proto.graph().node(0).attribute(0).g().node(0).attribute(0).t();
   patches.push_back({origin_of(inner).value(), Tensor::from<float>({2}, {-3, -4})});
-  Status status = write_patched_model(model, patches, folder / "out.onnx");
+  Status status = write_patched_model(model, patches, folder.path("out.onnx"));
   ASSERT_TRUE(status.ok()) << status.error().message;
 
-  ModelFile out = load_model(folder / "out.onnx").value();
+  ModelFile out = load_model(folder.path("out.onnx")).value();
   EXPECT_THAT(value_of(out, "ints").ints(), ElementsAre(-1, INT64_MIN, 0));
   EXPECT_EQ(named(out, "ints").int64_data_size(), 3);
   EXPECT_EQ(value_of(out, "unpacked").double_at(1), 9);
@@ -130,7 +131,7 @@ TEST(Patch, LengthsOfEnclosingMessagesFollow) {
 }
 
 TEST(Patch, InPlace) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   std::string path = folder.write("m.onnx", mixed_model());
   ModelFile model = load_model(path).value();
   TensorPatch patch = patch_of(model, "raw", Tensor::from<float>({3}, {7, 8, 9}));
@@ -141,11 +142,11 @@ TEST(Patch, InPlace) {
 }
 
 TEST(Patch, RefusesWhatDoesNotFit) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   std::string path = folder.write("m.onnx", mixed_model());
   ModelFile model = load_model(path).value();
   auto error = [&](std::vector<TensorPatch> patches) {
-    Status status = write_patched_model(model, patches, folder / "out.onnx");
+    Status status = write_patched_model(model, patches, folder.path("out.onnx"));
     return status.ok() ? "" : status.error().message;
   };
   EXPECT_THAT(error({patch_of(model, "raw", Tensor::from<float>({4}, {1, 2, 3, 4}))}),
@@ -155,13 +156,13 @@ TEST(Patch, RefusesWhatDoesNotFit) {
   EXPECT_THAT(error({{1, Tensor::scalar(1.0f)}}), HasSubstr("no tensor begins at byte 1"));
   TensorPatch patch = patch_of(model, "raw", Tensor::from<float>({3}, {1, 2, 3}));
   EXPECT_THAT(error({patch, patch}), HasSubstr("replaced twice"));
-  EXPECT_FALSE(std::filesystem::exists(folder / "out.onnx"));
+  EXPECT_FALSE(std::filesystem::exists(folder.path("out.onnx")));
   std::ofstream(path, std::ios::app) << "x";
   EXPECT_THAT(error({}), HasSubstr("was changed by another program"));
 }
 
 TEST(Patch, ExternalDataMoveToTheNewDataFile) {
-  ScratchFolder folder, target;
+  TemporaryFolder folder, target;
   std::string data(5000, 'd');
   data.replace(16, 8, bytes_of({1, 2}));
   data.replace(64, 12, bytes_of({3, 4, 5}));
@@ -179,10 +180,10 @@ TEST(Patch, ExternalDataMoveToTheNewDataFile) {
   ModelFile model = load_model(folder.write("m.onnx", bytes)).value();
   std::vector<TensorPatch> patches = {patch_of(model, "a", Tensor::from<float>({2}, {10, 20})),
                                       patch_of(model, "inner", Tensor::from<float>({1}, {60}))};
-  Status status = write_patched_model(model, patches, target / "out.onnx");
+  Status status = write_patched_model(model, patches, target.path("out.onnx"));
   ASSERT_TRUE(status.ok()) << status.error().message;
 
-  ModelFile out = load_model(target / "out.onnx").value();
+  ModelFile out = load_model(target.path("out.onnx")).value();
   EXPECT_EQ(value_of(out, "a").double_at(1), 20);
   EXPECT_EQ(value_of(out, "inner").double_at(0), 60);
   EXPECT_TRUE(value_of(out, "b").identical(Tensor::from<float>({3}, {3, 4, 5})));
@@ -191,8 +192,8 @@ TEST(Patch, ExternalDataMoveToTheNewDataFile) {
   EXPECT_EQ(named(out, "a").external_data(0).value(), "out.onnx.data");
 
   TensorPatch again = patch_of(out, "b", Tensor::from<float>({3}, {0, 0, 1}));
-  ASSERT_TRUE(write_patched_model(out, {&again, 1}, target / "out.onnx").ok());
-  ModelFile last = load_model(target / "out.onnx").value();
+  ASSERT_TRUE(write_patched_model(out, {&again, 1}, target.path("out.onnx")).ok());
+  ModelFile last = load_model(target.path("out.onnx")).value();
   EXPECT_EQ(value_of(last, "b").double_at(2), 1);
   EXPECT_EQ(value_of(last, "tied").double_at(0), 3);
   EXPECT_EQ(value_of(last, "a").double_at(0), 10);
@@ -200,7 +201,7 @@ TEST(Patch, ExternalDataMoveToTheNewDataFile) {
 
 TEST(Patch, MutatedModelsNeverCrash) {
   std::mt19937 random(5);
-  ScratchFolder folder;
+  TemporaryFolder folder;
   std::string original = mixed_model();
   for (int i = 0; i < 400; ++i) {
     std::string bytes = original;
@@ -212,8 +213,8 @@ TEST(Patch, MutatedModelsNeverCrash) {
       Result<Tensor> tensor = read_tensor(proto, *model, {});
       if (tensor.ok() && random() % 2 == 0) patches.push_back({origin_of(proto).value(), *tensor});
     }
-    if (!write_patched_model(*model, patches, folder / "out.onnx").ok()) continue;
-    Result<ModelFile> out = load_model(folder / "out.onnx");
+    if (!write_patched_model(*model, patches, folder.path("out.onnx")).ok()) continue;
+    Result<ModelFile> out = load_model(folder.path("out.onnx"));
     ASSERT_TRUE(out.ok()) << out.error().message;
     EXPECT_EQ(out->proto.graph().initializer_size(), model->proto.graph().initializer_size());
   }

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "tests/frontend/wire_message.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {
@@ -24,7 +25,7 @@ bool same(const Datum& a, const Datum& b) {
 }
 
 TEST(PbFile, EveryKindSurvivesWritingAndReading) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   Datum tensor = Tensor::from<float>({2}, {1, 2});
   Datum text = Tensor::from<std::string>({2}, {"a", "b"});
   Datum list = Datum::sequence({tensor, Tensor::from<float>({}, {3})}, kAnyTensor);
@@ -42,22 +43,22 @@ TEST(PbFile, EveryKindSurvivesWritingAndReading) {
        Type::sequence(Type::optional(kAnyTensor))},
   };
   for (const auto& [datum, type] : cases) {
-    Status status = write_pb(folder / "x.pb", datum, "x");
+    Status status = write_pb(folder.path("x.pb"), datum, "x");
     ASSERT_TRUE(status.ok()) << status.error().message;
-    Result<Datum> back = read_pb(folder / "x.pb", &type);
+    Result<Datum> back = read_pb(folder.path("x.pb"), &type);
     ASSERT_TRUE(back.ok()) << back.error().message;
     EXPECT_TRUE(same(datum, *back)) << to_string(type);
   }
 }
 
 TEST(PbFile, NoBytesAreAnEmptyOptional) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   folder.write("x.pb", "");
   Type optional = Type::optional(kAnyTensor);
-  EXPECT_FALSE(read_pb(folder / "x.pb", &optional).value().has_element());
-  EXPECT_THAT(read_pb(folder / "x.pb", nullptr).error().message, HasSubstr("x.pb: tensor: element type 0"));
-  EXPECT_THAT(read_pb(folder / "y.pb", nullptr).error().message, HasSubstr("y.pb: cannot be opened"));
-  EXPECT_THAT(write_pb(folder / "z.pb", Datum(), "z").error().message, HasSubstr("'z' is absent"));
+  EXPECT_FALSE(read_pb(folder.path("x.pb"), &optional).value().has_element());
+  EXPECT_THAT(read_pb(folder.path("x.pb"), nullptr).error().message, HasSubstr("x.pb: tensor: element type 0"));
+  EXPECT_THAT(read_pb(folder.path("y.pb"), nullptr).error().message, HasSubstr("y.pb: cannot be opened"));
+  EXPECT_THAT(write_pb(folder.path("z.pb"), Datum(), "z").error().message, HasSubstr("'z' is absent"));
 }
 
 TEST(PbFile, RefusesMixedSequencesAndMaps) {

@@ -1,13 +1,7 @@
-// Messages of ONNX built field by field for tests, so that malformed ones can be built as well, and a scratch
-// folder.
+// Messages of ONNX built field by field for tests, so that malformed ones can be built as well.
 #pragma once
 
-#include <gtest/gtest.h>
-
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,30 +58,5 @@ inline WireMessage model_message(const std::vector<WireMessage>& initializers) {
       .child(12, WireMessage().text(1, "y").child(2, type));
   return WireMessage().number(1, 8).child(7, graph).child(8, WireMessage().text(1, "").number(2, 17));
 }
-
-// A folder that disappears with the object.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "gannet-test-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~ScratchFolder() { std::filesystem::remove_all(path_); }
-  ScratchFolder(const ScratchFolder&) = delete;
-
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-  std::string write(const std::string& name, std::string_view bytes) const {
-    std::ofstream(*this / name, std::ios::binary) << bytes;
-    return *this / name;
-  }
-  std::string read(const std::string& name) const {
-    std::ifstream file(*this / name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-
- private:
-  std::string path_;
-};
 
 }  // namespace gannet

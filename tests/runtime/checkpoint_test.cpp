@@ -8,7 +8,7 @@
 #include <regex>
 
 #include "runtime/training/checkpoint_json.h"
-#include "tests/runtime/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {

@@ -11,7 +11,7 @@
 #include "runtime/data/image.h"
 #include "runtime/data/npy.h"
 #include "tests/runtime/sample_pictures.h"
-#include "tests/runtime/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "runtime/core/crc32c.h"
-#include "tests/runtime/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {

@@ -6,7 +6,7 @@
 #include "ir/base/random.h"
 #include "runtime/data/image_codecs.h"
 #include "tests/runtime/sample_pictures.h"
-#include "tests/runtime/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {

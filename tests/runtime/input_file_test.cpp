@@ -5,7 +5,7 @@
 
 #include "runtime/data/npy.h"
 #include "runtime/data/text_lists.h"
-#include "tests/runtime/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "runtime/data/npy_header.h"
-#include "tests/runtime/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {

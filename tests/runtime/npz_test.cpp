@@ -4,7 +4,7 @@
 
 #include "runtime/data/npy.h"
 #include "runtime/data/zip.h"
-#include "tests/runtime/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {

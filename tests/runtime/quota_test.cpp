@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "runtime/threads/threads.h"
-#include "tests/runtime/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {

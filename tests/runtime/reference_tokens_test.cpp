@@ -7,7 +7,7 @@
 
 #include "ir/base/file.h"
 #include "runtime/data/tokenizer/tokenizer.h"
-#include "tests/runtime/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 #include "tests/support/tests_folder.h"
 
 namespace gannet {

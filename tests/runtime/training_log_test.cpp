@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/data/text_lists.h"
-#include "tests/runtime/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gannet {
 namespace {

@@ -5,6 +5,7 @@
 
 #include "ir/target.h"
 #include "runtime/data/npy.h"
+#include "tests/support/scoped_variable.h"
 #include "tests/tools/command_line_fixture.h"
 
 namespace gannet::test {
@@ -59,8 +60,7 @@ TEST_F(Bf16CommandLine, RunsWhatTheReferenceEvaluatesAndSaysWhatTheMachineLacks)
 }
 
 TEST_F(Bf16CommandLine, FilesNeedTheMachineThatTheyUse) {
-  if (std::getenv("GANNET_ISA"))
-    GTEST_SKIP() << "GANNET_ISA is set: the test sets it to a lesser machine itself";
+  const ScopedVariable whole("GANNET_ISA", std::nullopt);
   run("new resnet8 --image-size 16 --classes 5 -o model.onnx");
   const CommandResult both =
       gannet_line("compile model.onnx --dtype bf16 --target x86-64-v4+bf16,x86-64-v3 -o both.gannet");
@@ -71,9 +71,11 @@ TEST_F(Bf16CommandLine, FilesNeedTheMachineThatTheyUse) {
   EXPECT_THAT(run("compile model.onnx --target x86-64-v4+bf16 -o plain.gannet"),
               HasSubstr("for x86-64-v4: "));
   EXPECT_LT(std::filesystem::file_size("one.gannet"), std::filesystem::file_size("plain.gannet") * 4 / 5);
-  ::setenv("GANNET_ISA", "x86-64-v3", 1);
-  const CommandResult refused = gannet_run_line("one.gannet"), taken = gannet_run_line("both.gannet");
-  ::unsetenv("GANNET_ISA");
+  CommandResult refused, taken;
+  {
+    const ScopedVariable machine("GANNET_ISA", "x86-64-v3");
+    refused = gannet_run_line("one.gannet"), taken = gannet_run_line("both.gannet");
+  }
   EXPECT_THAT(refused.err, HasSubstr("it is for x86-64-v4+bf16, this machine is x86-64-v3"));
   EXPECT_EQ(taken.status, 0) << taken.err;
   for (const char* command : {"run", "bench", "evaluate --data x.npz"})

@@ -10,15 +10,11 @@ namespace gannet::test {
 
 void CommandLine::SetUp() {
   previous_ = std::filesystem::current_path();
-  std::string pattern = (std::filesystem::temp_directory_path() / "gannet-test-XXXXXX").string();
-  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-  folder_ = pattern;
-  std::filesystem::current_path(folder_);
+  std::filesystem::current_path(folder_.path());
 }
 
 void CommandLine::TearDown() {
   std::filesystem::current_path(previous_);
-  std::filesystem::remove_all(folder_);
 }
 
 std::string CommandLine::contents(const std::filesystem::path& path) {

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/temporary_folder.h"
+
 namespace gannet::test {
 
 struct CommandResult {
@@ -35,7 +37,7 @@ class CommandLine : public testing::Test {
 
  private:
   std::filesystem::path previous_;
-  std::filesystem::path folder_;
+  TemporaryFolder folder_;
 };
 
 }  // namespace gannet::test

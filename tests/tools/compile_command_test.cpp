@@ -7,6 +7,7 @@
 
 #include "ir/named_target.h"
 #include "runtime/data/npy.h"
+#include "tests/support/scoped_variable.h"
 #include "tests/tools/command_line_fixture.h"
 #include "tests/tools/quantized_mlp.h"
 
@@ -80,15 +81,8 @@ TEST_F(CompileCommandLine, ShapesFixNumbersAndNameSymbols) {
   EXPECT_THAT(error("compile cnn.onnx --shape absent=2 -o other.gannet"), HasSubstr("absent"));
 }
 
-// This process as on a machine that has less.
-class LesserMachine {
- public:
-  explicit LesserMachine(const char* isa) { ::setenv("GANNET_ISA", isa, 1); }
-  ~LesserMachine() { ::unsetenv("GANNET_ISA"); }
-};
-
 TEST_F(CompileCommandLine, OneFileServesSeveralTargets) {
-  if (std::getenv("GANNET_ISA")) GTEST_SKIP() << "GANNET_ISA is set: the test sets it to lesser machines itself";
+  const ScopedVariable whole("GANNET_ISA", std::nullopt);
   run("new cnn --image-size 12 --channels 1 --classes 3 -o cnn.onnx");
   const std::string printed =
       run("compile cnn.onnx --target x86-64-v3,native,x86-64-v4,x86-64-v3 -o both.gannet");
@@ -106,7 +100,7 @@ TEST_F(CompileCommandLine, OneFileServesSeveralTargets) {
   if (host_target().isa == Isa::kV4) {
     EXPECT_TRUE(output_of("both.gannet") == output_of("v4.gannet"));
   }
-  const LesserMachine machine("x86-64-v3");
+  const ScopedVariable machine("GANNET_ISA", "x86-64-v3");
   EXPECT_TRUE(output_of("both.gannet") == output_of("v3.gannet"));
   EXPECT_EQ(
       gannet_run_line("v4.gannet").err,
@@ -114,12 +108,12 @@ TEST_F(CompileCommandLine, OneFileServesSeveralTargets) {
 }
 
 TEST_F(CompileCommandLine, SumsOfIntegersNeedTheMachineThatHasThem) {
-  if (std::getenv("GANNET_ISA")) GTEST_SKIP() << "GANNET_ISA is set: the test sets it to lesser machines itself";
+  const ScopedVariable whole("GANNET_ISA", std::nullopt);
   std::ofstream("codes.onnx", std::ios::binary) << quantized_mlp().proto.SerializeAsString();
   EXPECT_THAT(run("compile codes.onnx --target x86-64-v4+vnni,x86-64-v4,x86-64-v3 -o all.gannet"),
               HasSubstr("for x86-64-v4+vnni: "));
   run("compile codes.onnx --target x86-64-v4+vnni -o one.gannet");
-  const LesserMachine machine("x86-64-v3");
+  const ScopedVariable machine("GANNET_ISA", "x86-64-v3");
   EXPECT_EQ(gannet_run_line("all.gannet").status, 0);
   EXPECT_THAT(gannet_run_line("one.gannet").err,
               HasSubstr("it is for x86-64-v4+vnni, this machine is x86-64-v3"));

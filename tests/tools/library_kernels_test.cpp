@@ -2,10 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "tests/support/scoped_variable.h"
 #include "tests/tools/child_process.h"
 #include "tests/tools/command_line_fixture.h"
 
@@ -19,9 +19,8 @@ class LibraryKernels : public test::CommandLine {
  protected:
   // What the library lists of a run in a process of its own, which reads the variable once.
   std::string listed(const std::vector<std::string>& words) {
-    ::setenv("DNNL_VERBOSE", "1", 1);
+    const ScopedVariable verbose("DNNL_VERBOSE", "1");
     test::ChildProcess child(words, "listed.txt");
-    ::unsetenv("DNNL_VERBOSE");
     EXPECT_EQ(child.wait(), 0) << contents("listed.txt");
     return contents("listed.txt");
   }

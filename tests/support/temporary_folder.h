@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -15,8 +16,10 @@ namespace gannet {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
+    // mkdtemp puts a name that is free in place of the Xs, which it demands.
     std::string pattern = (std::filesystem::temp_directory_path() / "gannet-test-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder " + pattern);
+    path_ = pattern;
   }
   TemporaryFolder(const TemporaryFolder&) = delete;
   ~TemporaryFolder() {
@@ -24,6 +27,7 @@ class TemporaryFolder {
     std::filesystem::remove_all(path_, ignored);
   }
 
+  const std::string& path() const { return path_; }
   std::string path(std::string_view name) const { return path_ + "/" + std::string(name); }
   std::string write(std::string_view name, std::string_view contents) const {
     std::ofstream(path(name), std::ios::binary) << contents;
