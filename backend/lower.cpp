@@ -35,9 +35,6 @@ std::shared_ptr<Graph> shell_of(const Graph& graph) {
   return shell;
 }
 
-// Identity may be of no tensor.
-bool is_tensor_view(const Node& node) { return is_view(node) && node.op().name != "Identity"; }
-
 // Lowers one graph, and after it the subgraphs of its nodes.
 class Lowerer {
  public:
@@ -87,7 +84,7 @@ class Lowerer {
       return placed(node, site, first, "view"), Status();
     }
     const bool ready = is_ready(node, builder);
-    if (ready && is_tensor_view(node)) return view(node, site);
+    if (ready && is_view(node) && node.output()->type.is_tensor()) return view(node, site);
     if (ready) {
       for (const auto& backend : site.backends) {
         Result<Lowering> lowering = backend->lower(node, builder);

@@ -116,8 +116,13 @@ class PiecewiseProduct final : public Primitive {
 
 struct PieceCall {
   onednn::Call call;
-  int64_t scratch = 0;      // bytes, whole cache lines
+  int64_t scratch = 0;         // bytes, whole cache lines
   bool by_definition = false;  // the library has no kernel for it but its slow reference
+};
+
+struct Pieces {
+  std::shared_ptr<const Primitive> product;
+  bool by_definition = false;
 };
 
 // The call on pieces of `extent` along `axis`, operands in the order of piece_operands.
@@ -139,7 +144,7 @@ Result<PieceCall> piece_call(const ProductRequest& whole, size_t axis, int64_t e
 }
 
 // Pieces along an axis, at least 16 rows or columns of them.
-Result<std::shared_ptr<const Primitive>> pieces_along(const ProductRequest& r, size_t axis, int threads, bool& by_definition) {
+Result<Pieces> pieces_along(const ProductRequest& r, size_t axis, int threads) {
   constexpr int64_t kPieces = 8, kLeast = 16;
   const LibraryThreads one(1);
   const size_t rank = r.product.rank();
@@ -149,7 +154,7 @@ Result<std::shared_ptr<const Primitive>> pieces_along(const ProductRequest& r, s
   const int64_t pieces = (extents[axis] + extent - 1) / extent;
   PieceCall whole = TRY(piece_call(r, axis, std::min(extent, extents[axis])));
   PieceCall last = TRY(piece_call(r, axis, extents[axis] - (pieces - 1) * extent));
-  by_definition = whole.by_definition || last.by_definition;
+  const bool by_definition = whole.by_definition || last.by_definition;
   std::vector<PiecewiseProduct::Operand> operands;
   auto add = [&](int64_t pointer, const Layout& layout, bool moves) {
     const bool stays = !moves || layout.extents[axis] == 1;
@@ -162,8 +167,9 @@ Result<std::shared_ptr<const Primitive>> pieces_along(const ProductRequest& r, s
   for (const ProductTerm& term : r.terms) {
     if (term.pointer >= 0) add(term.pointer, term.layout, true);
   }
-  return std::shared_ptr<const Primitive>(
-      std::make_shared<PiecewiseProduct>(std::move(whole.call), std::move(last.call), pieces, threads, std::max(whole.scratch, last.scratch), std::move(operands)));
+  return Pieces{std::make_shared<PiecewiseProduct>(std::move(whole.call), std::move(last.call), pieces, threads,
+                                                   std::max(whole.scratch, last.scratch), std::move(operands)),
+                by_definition};
 }
 
 // Pieces along the first axis of a batch, else along rows or columns, whichever are more. Columns are no dense matrix, for
@@ -172,11 +178,10 @@ Result<std::shared_ptr<const Primitive>> piecewise(const ProductRequest& r, int 
   const size_t rank = r.product.rank(), rows = rank - 2, columns = rank - 1;
   const std::vector<int64_t>& extents = r.product.y.extents;
   const size_t axis = rank > 2 && extents[0] > 1 ? 0 : extents[rows] >= extents[columns] ? rows : columns;
-  bool by_definition = false;
-  std::shared_ptr<const Primitive> pieces = TRY(pieces_along(r, axis, threads, by_definition));
-  if (!by_definition || axis == rows) return pieces;
-  std::shared_ptr<const Primitive> of_rows = TRY(pieces_along(r, rows, threads, by_definition));
-  return by_definition ? pieces : of_rows;
+  const Pieces pieces = TRY(pieces_along(r, axis, threads));
+  if (!pieces.by_definition || axis == rows) return pieces.product;
+  const Pieces of_rows = TRY(pieces_along(r, rows, threads));
+  return of_rows.by_definition ? pieces.product : of_rows.product;
 }
 
 }  // namespace
