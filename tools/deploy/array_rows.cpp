@@ -71,8 +71,7 @@ Status bind_columns(const InputSpec& input, const Tensor& column, SymbolValues& 
 
 // Such as token ids beyond the vocabulary; they may count from the table's end.
 Status check_indices(const InputSpec& input, const Tensor& column) {
-  constexpr int64_t kUnknownBound = 2;
-  if (!is_int(column.dtype()) || input.index_bound <= kUnknownBound) return {};
+  if (!is_int(column.dtype()) || input.index_bound <= kUnknownIndexBound) return {};
   const int64_t each = column.elements() / std::max<int64_t>(column.extent(0), 1);
   for (int64_t i = 0; i < column.elements(); ++i) {
     const int64_t index = column.int_at(i);

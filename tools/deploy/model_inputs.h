@@ -14,11 +14,14 @@
 
 namespace gannet {
 
+// The index_bound of an input that indexes no table, as far as is known (or one of two rows): random integers stay below.
+inline constexpr int64_t kUnknownIndexBound = 2;
+
 // An input of a model, whether it comes from an ONNX file or a compiled one.
 struct InputSpec {
   std::string name;
   Type type;
-  int64_t index_bound = 2;  // random integers stay below
+  int64_t index_bound = kUnknownIndexBound;  // of integers that index tables: the rows of the smallest
 };
 
 struct InputArguments {

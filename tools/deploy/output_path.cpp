@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
+#include <set>
 
 #include "runtime/data/image.h"
+#include "tools/deploy/arguments.h"
 
 namespace gannet {
 
@@ -33,13 +36,15 @@ Status check_not_over(const std::string& output, const std::string& input) {
   return {};
 }
 
-Status check_outputs(const std::vector<std::string>& outputs, const std::vector<std::string>& inputs) {
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    for (const std::string& input : inputs) TRY(check_not_over(outputs[i], input));
-    for (size_t j = 0; j < i; ++j) {
-      if (!outputs[i].empty() && !outputs[j].empty() && whole_path(outputs[i]) == whole_path(outputs[j]))
-        return invalid_input(fmt::format("{}: two results would be written there", outputs[i]));
-    }
+Status check_outputs(const std::vector<std::string>& outputs, const std::vector<std::string>& inputs,
+                     const std::vector<std::string>& optional) {
+  std::vector<std::string> all = outputs;
+  std::ranges::copy_if(optional, std::back_inserter(all), [](const std::string& name) { return !name.empty(); });
+  std::set<std::filesystem::path> taken;
+  for (const std::string& output : all) {
+    TRY(check_output_path(output));
+    for (const std::string& input : inputs) TRY(check_not_over(output, input));
+    if (!taken.insert(whole_path(output)).second) return invalid_input(fmt::format("{}: two results would be written there", output));
   }
   return {};
 }

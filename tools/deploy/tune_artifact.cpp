@@ -41,9 +41,14 @@ std::vector<InputSpec> model_inputs(const TrainingPart& part) {
   return specs;
 }
 
+struct TuneRows {
+  std::unique_ptr<LabelledRows> rows;
+  Metadata metadata;  // what the model learns by pictures, as gannet tune writes it
+};
+
 struct TuneData {
   TuneBatches batches;
-  Metadata metadata;  // what the model learns by them, as gannet tune writes it
+  Metadata metadata;  // of the rows to train on
 };
 
 // A folder with a folder for each class. `classes` are their names by class number.
@@ -69,21 +74,20 @@ Result<std::unique_ptr<PictureRows>> read_pictures(const std::string& folder, co
   return rows;
 }
 
-// `metadata` are set by pictures alone.
-Result<std::unique_ptr<LabelledRows>> read_rows(const std::string& data, const TargetProgram& file, const std::vector<std::string>& classes,
-                                                const TuneArtifactArguments& arguments, Metadata& metadata) {
+Result<TuneRows> read_rows(const std::string& data, const TargetProgram& file, const std::vector<std::string>& classes,
+                           const TuneArtifactArguments& arguments) {
   const TrainingPart& part = *file.training;
   std::error_code error;
-  std::unique_ptr<LabelledRows> rows;
+  TuneRows read;
   if (std::filesystem::is_directory(data, error)) {
     std::unique_ptr<PictureRows> pictures = TRY(read_pictures(data, file, classes, arguments));
-    metadata = classifier_metadata(classes, /*several_labels=*/false, pictures->reading.options);
-    rows = std::move(pictures);
+    read.metadata = classifier_metadata(classes, /*several_labels=*/false, pictures->reading.options);
+    read.rows = std::move(pictures);
   } else {
-    rows = TRY(read_array_rows(data, model_inputs(part), arguments.target, arguments.limits));
+    read.rows = TRY(read_array_rows(data, model_inputs(part), arguments.target, arguments.limits));
   }
-  TRY(fit_target(part.plan.target, rows->target));
-  return rows;
+  TRY(fit_target(part.plan.target, read.rows->target));
+  return read;
 }
 
 // Names that the model brings, by which a class keeps its number; else the folders' names are numbered in order.
@@ -111,9 +115,10 @@ Result<TuneData> read_data(const TargetProgram& file, const TuneArtifactArgument
   } else if (any_given(arguments.image)) {
     return invalid_input(fmt::format("{}: arrays are taken as they are; --image-size, --scale and their like are for pictures", arguments.data));
   }
-  batches.rows = TRY(read_rows(arguments.data, file, classes, arguments, data.metadata));
-  Metadata unused;
-  if (!arguments.eval.empty()) batches.held_out_rows = TRY(read_rows(arguments.eval, file, classes, arguments, unused));
+  TuneRows read = TRY(read_rows(arguments.data, file, classes, arguments));
+  batches.rows = std::move(read.rows);
+  data.metadata = std::move(read.metadata);
+  if (!arguments.eval.empty()) batches.held_out_rows = TRY(read_rows(arguments.eval, file, classes, arguments)).rows;
   const int64_t batch_size = arguments.batch_size.value_or(part.plan.defaults.batch_size);
   TRY(make_batches(batches, {batch_size, arguments.seed, arguments.eval_fraction, part.plan.batch_statistics}));
   return data;
@@ -222,7 +227,6 @@ CLI::Option* add_tune_artifact_arguments(CLI::App& command, TuneArtifactArgument
 Status tune_artifact(const TuneArtifactArguments& arguments) {
   const std::string& path = arguments.path;
   if (arguments.output.empty()) return invalid_input("--tune needs -o FILE.safetensors");
-  TRY(check_output_path(arguments.output));
   TRY(check_outputs({arguments.output}, {path, arguments.data, arguments.eval}));
   const TargetProgram file = TRY(read_trainable_artifact(path));
   const TrainingPart& part = *file.training;

@@ -96,7 +96,6 @@ Status check_fit(const std::string& name, const Tensor& given, const Tensor& in_
 }
 
 Status apply_weights(const ApplyWeightsArguments& arguments) {
-  TRY(check_output_path(arguments.output));
   TRY(check_outputs({arguments.output}, {arguments.weights}));
   ImportOptions options;
   options.limits = default_limits();

@@ -84,7 +84,6 @@ Status augment(const AugmentArguments& arguments) {
   const Augmentation augmentation = TRY(Augmentation::parse(arguments.augmentation));
   if (arguments.paths.empty() || arguments.preview.empty())
     return invalid_input("give pictures or folders of them, and --preview FILE.png");
-  TRY(check_output_path(arguments.preview));
   TRY(check_outputs({arguments.preview}, arguments.paths));
   const ImageOptions options = TRY(image_options_of(arguments.image));
   std::vector<Image> originals, cells;

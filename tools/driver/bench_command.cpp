@@ -22,9 +22,9 @@
 #include "tools/driver/model_inputs.h"
 #include "tools/driver/model_summary.h"
 #include "tools/driver/process_memory.h"
+#include "tools/driver/runnable_model.h"
 #include "tools/driver/tune_arguments.h"
 #include "tools/driver/tune_options.h"
-#include "tools/driver/runnable_model.h"
 
 namespace gannet {
 

@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "passes/build_evaluation.h"
-#include "tools/driver/compile.h"
 #include "tools/deploy/label_metadata.h"
+#include "tools/driver/compile.h"
 #include "tools/driver/model_pictures.h"
 #include "tools/driver/train_step_options.h"
 #include "tools/driver/tune_options.h"

@@ -64,12 +64,8 @@ Compilation compilation_for(const CompileArguments& arguments, const Graph& grap
 }
 
 Status compile_model(CompileArguments arguments) {
-  TRY(check_output_path(arguments.output));
   const TrainingFlags& training = arguments.training;
-  if (!training.model_file.empty()) {
-    TRY(check_output_path(training.model_file));
-  }
-  TRY(check_outputs({arguments.output, training.model_file}, {arguments.model.path}));
+  TRY(check_outputs({arguments.output}, {arguments.model.path}, {training.model_file}));
   const std::vector<Target> targets = TRY(parse_targets(arguments.targets));
   for (const Target& target : targets) {
     CompileOptions options = arguments.compile;

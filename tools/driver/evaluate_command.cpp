@@ -1,5 +1,5 @@
-#include "tools/deploy/picture_input.h"
 #include "tools/deploy/output_path.h"
+#include "tools/deploy/picture_input.h"
 #include "tools/driver/evaluate_command.h"
 
 #include <CLI/CLI.hpp>
@@ -125,8 +125,7 @@ Status evaluate_model(const EvaluateArguments& arguments) {
   if (arguments.task == kGanTask)
     return evaluate_gan(arguments.model, arguments.data, arguments.gan, arguments.pictures.image, arguments.json);
   if (arguments.data.empty()) return invalid_input("--data is required");
-  if (!arguments.pictures.report.empty()) TRY(check_output_path(arguments.pictures.report));
-  TRY(check_outputs({arguments.pictures.report}, {arguments.data, arguments.model.model.path}));
+  TRY(check_outputs({}, {arguments.data, arguments.model.model.path}, {arguments.pictures.report}));
   Evaluation evaluation;
   evaluation.model = arguments.model.model.path;
   evaluation.data = arguments.data;

@@ -34,9 +34,7 @@ Status explain(ExplainArguments& arguments) {
   if (is_artifact(arguments.model.path)) {
     return invalid_input(arguments.model.path + ": is compiled already; gannet explain takes the ONNX file");
   }
-  if (!arguments.json.empty() && arguments.json != "-") TRY(check_output_path(arguments.json));
-  if (!arguments.html.empty()) TRY(check_output_path(arguments.html));
-  TRY(check_outputs({arguments.json, arguments.html}, {arguments.model.path}));
+  TRY(check_outputs({}, {arguments.model.path}, {arguments.json == "-" ? "" : arguments.json, arguments.html}));
   TRY(settle_run_arguments(arguments.run, arguments.model.shapes));
   arguments.run.inputs.limits = TRY(limits_of(arguments.model));
   ImportedModel model = TRY(load_model(arguments.model));

@@ -11,13 +11,13 @@
 #include "runtime/training/progress.h"
 #include "runtime/training/training_log.h"
 #include "tools/deploy/arguments.h"
+#include "tools/deploy/interrupt.h"
+#include "tools/deploy/label_metadata.h"
 #include "tools/driver/gan_arguments.h"
 #include "tools/driver/gan_models.h"
 #include "tools/driver/gan_pictures.h"
 #include "tools/driver/gan_programs.h"
 #include "tools/driver/gan_samples.h"
-#include "tools/deploy/interrupt.h"
-#include "tools/deploy/label_metadata.h"
 #include "tools/driver/row_flags.h"
 
 namespace gannet {

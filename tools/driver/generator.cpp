@@ -169,9 +169,8 @@ Status Generator::find_class(const GeneratorArguments& arguments) {
                       inputs[i].name, to_string(inputs[i].type)));
     }
     class_input_ = i;
-    constexpr int64_t kNothingKnown = 2;
     const auto named_in_file = static_cast<int64_t>(label_names_of(model_.metadata).size());
-    const bool known = inputs[i].index_bound > kNothingKnown;
+    const bool known = inputs[i].index_bound > kUnknownIndexBound;
     classes_ = !integer ? width : known ? inputs[i].index_bound : named_in_file;
     return {};
   }

@@ -199,7 +199,6 @@ Status check_prior(const LabelArguments& arguments, const VoteTable& table) {
 }
 
 Status label(const LabelArguments& arguments) {
-  TRY(check_output_path(arguments.output));
   TRY(check_outputs({arguments.output}, {arguments.votes}));
   const Votes votes = TRY(read_votes(arguments));
   const VoteTable& table = votes.functions;

@@ -11,7 +11,6 @@ namespace {
 
 // The largest number that may be used as an index through this input: the smallest table it selects from.
 int64_t index_bound(const Value& value, int depth = 0) {
-  constexpr int64_t kUnbounded = 2;
   constexpr int kDeepest = 8;
   int64_t bound = 0;
   auto tighten = [&](int64_t other) {
@@ -31,7 +30,7 @@ int64_t index_bound(const Value& value, int depth = 0) {
       if (use.index == 0 && is_int(node.output()->type.dtype)) tighten(index_bound(*node.output(), depth + 1));
     }
   }
-  return bound == 0 && depth == 0 ? kUnbounded : bound;
+  return bound == 0 && depth == 0 ? kUnknownIndexBound : bound;
 }
 
 }  // namespace

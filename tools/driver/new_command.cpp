@@ -65,7 +65,8 @@ Result<std::string> write_request(const Architecture& architecture, const Reques
   if (request.samples < 1 || request.samples > kMostSamples) {
     return invalid_input(fmt::format("samples is {}, it must be 1 to {}", request.samples, kMostSamples));
   }
-  TRY(check_outputs({request.output, request.sample_file, request.sample_vocabulary}, {}));
+  const bool is_folder = !request.sample_file.ends_with(".npz") && !request.sample_file.ends_with(".tsv");
+  TRY(check_outputs({request.output}, {}, {is_folder ? "" : request.sample_file, request.sample_vocabulary}));
   std::string report;
   {
     OnnxWriter model = TRY(architecture.model(request.options));

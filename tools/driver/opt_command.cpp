@@ -140,8 +140,7 @@ Status run_opt(const OptArguments& arguments) {
   if (!known)
     return invalid_input(fmt::format("--print-after: there is no pass '{}'", arguments.print_after));
   const std::string pipeline = TRY(pipeline_of(arguments));
-  if (!arguments.output.empty()) TRY(check_output_path(arguments.output));
-  TRY(check_not_over(arguments.output, arguments.model.path));
+  TRY(check_outputs({}, {arguments.model.path}, {arguments.output}));
   const std::unique_ptr<Graph> graph = TRY(load_graph(arguments.model));
   constexpr int64_t kShownOfModels = 16;
   PrintOptions print;

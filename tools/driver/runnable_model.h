@@ -8,10 +8,10 @@
 
 #include "backend/backend.h"
 #include "ir/base/datum.h"
+#include "tools/deploy/label_metadata.h"
 #include "tools/deploy/model_inputs.h"
 #include "tools/driver/command.h"
 #include "tools/driver/input_normalization.h"
-#include "tools/deploy/label_metadata.h"
 #include "tools/driver/model_output.h"
 
 namespace gannet {

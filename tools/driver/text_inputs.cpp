@@ -11,7 +11,6 @@ namespace gannet {
 
 namespace {
 
-constexpr int64_t kUnknownBound = 2;  // InputSpec::index_bound where no table is known
 constexpr int64_t kMostTypes = 16;
 
 std::string lower(std::string text) {
@@ -68,7 +67,7 @@ class RoleFinder {
   void by_table() {
     size_t largest = specs_.size();
     for (size_t i = 0; i < specs_.size(); ++i) {
-      const bool known = specs_[i].index_bound > kUnknownBound;
+      const bool known = specs_[i].index_bound > kUnknownIndexBound;
       if (!roles_[i] && known &&
           (largest == specs_.size() || specs_[i].index_bound > specs_[largest].index_bound))
         largest = i;
@@ -141,7 +140,7 @@ Result<TextInputs> find_text_inputs(std::span<const InputSpec> specs, const Text
     }
     TRY(check_type(spec));
     result.inputs.push_back({*roles[i], spec.type.dtype});
-    const bool bounded = spec.index_bound > kUnknownBound;
+    const bool bounded = spec.index_bound > kUnknownIndexBound;
     if (*roles[i] == TokenRole::kIds && bounded) result.vocabulary = spec.index_bound;
     if (*roles[i] == TokenRole::kTypes && spec.index_bound <= kMostTypes) result.types = spec.index_bound;
     if (*roles[i] == TokenRole::kPositions && bounded) result.positions = spec.index_bound;

@@ -15,9 +15,9 @@
 #include "runtime/data/text_lists.h"
 #include "runtime/data/tokenizer/tokenizer.h"
 #include "tools/deploy/arguments.h"
+#include "tools/deploy/label_metadata.h"
 #include "tools/deploy/output_path.h"
 #include "tools/deploy/run_artifact.h"
-#include "tools/deploy/label_metadata.h"
 #include "tools/driver/model_inputs.h"
 #include "tools/driver/text_rows.h"
 
@@ -121,7 +121,6 @@ Result<NamedInputs> inputs_of_model(const std::string& path) {
 
 // A table's tokens, all padded to the longest text, and its labels, as arrays with the names of the model's inputs.
 Status write_arrays(const TokenizeArguments& arguments) {
-  TRY(check_output_path(arguments.output));
   TRY(check_outputs({arguments.output}, {arguments.file, arguments.model, arguments.text.vocabulary, arguments.text.tokenizer}));
   if (arguments.file.empty() || arguments.model.empty()) return invalid_input("--output needs a table and --model");
   TextArguments text = arguments.text;

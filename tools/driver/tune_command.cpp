@@ -205,11 +205,10 @@ Status tune(TuneArguments arguments) {
   // Memory that is given back leaves the process at once, whatever was given back before.
   constexpr int kMappedFrom = 1 << 20;
   if (!arguments.max_memory.empty()) ::mallopt(M_MMAP_THRESHOLD, kMappedFrom);
-  TRY(check_output_path(arguments.output));
-  if (!arguments.pictures.report.empty()) TRY(check_output_path(arguments.pictures.report));
   // The model itself may be replaced by the tuned one.
-  TRY(check_outputs({arguments.output, arguments.pictures.report},
-                    {arguments.train, arguments.eval, arguments.text.vocabulary, arguments.text.tokenizer, arguments.weak.unlabelled}));
+  TRY(check_outputs({arguments.output},
+                    {arguments.train, arguments.eval, arguments.text.vocabulary, arguments.text.tokenizer, arguments.weak.unlabelled},
+                    {arguments.pictures.report}));
   TRY(check_not_over(arguments.pictures.report, arguments.model.path));
   const Limits limits = TRY(limits_of(arguments.model));
   arguments.weak.synthetic = arguments.synthetic.unlabelled();

@@ -11,8 +11,8 @@
 
 #include "frontend/import.h"
 #include "runtime/training/weak_batches.h"
-#include "tools/deploy/labelled_rows.h"
 #include "tools/deploy/label_metadata.h"
+#include "tools/deploy/labelled_rows.h"
 #include "tools/driver/tune_arguments.h"
 #include "tools/driver/tune_target.h"
 
