@@ -196,6 +196,9 @@ class OnednnLibrary final : public PrimitiveLibrary {
     for (const Step& step : program.steps) {
       const auto* call = std::get_if<PrimitiveCall>(&step.call);
       if (!call || !open_.contains(&call->recipe) || !std::get<MatmulRecipe>(call->recipe).constant_weights) continue;
+      // A model may need longer inputs than this.
+      const auto is_positive = [&](SizeId id) { return sizes[static_cast<size_t>(id)] > 0; };
+      if (!std::ranges::all_of(std::get<MatmulRecipe>(call->recipe).y.extents, is_positive)) continue;
       Result<std::shared_ptr<const Primitive>> made = prepare(call->recipe, sizes, available_cores(), constants_of(program, step, sizes));
       if (made.ok()) packed_ahead_.push_back(*std::move(made));
     }

@@ -80,6 +80,17 @@ TEST(OnednnMatmul, rows_that_differ_from_run_to_run) {
   expect_onednn_with_weights(kLarge, {uniform({200, 320}, 5)}, many);
 }
 
+// Weights are packed before the first run, for an input that may be too short to give any rows.
+TEST(OnednnMatmul, rows_of_long_inputs_alone) {
+  constexpr std::string_view kSpectrum = R"(graph "main"(%x: f32[1, 2, n], %k: f32[24, 2, 101], %w: f32[24, 40]) {
+    %c = Conv(%x, %k)
+    %t = Transpose(%c) {perm = [0, 2, 1]}
+    %y = MatMul(%t, %w)
+    return %y as "y"
+  })";
+  expect_onednn_with_weights(kSpectrum, {uniform({24, 2, 101}, 1), uniform({24, 40}, 2)}, {uniform({1, 2, 140}, 3), uniform({1, 2, 101}, 4)});
+}
+
 TEST(OnednnMatmul, nothing_to_multiply) {
   expect_product({0, 5}, {5, 7});
   expect_product({3, 0}, {0, 7});
