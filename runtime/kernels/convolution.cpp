@@ -261,6 +261,7 @@ Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRe
     }
     return make_fill(parts.y, bias, recipe.epilogue, parts.operands, output);
   }
+  if (std::shared_ptr<const Primitive> made = TRY(prepare_winograd(given, p))) return made;
   TRY(complete(parts, recipe));
   const double bytes = 4.0 * static_cast<double>(parts.x.elements() + parts.y.elements());
   const int threads = p.threads_for(flops_of(parts), bytes, speed_of(given.x));

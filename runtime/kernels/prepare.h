@@ -124,6 +124,8 @@ std::shared_ptr<const Primitive> make_fill(Layout y, std::optional<Layout> bias,
 // Does nothing: for results without elements.
 std::shared_ptr<const Primitive> make_nothing();
 
+// By tiles of 2x2 or 4x4 results, 0 for the faster; null where the convolution has another form or, with 0, another kernel is as fast.
+Result<std::shared_ptr<const Primitive>> prepare_winograd(const ConvolutionRecipe& recipe, const Preparation& p, int64_t tile = 0);
 Result<std::shared_ptr<const Primitive>> prepare_convolution(const ConvolutionRecipe& recipe, const Preparation& p);
 Result<std::shared_ptr<const Primitive>> prepare_weight_gradient(const WeightGradientRecipe& recipe, const Preparation& p);
 Result<std::shared_ptr<const Primitive>> prepare_scatter_rows(const ScatterRowsRecipe& recipe, const Preparation& p);
