@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -133,9 +134,9 @@ class TableReader {
 
   // With labels where there are some that are known.
   Result<ImageList> read_unlabelled() {
-    start();
-    labels_ = column({"label", "labels", "class", "tags"}, files_);
-    if (!options_.label_column.empty()) labels_ = table_.find(options_.label_column).value_or(files_);
+    TRY(start());
+    if (options_.label_column.empty()) labels_ = TRY(column({"label", "labels", "class", "tags"}, files_));
+    else labels_ = table_.find(options_.label_column).value_or(files_);
     std::vector<int64_t> labels;
     for (int64_t row = 0; row < table_.rows(); ++row) {
       TRY(add_file(row));
@@ -146,9 +147,11 @@ class TableReader {
   }
 
   Result<ImageList> read() {
-    start();
+    TRY(start());
     for (size_t i = 0; i < table_.names.size(); ++i) {
-      if (table_.names[i].starts_with(kSharePrefix) && options_.label_column.empty()) shares_.push_back(i);
+      if (!table_.names[i].starts_with(kSharePrefix) || !options_.label_column.empty()) continue;
+      TRY(table_.check_unique(i));
+      shares_.push_back(i);
     }
     if (!shares_.empty()) {
       TRY(read_shares());
@@ -162,32 +165,32 @@ class TableReader {
   }
 
  private:
-  void start() {
+  Status start() {
     list_.path = table_.path;
     list_.classes = options_.classes;
-    files_ = column({"path", "file", "filename", "image"}, 0);
+    files_ = TRY(column({"path", "file", "filename", "image"}, 0));
+    return {};
   }
 
-  size_t column(std::initializer_list<const char*> names, size_t otherwise) const {
+  Result<size_t> column(std::initializer_list<const char*> names, size_t otherwise) const {
     for (const char* name : names) {
-      if (const auto found = std::ranges::find(table_.names, name); found != table_.names.end())
-        return static_cast<size_t>(found - table_.names.begin());
+      const auto found = std::ranges::find(table_.names, name);
+      if (found == table_.names.end()) continue;
+      otherwise = static_cast<size_t>(found - table_.names.begin());
+      break;
     }
+    TRY(table_.check_unique(otherwise));
     return otherwise;
   }
 
   Status find_labels() {
     if (!options_.label_column.empty()) {
-      const std::optional<size_t> found = table_.find(options_.label_column);
-      if (!found)
-        return invalid_input(fmt::format("{}: there is no column '{}'; there are {}", table_.path,
-                                         options_.label_column, table_.columns_text()));
-      labels_ = *found;
+      labels_ = TRY(table_.column(options_.label_column, "--target"));
       return {};
     }
     if (table_.columns() < 2)
       return invalid_input(fmt::format("{}: one column; pictures and their labels take two", table_.path));
-    labels_ = column({"label", "labels", "class", "tags"}, files_ == 1 ? 0 : 1);
+    labels_ = TRY(column({"label", "labels", "class", "tags"}, files_ == 1 ? 0 : 1));
     return {};
   }
 
@@ -254,8 +257,15 @@ class TableReader {
       if (cell(shares_[0], row).empty()) continue;
       TRY(add_file(row));
       values.resize(values.size() + classes);
-      for (size_t i = 0; i < shares_.size(); ++i)
-        values[values.size() - classes + numbers[i]] = TRY(share(shares_[i], row));
+      double sum = 0;
+      for (size_t i = 0; i < shares_.size(); ++i) {
+        const float value = TRY(share(shares_[i], row));
+        values[values.size() - classes + numbers[i]] = value;
+        sum += static_cast<double>(value);
+      }
+      // Decimals are rounded.
+      if (constexpr double kTolerance = 0.01; std::abs(sum - 1) > kTolerance)
+        return invalid_input(fmt::format("{}the probabilities add up to {:.6g}, not 1", table_.place(row), sum));
     }
     list_.target =
         Tensor::from<float>({static_cast<int64_t>(list_.files.size()), static_cast<int64_t>(classes)},

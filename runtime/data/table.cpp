@@ -259,9 +259,22 @@ std::optional<size_t> Table::find(const std::string& name_or_number) const {
 }
 
 Result<size_t> Table::column(const std::string& name_or_number, std::string_view flag) const {
-  if (const std::optional<size_t> found = find(name_or_number)) return *found;
-  return invalid_input(fmt::format("{}: {}: there is no column '{}'; there are {}", path, flag,
-                                   name_or_number, columns_text()));
+  const std::optional<size_t> found = find(name_or_number);
+  if (!found)
+    return invalid_input(fmt::format("{}: {}: there is no column '{}'; there are {}", path, flag,
+                                     name_or_number, columns_text()));
+  const bool by_name = *found < names.size() && names[*found] == name_or_number;
+  if (by_name) TRY(check_unique(*found));
+  return *found;
+}
+
+Status Table::check_unique(size_t column) const {
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (i == column || column >= names.size() || names[i] != names[column]) continue;
+    return invalid_input(fmt::format("{}: columns {} and {} are both named '{}'", path, std::min(i, column) + 1,
+                                     std::max(i, column) + 1, names[column]));
+  }
+  return {};
 }
 
 std::string Table::columns_text() const {

@@ -32,8 +32,10 @@ struct Table {
   void take_header();
   // The column of this name, or where none has it of this number, from 1.
   std::optional<size_t> find(const std::string& name_or_number) const;
-  // The same; where there is none an error that says `flag` asked for it.
+  // The same; where there is none, or the name is that of two, an error that says `flag` asked for it.
   Result<size_t> column(const std::string& name_or_number, std::string_view flag) const;
+  // An error where another column has the name of this one.
+  Status check_unique(size_t column) const;
   // "sentence, label"; without names "2 columns without names".
   std::string columns_text() const;
 };

@@ -90,6 +90,19 @@ TEST_F(ImageListTest, ProbabilitiesOfClasses) {
   EXPECT_THAT(list.target.data<float>(), ElementsAre(0.75f, 0.25f, 0, 1));
   EXPECT_THAT(error(folder_.write("u.csv", "path,p:a,p:b\n1.png,2,0\n")),
               HasSubstr("line 2: '2' of p:a is not a probability"));
+  EXPECT_THAT(error(folder_.write("v.csv", "path,p:a,p:b\n1.png,0.3,0.7\n2.png,0.3,0.3\n")),
+              HasSubstr("v.csv: line 3: the probabilities add up to 0.6, not 1"));
+  EXPECT_TRUE(list_images(folder_.write("w.csv", "path,p:a,p:b,p:c\n1.png,0.33,0.33,0.33\n")).ok());
+}
+
+TEST_F(ImageListTest, ColumnsOfOneNameAreErrors) {
+  const std::string text = "columns 2 and 3 are both named 'label'";
+  EXPECT_THAT(error(folder_.write("t.csv", "path,label,label\na.png,x,y\n")), HasSubstr(text));
+  ImageListOptions options;
+  options.label_column = "label";
+  EXPECT_THAT(error(folder_.path("t.csv"), options), HasSubstr(text));
+  EXPECT_THAT(error(folder_.write("u.csv", "path,path,label\na.png,b.png,x\n")), HasSubstr("columns 1 and 2 are both named 'path'"));
+  EXPECT_THAT(error(folder_.write("v.csv", "path,p:a,p:a\na.png,1,0\n")), HasSubstr("columns 2 and 3 are both named 'p:a'"));
 }
 
 }  // namespace

@@ -100,6 +100,15 @@ TEST_F(TableTest, AHeaderNamesColumns) {
   EXPECT_THAT(t.place(0), HasSubstr("t: line 2: "));
 }
 
+TEST_F(TableTest, ANameOfTwoColumnsNamesNeither) {
+  Table t = table("label\ttext\tlabel\n1\ta\t2\n", TableFormat::kTsv);
+  t.take_header();
+  EXPECT_THAT(t.column("label", "--label-column").error().message, HasSubstr("t: columns 1 and 3 are both named 'label'"));
+  EXPECT_EQ(*t.column("text", "--text-column"), 1U);
+  EXPECT_EQ(*t.column("3", "--label-column"), 2U);
+  EXPECT_FALSE(t.check_unique(2).ok());
+}
+
 TEST_F(TableTest, FormatsGoByTheName) {
   EXPECT_EQ(table_format_of("a.TSV"), TableFormat::kTsv);
   EXPECT_EQ(table_format_of("a.csv"), TableFormat::kCsv);

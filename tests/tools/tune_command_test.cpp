@@ -203,6 +203,23 @@ TEST_F(Tune, TargetsOfEveryLoss) {
   EXPECT_THAT(out("--loss binary-cross-entropy --epochs 2 --eval-fraction 0.5"), HasSubstr("micro_f1"));
 }
 
+TEST_F(Tune, SoftLabelsAreProbabilities) {
+  ASSERT_EQ(gannet_line("new mlp --inputs 2 --units 4 --outputs 3 -o mlp.onnx").status, 0);
+  const Tensor x = Tensor::from<float>({2, 2}, {1, 2, 3, 4});
+  auto with = [&](std::initializer_list<float> shares) {
+    ASSERT_TRUE(write_npz("task.npz", {{"input", x}, {"targets", Tensor::from<float>({2, 3}, shares)}}).ok());
+  };
+  const std::string flags = "--loss cross-entropy --epochs 1";
+  with({0.2F, 0.3F, 0.5F, 0.2F, 0.3F, 0.4F});
+  EXPECT_EQ(err(flags), "error: task.npz: the probabilities in row 1 of 'targets' add up to 0.9, not 1\n");
+  with({0.2F, 0.3F, 0.5F, 0.5F, -0.5F, 1});
+  EXPECT_EQ(err(flags), "error: task.npz: -0.5 for class 1 in row 1 of 'targets' is no probability\n");
+  with({0, 0, 0, 0, 0, 1});
+  EXPECT_EQ(err(flags), "error: task.npz: the probabilities in row 0 of 'targets' add up to 0, not 1\n");
+  with({0.33F, 0.33F, 0.33F, 0, 0, 1});
+  out(flags);
+}
+
 TEST_F(Tune, BatchNormalizationsFollowTheBatchesOrStay) {
   ASSERT_EQ(gannet_line("new resnet8 --image-size 8 --channels 1 --classes 3 --sample-data task.npz "
                         "--samples 33 -o mlp.onnx")

@@ -299,6 +299,23 @@ TEST_F(TuneText, ARunThatFailsDoesNotLoseTheOneBefore) {
   out("evaluate tuned.onnx --data dev.tsv --vocab vocab.txt");
 }
 
+// A slip must not leave its column out, or make numbers the names of labels.
+TEST_F(TuneText, FlagsOfLabelsAreZeroOrOne) {
+  const std::string tune = "tune bert.onnx -o x.onnx --vocab vocab.txt --task multi-label --train ";
+  write("flags.tsv", "text\tgood\tbad\nlovely\t1\t0\nawful\t0\t2\nsuperb\t1\t0\ndull\t0\t1\n");
+  const std::string text = "flags.tsv: line 3: '2' in column 'bad' is neither 0 nor 1\n";
+  EXPECT_THAT(err(tune + "flags.tsv"), HasSubstr(text));
+  EXPECT_THAT(err(tune + "flags.tsv --label-column good,bad"), HasSubstr(text));
+  EXPECT_THAT(err(tune + "flags.tsv --label-column bad"), HasSubstr(text));
+  write("one.tsv", "text\tlabel\nlovely\t1\nawful\t0\nsuperb\t2\ndull\t0\n");
+  EXPECT_THAT(err(tune + "one.tsv"), HasSubstr("one.tsv: line 4: '2' in column 'label' is neither 0 nor 1\n"));
+  write("numbers.tsv", "text\tlabel\nlovely\t0;1\nawful\t0\nsuperb\t2\ndull\t2\n");
+  out(tune + "numbers.tsv --epochs 1");  // three labels that are called by numbers
+  write("empty.tsv", "text\tgood\tbad\nlovely\t1\t0\nawful\t0\t\nsuperb\t1\t0\ndull\t0\t1\n");
+  EXPECT_THAT(err(tune + "empty.tsv --label-column good,bad"),
+              HasSubstr("empty.tsv: line 3: there is no label: 'bad' is empty or missing"));
+}
+
 TEST_F(TuneText, MistakesAreNamed) {
   const std::string tune = "tune bert.onnx -o x.onnx --vocab vocab.txt --train ";
   write("columns.tsv", "words\tmark\nlovely\t1\nawful\t0\n");
@@ -323,6 +340,14 @@ TEST_F(TuneText, MistakesAreNamed) {
   write("words.tsv", "score\ttext\nhigh\tlovely\n");
   EXPECT_THAT(err(tune + "words.tsv --task text-regression"),
               HasSubstr("words.tsv: line 2: 'high' in column 'score' is no number"));
+  write("rows.jsonl",
+        "{\"text\": \"lovely\", \"label\": \"positive\"}\n{\"text\": \"awful\"}\n{\"text\": \"dull\", \"label\": \"negative\"}\n");
+  EXPECT_THAT(err(tune + "rows.jsonl"), HasSubstr("rows.jsonl: line 2: there is no label: 'label' is empty or missing"));
+  write("twice.tsv", "label\ttext\tlabel\tstars\n1\tlovely\t0\t1\n0\tawful\t1\t0\n");
+  EXPECT_THAT(err(tune + "twice.tsv"), HasSubstr("twice.tsv: columns 1 and 3 are both named 'label'"));
+  EXPECT_THAT(err(tune + "twice.tsv --label-column label"), HasSubstr("twice.tsv: columns 1 and 3 are both named 'label'"));
+  out(tune + "twice.tsv --label-column stars --epochs 1");
+  std::filesystem::remove("x.onnx");
   EXPECT_THAT(err("tune bert.onnx -o x.onnx --train train.tsv"),
               HasSubstr("texts need a tokenizer: --vocab"));
   out("new bert-classifier --layers 1 --hidden 32 --vocab 20 -o small.onnx");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "tools/deploy/fit_array.h"
 
@@ -26,6 +27,31 @@ Status check_labels(const TargetColumn& column, const TargetForm& form) {
 
 }  // namespace
 
+Status check_shares(const TargetColumn& column, int64_t class_axis) {
+  // Decimals are rounded, and so are numbers of 16 bits.
+  constexpr double kTolerance = 0.01;
+  const Tensor& target = column.values;
+  const int64_t axis = class_axis < 0 ? class_axis + target.rank() : class_axis;
+  if (axis <= 0 || axis >= target.rank() || target.elements() == 0) return {};
+  const int64_t classes = target.extent(axis), each = target.elements() / target.extent(0);
+  const int64_t inner = row_major_strides(target.extents())[static_cast<size_t>(axis)];
+  for (int64_t i = 0; i < target.elements() / classes; ++i) {
+    const int64_t first = i / inner * classes * inner + i % inner;
+    double sum = 0;
+    for (int64_t k = 0; k < classes; ++k) {
+      const double share = target.double_at(first + k * inner);
+      if (!std::isfinite(share) || share < 0)
+        return invalid_input(fmt::format("{}: {} for class {} in row {} of '{}' is no probability", column.file, share, k,
+                                         first / each, column.name));
+      sum += share;
+    }
+    if (std::fabs(sum - 1) > kTolerance)
+      return invalid_input(fmt::format("{}: the probabilities in row {} of '{}' add up to {:.6g}, not 1", column.file,
+                                       first / each, column.name, sum));
+  }
+  return {};
+}
+
 Status fit_target(const TargetForm& form, TargetColumn& column) {
   const Type& type = form.type;
   Tensor& target = column.values;
@@ -43,6 +69,7 @@ Status fit_target(const TargetForm& form, TargetColumn& column) {
   if (one_too_many || lacks_ones) target = target.reshaped(extents);
   target = TRY(fit_array(column.file, column.name, std::move(target), type,
                          fmt::format("the loss of '{}'", form.output), true));
+  if (form.kind == TargetKind::kShares) return check_shares(column, form.class_axis);
   return numbers && form.classes ? check_labels(column, form) : Status();
 }
 

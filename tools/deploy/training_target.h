@@ -18,7 +18,9 @@ struct TargetColumn {
   Tensor values;
 };
 
-// The target as a step takes it; every label must be a class that the trained output has.
+// Whether the numbers along `class_axis` are probabilities that add up to 1; an error names the row.
+Status check_shares(const TargetColumn& column, int64_t class_axis);
+// The target as a step takes it; every label must be a class that the trained output has, and shares of classes what check_shares wants.
 Status fit_target(const TargetForm& form, TargetColumn& target);
 // What to measure, and which measure says what is best.
 std::unique_ptr<Metrics> metrics_of(const TargetForm& form);

@@ -168,6 +168,7 @@ Status evaluate_pictures(const RunnableModel& model, const PictureEvaluation& ar
       TRY(report_classes(measured, target, options.top, evaluation));
       break;
     case ImageLabels::kShares:
+      TRY(check_shares(target, 1));
       TRY(report_shares(measured, target, options.top, evaluation));
       break;
     case ImageLabels::kSeveral:

@@ -97,8 +97,15 @@ std::vector<std::string> numbers_below(int64_t count) {
   return names;
 }
 
+// A JSON object without the member gives an empty cell as well.
+Error missing_label(const TextTable& table, size_t column, int64_t row) {
+  return invalid_input(
+      fmt::format("{}there is no label: '{}' is empty or missing", table.table.place(row), table.column_name(column)));
+}
+
 Error unknown_label(const TextTable& table, int64_t row, const std::string& label,
                     const std::vector<std::string>& names) {
+  if (label.empty()) return missing_label(table, table.labels[0], row);
   return invalid_input(fmt::format("{}label '{}' of column '{}' is none of the {}: {}",
                                    table.table.place(row), label, table.label_name(), names.size(),
                                    listed(names)));
@@ -107,12 +114,13 @@ Error unknown_label(const TextTable& table, int64_t row, const std::string& labe
 Result<double> number_of(const TextTable& table, size_t column, int64_t row) {
   const std::string& cell = table.table.cells[column][static_cast<size_t>(row)];
   const std::string_view text = trimmed(cell);
+  if (text.empty()) return missing_label(table, column, row);
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc() && end == text.data() + text.size() && !text.empty() && std::isfinite(value))
     return value;
   return invalid_input(
-      fmt::format("{}'{}' in column '{}' is no number", table.table.place(row), cell, table.label_name()));
+      fmt::format("{}'{}' in column '{}' is no number", table.table.place(row), cell, table.column_name(column)));
 }
 
 Result<Tensor> number_target(const TextTable& table) {
@@ -129,14 +137,20 @@ Result<Tensor> column_target(const TextTable& table) {
   for (int64_t row = 0; row < table.table.rows(); ++row) {
     for (const size_t column : table.labels) {
       const double value = TRY(number_of(table, column, row));
-      if (value != 0 && value != 1) {
-        return invalid_input(fmt::format("{}{} in a column of several labels is neither 0 nor 1",
-                                         table.table.place(row), value));
-      }
+      if (value != 0 && value != 1) return stray_flag_error(table, column, row);
       values.push_back(static_cast<float>(value));
     }
   }
   return Tensor::from<float>({table.table.rows(), static_cast<int64_t>(table.labels.size())}, values);
+}
+
+// Numbers 0 and 1 with one other among them are a slip, and no names of labels.
+Status check_flags(const TextTable& table) {
+  const size_t column = table.labels[0];
+  const std::vector<std::string>& cells = table.table.cells[column];
+  const std::optional<int64_t> stray = stray_flag(cells);
+  if (!stray || !class_number(trimmed(cells[static_cast<size_t>(*stray)]))) return {};
+  return stray_flag_error(table, column, *stray);
 }
 
 }  // namespace
@@ -163,6 +177,7 @@ Result<std::vector<std::string>> find_label_names(const TextTable& table, const 
     return class_of(name, places).has_value();
   });
   if (all_known) return known.names;
+  if (kind == TextTaskKind::kMultiLabel) TRY(check_flags(table));
   std::vector<std::string> names(found.begin(), found.end());
   if (known.classes && kind == TextTaskKind::kClassification) {
     const auto numbers = numbers_below(*known.classes);

@@ -58,11 +58,9 @@ double mean_length(const std::vector<std::string>& cells) {
   return total / static_cast<double>(cells.size());
 }
 
-bool all_binary(const std::vector<std::string>& cells) {
-  return std::ranges::all_of(cells, [](const std::string& cell) {
-    const std::string_view text = trimmed(cell);
-    return text == "0" || text == "1";
-  });
+bool is_flag(const std::string& cell) {
+  const std::string_view text = trimmed(cell);
+  return text == "0" || text == "1";
 }
 
 class ColumnFinder {
@@ -91,10 +89,24 @@ class ColumnFinder {
     }
     if (!result_.labels.empty() || !labelled_) return {};
     if (const auto label = usual(table_, kLabelNames)) {
+      TRY(table_.check_unique(*label));
       result_.labels = {*label};
     } else if (kind_ == TextTaskKind::kMultiLabel && table_.columns() > 2) {
-      for (size_t i = 0; i < table_.columns(); ++i)
-        if (all_binary(table_.cells[i])) result_.labels.push_back(i);
+      TRY(find_flags());
+    }
+    return {};
+  }
+
+  // A column with a slip among its numbers is not left out, unless that is a header that nobody has told.
+  Status find_flags() {
+    constexpr int64_t kRowsOfASlip = 100;
+    for (size_t i = 0; i < table_.columns(); ++i) {
+      const std::vector<std::string>& cells = table_.cells[i];
+      const std::optional<int64_t> stray = stray_flag(cells, table_.rows() / kRowsOfASlip);
+      if (stray && (*stray > 0 || !table_.names.empty())) return stray_flag_error(result_, i, *stray);
+      if (!std::ranges::all_of(cells, is_flag)) continue;
+      TRY(table_.check_unique(i));
+      result_.labels.push_back(i);
     }
     return {};
   }
@@ -110,7 +122,7 @@ class ColumnFinder {
     }
     if (const auto text = usual(table_, kTextNames)) {
       result_.text = *text;
-      return {};
+      return table_.check_unique(*text);
     }
     std::vector<size_t> left;
     for (size_t i = 0; i < table_.columns(); ++i)
@@ -124,7 +136,7 @@ class ColumnFinder {
     std::ranges::stable_sort(left, std::greater(), [this](size_t i) { return mean_length(table_.cells[i]); });
     result_.text = left[0];
     if (left.size() == 2 && labelled_) result_.labels = {left[1]};
-    return {};
+    return table_.check_unique(left[0]);
   }
 
   Status find_pair() {
@@ -136,6 +148,8 @@ class ColumnFinder {
     for (const auto& [first, second] : kPairNames) {
       const auto a = usual(table_, {&first, 1}), b = usual(table_, {&second, 1});
       if (!a || !b || is_label(*a) || is_label(*b)) continue;
+      TRY(table_.check_unique(*a));
+      TRY(table_.check_unique(*b));
       result_.text = *a;
       result_.pair = b;
       return {};
@@ -157,13 +171,27 @@ std::span<const std::string> TextTable::pairs() const {
   return table.cells[*pair];
 }
 
+std::string TextTable::column_name(size_t column) const {
+  return table.names.empty() ? fmt::to_string(column + 1) : table.names[column];
+}
+
 std::string TextTable::label_name() const {
   std::string joined;
-  for (const size_t column : labels) {
-    joined += joined.empty() ? "" : ", ";
-    joined += table.names.empty() ? fmt::to_string(column + 1) : table.names[column];
-  }
+  for (const size_t column : labels) joined += (joined.empty() ? "" : ", ") + column_name(column);
   return joined;
+}
+
+std::optional<int64_t> stray_flag(std::span<const std::string> cells, int64_t more) {
+  const auto strays = static_cast<int64_t>(cells.size()) - std::ranges::count_if(cells, is_flag);
+  // Of two cells nobody can say which one is the slip.
+  constexpr size_t kLeast = 3;
+  if (strays == 0 || strays > 1 + more || cells.size() < kLeast) return std::nullopt;
+  return std::ranges::find_if_not(cells, is_flag) - cells.begin();
+}
+
+Error stray_flag_error(const TextTable& table, size_t column, int64_t row) {
+  return invalid_input(fmt::format("{}'{}' in column '{}' is neither 0 nor 1", table.table.place(row),
+                                   table.table.cells[column][static_cast<size_t>(row)], table.column_name(column)));
 }
 
 Result<TextTable> read_text_table(const std::string& path, const TextArguments& arguments, TextTaskKind kind,

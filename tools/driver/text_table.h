@@ -20,9 +20,16 @@ struct TextTable {
 
   std::span<const std::string> texts() const { return table.cells[text]; }
   std::span<const std::string> pairs() const;  // empty without a second column
-  // Of the column of labels, for messages.
+  // Its name, or where columns have none its number from 1, for messages.
+  std::string column_name(size_t column) const;
+  // Of the columns of labels, for messages.
   std::string label_name() const;
 };
+
+// The row of a cell that is neither 0 nor 1 where all others are, but for `more` of them.
+std::optional<int64_t> stray_flag(std::span<const std::string> cells, int64_t more = 0);
+// What to say of that cell.
+Error stray_flag_error(const TextTable& table, size_t column, int64_t row);
 
 // Reads `path` and finds its columns: by the flags, by the usual names (the first row is a header where one
 // of these stands in it), or by position: of two columns the one with the longer cells is the text. With
