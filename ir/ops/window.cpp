@@ -78,6 +78,11 @@ Result<Window> read_window(const Attributes& attrs, std::vector<int64_t> kernel)
   return window;
 }
 
+Error no_window(int64_t span, size_t d, int64_t input, int64_t padding) {
+  const std::string with = padding > 0 ? fmt::format(", {} of them padding", padding) : "";
+  return invalid_model(fmt::format("the kernel spans {} elements along spatial dimension {}, the padded input has {}{}", span, d, input + padding, with));
+}
+
 Result<Dim> window_output(const Window& window, size_t d, const Dim& input) {
   const int64_t stride = window.strides[d];
   if (window.auto_pad == AutoPad::kSameUpper || window.auto_pad == AutoPad::kSameLower)
@@ -85,11 +90,7 @@ Result<Dim> window_output(const Window& window, size_t d, const Dim& input) {
   const int64_t begin = window.pads_begin[d], end = window.pads_end[d], span = window.span(d);
   // Rounded up, the first window may reach beyond the padding by what would hold no second one.
   const int64_t least = window.ceil_mode ? span - stride + 1 : span;
-  if (input.is_constant() && input.constant() + begin + end < least) {
-    return invalid_model(
-        fmt::format("the kernel spans {} elements along spatial dimension {}, the padded input has {}", span,
-                    d, input.constant() + begin + end));
-  }
+  if (input.is_constant() && input.constant() + begin + end < least) return no_window(span, d, input.constant(), begin + end);
   // Rounded up, the last window must still start before the padding at the end.
   if (window.ceil_mode) return ceildiv(input + begin + std::min<int64_t>(end - span + stride, 0), stride);
   return floordiv(input + (begin + end - span), stride) + 1;

@@ -30,6 +30,8 @@ struct Window {
 Result<Window> read_window(const Attributes& attrs, std::vector<int64_t> kernel);
 // Extent of dimension d of the result for an input of extent `input`; an error when the window does not fit.
 Result<Dim> window_output(const Window& window, size_t d, const Dim& input);
+// Of a kernel that spans more of dimension d than the input has with its padding.
+Error no_window(int64_t span, size_t d, int64_t input, int64_t padding);
 // Pads as numbers: those of the window, or what auto_pad gives for inputs of these extents.
 Window with_pads(Window window, std::span<const int64_t> input);
 

@@ -106,6 +106,8 @@ class Executor final : public Session, private EvalServices {
   Status check_sizes(size_t stage);
   Status check_operands(size_t step);
   Status check_value(ValueId id) const;
+  Status check_window(const TensorLayout& x, const TensorLayout& y, size_t axis, int64_t span, int64_t padding) const;
+  Status check_windows(const Recipe& recipe) const;
   Status prepare_step(size_t index);
   Status plan_arena(size_t stage);
   int64_t scratch_of(size_t step) const;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "ir/base/checked.h"
+#include "ir/ops/window.h"
 #include "runtime/core/executor.h"
 
 namespace gannet {
@@ -172,12 +173,33 @@ Status Executor::check_operands(size_t index) {
   return {};
 }
 
+// What moves along a spatial axis of x; the extent of the result alone would not say what is wrong.
+Status Executor::check_window(const TensorLayout& x, const TensorLayout& y, size_t axis, int64_t span, int64_t padding) const {
+  const int64_t input = TRY(size_at(x.extents[axis + 2])), output = TRY(size_at(y.extents[axis + 2]));
+  return input > 0 && output <= 0 ? Status(no_window(span, axis, input, padding)) : Status();
+}
+
+Status Executor::check_windows(const Recipe& recipe) const {
+  const auto check = [&](const auto& r, size_t axis, int64_t kernel) -> Status {
+    const int64_t padding = TRY(size_at(r.pads_begin[axis])) + TRY(size_at(r.pads_end[axis]));
+    return check_window(r.x, r.y, axis, (kernel - 1) * r.dilations[axis] + 1, padding);
+  };
+  if (const auto* pooling = std::get_if<PoolingRecipe>(&recipe)) {
+    for (size_t axis = 0; axis < pooling->kernel.size(); ++axis) TRY(check(*pooling, axis, pooling->kernel[axis]));
+  }
+  const auto* convolution = std::get_if<ConvolutionRecipe>(&recipe);
+  for (size_t axis = 0; convolution && !convolution->transposed && axis < convolution->strides.size(); ++axis)
+    TRY(check(*convolution, axis, TRY(size_at(convolution->w.extents[axis + 2]))));
+  return {};
+}
+
 Status Executor::prepare_step(size_t index) {
   const Step& step = program_->steps[index];
   PreparedStep& prepared = steps_[index];
   prepared.scratch_bytes = 0;
   prepared.scratch_offset = -1;
   if (std::holds_alternative<EvalCall>(step.call)) return {};
+  if (const auto* call = std::get_if<PrimitiveCall>(&step.call)) TRY(check_windows(call->recipe));
   TRY(check_operands(index));
   if (const auto* kernel = std::get_if<KernelCall>(&step.call)) {
     for (size_t i = 0; i < kernel->sizes.size(); ++i) kernel_sizes_[prepared.sizes + i] = TRY(size_at(kernel->sizes[i]));

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "frontend/onnx_writer.h"
 #include "ir/named_target.h"
 #include "runtime/data/npy.h"
 #include "tests/support/scoped_variable.h"
@@ -139,6 +140,31 @@ TEST_F(CompileCommandLine, GeneratedCodeAloneComputesTheSame) {
       const Tensor expected = read_npy(entry.path()).value(), given = read_npy("outputs" / entry.path().filename()).value();
       ASSERT_EQ(given.extents(), expected.extents()) << entry.path();
       EXPECT_THAT(given.data<float>(), testing::Pointwise(testing::FloatNear(1e-4f), expected.data<float>())) << entry.path();
+    }
+  }
+}
+
+// Compiled for any height and width, a picture may be too small for a window.
+TEST_F(CompileCommandLine, AKernelWiderThanItsInputIsNamedWithBothNumbers) {
+  for (const std::string op : {"MaxPool", "AveragePool", "Conv"}) {
+    OnnxWriter model("window", 17, 0);
+    std::vector<std::string> operands = {model.input("x", DType::kF32, {1, 1, "h", "w"})};
+    std::vector<WrittenAttr> attrs = {{"strides", std::vector<int64_t>{2, 2}}, {"pads", std::vector<int64_t>{0, 1, 0, 1}}};
+    if (op == "Conv") operands.push_back(model.weight("k", {2, 1, 7, 5}, Fill::constant(1)));
+    else attrs.push_back({"kernel_shape", std::vector<int64_t>{7, 5}});
+    model.node(op, operands, attrs, "y");
+    model.output("y", DType::kF32, {1, op == "Conv" ? 2 : 1, "rows", "columns"});
+    ASSERT_TRUE(model.save("window.onnx").ok());
+    run("compile window.onnx -o window.gannet");
+    EXPECT_EQ(gannet_run_line("window.gannet --shape x=1x1x7x3").status, 0);
+    const std::string node = "(" + op + "): the kernel spans ";
+    for (const std::string model_file : {"window.onnx", "window.gannet"}) {
+      for (const char* height : {"3", "6"}) {
+        EXPECT_THAT(error("run " + model_file + " --shape x=1x1x" + height + "x9"),
+                    HasSubstr(node + "7 elements along spatial dimension 0, the padded input has " + height + "\n"));
+      }
+      EXPECT_THAT(error("run " + model_file + " --shape x=1x1x9x2"),
+                  HasSubstr(node + "5 elements along spatial dimension 1, the padded input has 4, 2 of them padding\n"));
     }
   }
 }
