@@ -232,7 +232,7 @@ Result<TrainingOutcome> Trainer::run() {
   auto out_of_patience = [&] {
     return options_.patience > 0 && position_.evaluations_since_best >= options_.patience;
   };
-  bool over = out_of_patience();
+  bool over = out_of_patience() || stopped();
   while (position_.step < total && !over) {
     if (!TRY(update())) {
       outcome.end = TrainingEnd::kDiverged;
@@ -252,7 +252,8 @@ Result<TrainingOutcome> Trainer::run() {
   outcome.loss = loss_;
   outcome.best = position_.best;
   outcome.best_step = position_.best_step;
-  outcome.weights = TRY(chosen_weights(outcome.end == TrainingEnd::kDiverged));
+  const bool unchanged = outcome.end == TrainingEnd::kInterrupted && position_.step == 0;
+  if (!unchanged) outcome.weights = TRY(chosen_weights(outcome.end == TrainingEnd::kDiverged));
   return outcome;
 }
 

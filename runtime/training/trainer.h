@@ -30,7 +30,7 @@ struct TrainerOptions {
   std::string choose_by = "loss";  // the measure that says which weights are best
   // Another view of a batch for evaluation: predictions of both are averaged, and losses. Empty: there is none.
   std::function<BatchColumns(const BatchColumns&)> second_view = {};
-  const std::atomic<bool>* stop = nullptr;  // set by a signal: the run ends after the update it is in
+  const std::atomic<bool>* stop = nullptr;  // set by a signal: the run ends after the update it is in, or before its first
 };
 
 enum class TrainingEnd {
@@ -47,7 +47,7 @@ struct TrainingOutcome {
   std::optional<double> best;  // the measure choose_by at its best
   int64_t best_step = 0;
   // The best ones; without held-out data those of the last update. Empty after a divergence that nothing came
-  // before.
+  // before, and where no update was done.
   NamedTensors weights;
 };
 

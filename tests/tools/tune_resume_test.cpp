@@ -1,9 +1,13 @@
 // A training that is stopped at any moment and goes on ends with the bits of one that was left alone.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <random>
@@ -166,6 +170,30 @@ TEST_F(TuneResume, AnInterruptKeepsTheBestAndACheckpoint) {
   ASSERT_EQ(resumed.status, 0) << resumed.err;
   EXPECT_THAT(resumed.out, HasSubstr("going on after update "));
   expect_same_end("stopped", "whole");
+}
+
+// The log is a pipe, so that the run waits until the signal was sent.
+TEST_F(TuneResume, ASignalBeforeTheFirstUpdateEndsTheRun) {
+  std::filesystem::create_directory("stopped-log");
+  ASSERT_EQ(::mkfifo("stopped-log/training.jsonl", 0600), 0);
+  std::atomic<bool> over = false;
+  int reader = -1;
+  std::thread sender([&] {
+    struct sigaction now {};
+    while (!over && ::sigaction(SIGTERM, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) std::this_thread::yield();
+    if (now.sa_handler != SIG_DFL) ::kill(::getpid(), SIGTERM);
+    reader = ::open("stopped-log/training.jsonl", O_RDONLY | O_NONBLOCK);
+  });
+  const CommandResult result = gannet(words("stopped"));
+  over = true;
+  sender.join();
+  ::close(reader);
+  EXPECT_EQ(result.status, 1);
+  EXPECT_EQ(result.err, "error: interrupted before the first update: nothing was written\n");
+  EXPECT_FALSE(std::filesystem::exists("stopped.onnx"));
+  std::filesystem::remove_all("stopped-log");
+  const CommandResult again = gannet(words("stopped"));
+  EXPECT_EQ(again.status, 0) << again.err;
 }
 
 TEST_F(TuneResume, ADamagedCheckpointIsPassedOver) {

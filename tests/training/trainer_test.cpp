@@ -198,6 +198,24 @@ TEST(Trainer, CompiledFollowsTheReference) {
   }
 }
 
+TEST(Trainer, AStopThatComesBeforeTheFirstUpdateLeavesNothing) {
+  const auto model = perceptron(false);
+  TrainingEngine engine = engine_of(*model, false, false);
+  Batches train = batches_of(40, 10, 1);
+  const std::atomic<bool> stop = true;
+  TrainerOptions options = options_for(12);
+  options.stop = &stop;
+  Trainer trainer(engine, train, options);
+  Recorder recorder;
+  trainer.add_observer(recorder);
+  const auto outcome = trainer.run();
+  ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_EQ(outcome->end, TrainingEnd::kInterrupted);
+  EXPECT_EQ(outcome->step, 0);
+  EXPECT_TRUE(outcome->weights.empty());
+  EXPECT_TRUE(recorder.losses.empty());
+}
+
 TEST(Trainer, AveragesAreWhatIsEvaluatedAndGivenBack) {
   const auto model = perceptron(false);
   TrainingEngine engine = engine_of(*model, false, true, 0.99);

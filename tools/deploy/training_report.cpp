@@ -4,9 +4,13 @@
 
 #include <cmath>
 
+#include "tools/deploy/interrupt.h"
+
 namespace gannet {
 
 namespace {
+
+constexpr const char* kNothingTrained = "interrupted before the first update: nothing was written";
 
 std::string best_text(const TrainingOutcome& outcome, const TrainerOptions& trainer) {
   return fmt::format("best {} {:.4g} after update {}", trainer.choose_by, *outcome.best, outcome.best_step);
@@ -70,9 +74,12 @@ std::string divergence_text(const TrainingOutcome& outcome, double rate, const s
 
 std::string interruption_text(const TrainingOutcome& outcome, const std::string& output,
                               const std::string& checkpoint) {
+  if (outcome.weights.empty()) return kNothingTrained;
   const std::string next = checkpoint.empty() ? "" : fmt::format("; --resume goes on from {}", checkpoint);
   return fmt::format("interrupted after update {}: {} holds {}{}", outcome.step, output, chosen_text(outcome),
                      next);
 }
+
+Status check_not_interrupted() { return InterruptRequest::requested() ? Status(invalid_input(kNothingTrained)) : Status(); }
 
 }  // namespace gannet

@@ -18,5 +18,7 @@ std::string training_measures_text(const std::vector<Measure>& measures);
 std::string divergence_text(const TrainingOutcome& outcome, double rate, const std::string& output);
 std::string interruption_text(const TrainingOutcome& outcome, const std::string& output,
                               const std::string& checkpoint);
+// An error where a signal asks to stop, for what comes before the first update.
+Status check_not_interrupted();
 
 }  // namespace gannet

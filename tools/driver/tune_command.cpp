@@ -95,7 +95,8 @@ Result<Metadata> examine(Tuning& tuning, TuneTask& task, Trainer& trainer, const
 Status report(Tuning& tuning, TuneTask& task, Trainer& trainer, Progress& progress, TrainingLog* log,
               const TrainingOutcome& outcome, const TuneArguments& arguments) {
   TRY(progress.note(outcome_text(outcome, tuning.trainer)));
-  if (!tuning.batches.held_out && outcome.end != TrainingEnd::kDiverged) {
+  const bool whole = outcome.end == TrainingEnd::kComplete || outcome.end == TrainingEnd::kNoProgress;
+  if (!tuning.batches.held_out && whole) {
     BatchSource& rows = tuning.batches.labelled ? *tuning.batches.labelled : *tuning.batches.train;
     const std::vector<Measure> measures = TRY(trainer.evaluate(rows, *tuning.metrics));
     TRY(progress.note(training_measures_text(measures)));
@@ -145,6 +146,7 @@ Result<FinishedRun> run_once(TuneArguments& arguments, const Limits& limits) {
   run.tuning = TRY(prepare_tuning(*task, arguments));
   print_summary(run.tuning.summary);
   TRY(set_up_trainer(run.tuning, arguments));
+  TRY(check_not_interrupted());
   std::optional<CheckpointStore> store;
   std::optional<Checkpoint> checkpoint;
   if (!arguments.checkpoint.empty()) {
@@ -178,6 +180,8 @@ Status search(const TuneArguments& arguments, const Limits& limits) {
                text_of(point));
     Result<FinishedRun> run = run_once(own, limits);
     if (!run.ok()) {
+      interrupted = InterruptRequest::requested();
+      if (interrupted && best) break;
       ended = with_prefix(fmt::format("run {}: ", measures.size() + 1), run.error());
       break;
     }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "tools/deploy/arguments.h"
+#include "tools/deploy/training_report.h"
 #include "tools/driver/co_teaching.h"
 #include "tools/driver/train_step_options.h"
 #include "tools/driver/weak_tuning.h"
@@ -50,7 +51,9 @@ Result<TrainStep> make_step(Tuning& tuning, const TuneArguments& arguments) {
 Result<Tuning> prepare_tuning(TuneTask& task, TuneArguments& arguments) {
   Tuning tuning;
   ImportedModel original = TRY(load_model(arguments.model));
+  TRY(check_not_interrupted());
   TRY(task.settle(original, arguments));
+  TRY(check_not_interrupted());
   tuning.options = TRY(step_options_of(arguments));
   tuning.model = TRY(make_tune_model(std::move(original), task.metadata(), arguments));
   if (const size_t count = tuning.model.changed_normalizations.size(); count > 0) {
@@ -62,6 +65,7 @@ Result<Tuning> prepare_tuning(TuneTask& task, TuneArguments& arguments) {
   const Graph& graph = tuning.model.graph();
   tuning.batches.rows = TRY(task.training_rows(graph, arguments));
   if (!arguments.eval.empty()) tuning.batches.held_out_rows = TRY(task.held_out_rows(graph, arguments));
+  TRY(check_not_interrupted());
   TrainStep step = TRY(make_step(tuning, arguments));
   TRY(make_batches(tuning.batches, {arguments.batch_size, arguments.seed, arguments.eval_fraction, !step.running_statistics.empty()}));
   if (arguments.weak.used()) TRY(add_unlabelled(tuning, task, step, arguments));
@@ -86,6 +90,7 @@ Result<Tuning> prepare_tuning(TuneTask& task, TuneArguments& arguments) {
                     tuning.model.head,
                     tuning.model.widened,
                     tuning.model.low_rank.size()};
+  TRY(check_not_interrupted());
   if (arguments.max_memory.empty()) {
     tuning.engine = std::make_unique<TrainingEngine>(
         TRY(make_engine(tuning.model, std::move(step), tuning.options, arguments)));
