@@ -87,35 +87,6 @@ Status check_statistics(std::string_view what, const std::vector<double>& values
   return invalid_input(fmt::format("{} has {} values for {} channels", what, values.size(), channels));
 }
 
-Status check_options(const ImageOptions& options, int64_t channels) {
-  if (options.height < 0 || options.width < 0 || options.shortest_edge < 0 ||
-      std::max({options.height, options.width, options.shortest_edge}) > kMaxImageSide) {
-    return invalid_input(fmt::format("picture size {} x {}, shortest edge {}: from 0 to {}", options.height,
-                                     options.width, options.shortest_edge, kMaxImageSide));
-  }
-  if (options.height > 0 && options.width > kMaxImagePixels / options.height) {
-    return invalid_input(fmt::format("picture size {} x {} is more than {} pixels", options.height,
-                                     options.width, kMaxImagePixels));
-  }
-  if (options.channels != 0 && options.channels != 1 && options.channels != 3) {
-    return invalid_input(fmt::format("a picture has 1 or 3 channels, not {}", options.channels));
-  }
-  if (options.scale && !std::isfinite(*options.scale)) return invalid_input(fmt::format("scale {} is not finite", *options.scale));
-  TRY(check_statistics("mean", options.mean, channels));
-  TRY(check_statistics("std", options.std, channels));
-  for (double value : options.std) {
-    if (!(value > 0)) return invalid_input(fmt::format("std {} is not positive", value));
-  }
-  bool scaled = options.scale || !options.mean.empty() || !options.std.empty();
-  if (options.dtype == DType::kU8 && scaled) {
-    return invalid_input("a u8 input takes pixels as they are: scale, mean and std do not apply");
-  }
-  if (options.dtype != DType::kU8 && !is_float(options.dtype)) {
-    return unsupported(fmt::format("a picture cannot become a tensor of {}", name_of(options.dtype)));
-  }
-  return {};
-}
-
 double statistic(const std::vector<double>& values, size_t channel, double otherwise) {
   if (values.empty()) return otherwise;
   return values.size() == 1 ? values[0] : values[channel];
@@ -140,14 +111,43 @@ std::vector<std::array<T, 256>> value_tables(const ImageOptions& options, size_t
 
 }  // namespace
 
+Status check_image_options(const ImageOptions& options, int64_t channels) {
+  if (options.height < 0 || options.width < 0 || options.shortest_edge < 0 ||
+      std::max({options.height, options.width, options.shortest_edge}) > kMaxImageSide) {
+    return invalid_input(fmt::format("picture size {} x {}, shortest edge {}: from 0 to {}", options.height,
+                                     options.width, options.shortest_edge, kMaxImageSide));
+  }
+  if (options.height > 0 && options.width > kMaxImagePixels / options.height) {
+    return invalid_input(fmt::format("picture size {} x {} is more than {} pixels", options.height,
+                                     options.width, kMaxImagePixels));
+  }
+  if (options.channels != 0 && options.channels != 1 && options.channels != 3) {
+    return invalid_input(fmt::format("a picture has 1 or 3 channels, not {}", options.channels));
+  }
+  if (options.scale && !std::isfinite(*options.scale)) return invalid_input(fmt::format("--scale {} is not finite", *options.scale));
+  TRY(check_statistics("--mean", options.mean, channels));
+  TRY(check_statistics("--std", options.std, channels));
+  for (double value : options.std) {
+    if (!(value > 0)) return invalid_input(fmt::format("--std {} is not above 0", value));
+  }
+  bool scaled = options.scale || !options.mean.empty() || !options.std.empty();
+  if (options.dtype == DType::kU8 && scaled) {
+    return invalid_input("a u8 input takes pixels as they are: --scale, --mean and --std do not apply");
+  }
+  if (options.dtype != DType::kU8 && !is_float(options.dtype)) {
+    return unsupported(fmt::format("a picture cannot become a tensor of {}", name_of(options.dtype)));
+  }
+  return {};
+}
+
 Result<Image> fit_image(const Image& image, const ImageOptions& options) {
   const int64_t channels = options.channels > 0 ? options.channels : image.channels;
-  TRY(check_options(options, channels));
+  TRY(check_image_options(options, channels));
   return with_channels(TRY(fitted(image, options)), channels);
 }
 
 Result<PixelWriter> PixelWriter::make(const ImageOptions& options, int64_t channels) {
-  TRY(check_options(options, channels));
+  TRY(check_image_options(options, channels));
   PixelWriter writer;
   writer.planar_ = options.layout.value_or(ImageLayout::kNchw) == ImageLayout::kNchw;
   writer.reversed_ = options.order == ChannelOrder::kBgr;

@@ -99,6 +99,8 @@ struct ImageOptions {
       DType::kF32;  // f32, f64, f16, bf16, or u8, which takes the pixels as they are (no scale, mean, std)
 };
 
+// Whether pictures of `channels` channels can be made into such input; an error names the option that does not fit.
+Status check_image_options(const ImageOptions& options, int64_t channels);
 // A tensor of rank 4 with a batch of 1. Errors name the option that does not fit.
 Result<Tensor> image_to_tensor(const Image& image, const ImageOptions& options);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <filesystem>
 #include <limits>
 
 #include "ir/base/checked.h"
@@ -54,6 +55,12 @@ Content content_of_name(const std::string& path) {
   if (extension == "npy") return Content::kArray;
   if (extension == "npz") return Content::kArchive;
   return is_image_name(path) ? Content::kPicture : Content::kOther;
+}
+
+// Any other name promises something that nobody here reads, such as .gif or .csv. Numbers are no ending: "frame.0001".
+bool may_be_raw(const std::string& path) {
+  const std::string ending = std::filesystem::path(path).extension().string();
+  return ending.find_first_not_of(".0123456789") == std::string::npos || ending == ".bin" || ending == ".raw" || ending == ".dat";
 }
 
 std::string wanted_text(DType dtype, const std::optional<std::vector<int64_t>>& extents) {
@@ -121,6 +128,7 @@ Result<Tensor> read_picture(const std::string& path, DType dtype,
                             const std::optional<std::vector<int64_t>>& extents,
                             const ImageOptions& image_options) {
   ImageOptions options = TRY(image_options_for(image_options, dtype, extents));
+  if (options.channels > 0) TRY(check_image_options(options, options.channels));
   Image image = TRY(read_image(path));
   Tensor tensor = TRY(image_to_tensor(image, options));
   if (extents && extents->size() == 3) {
@@ -197,6 +205,9 @@ Result<Tensor> read_place(const Place& place, DType dtype, const std::optional<s
       tensor = TRY(read_picture(place.path, dtype, extents, options.image));
       break;
     case Content::kOther:
+      if (!may_be_raw(place.path))
+        return invalid_input("is neither an array nor a picture; inputs are .npy, .npz, .png, .jpg, .webp and .bmp files, "
+                             "and elements as they are in .bin, .raw, .dat and files without an ending");
       tensor = TRY(read_raw(file, dtype, extents, options.limits));
       break;
   }

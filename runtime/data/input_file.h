@@ -24,8 +24,9 @@ struct InputOptions {
 //   x.npz#name    an array of an archive; "#name" may be left out when there is only one
 //   x.png x.jpg   a picture (WebP and BMP too), through options.image; the model must want [N, C, H, W],
 //                 [N, H, W, C], [C, H, W] or [H, W, C] and a batch of 1
-//   anything else the elements themselves, little-endian and row-major; the size must fit exactly, and at
-//                 most one extent may be -1
+//   x.bin x.raw x.dat x   the elements themselves, little-endian and row-major; the size must fit exactly,
+//                 and at most one extent may be -1
+// Other names are an error, unless the content is an array, an archive or a picture.
 // The content decides between arrays, archives and pictures, not the name. An array of f32 is narrowed when
 // bf16 or a float8 is wanted, and one of i8 or u8 when a narrower integer is, since .npy has no such types;
 // any other difference in type or shape is an error with both.

@@ -278,7 +278,7 @@ TEST_F(GanCommand, NumbersOfTheGeneratorsOwnRangeStay) {
   EXPECT_THAT(own.out, Not(HasSubstr("become")));
   EXPECT_THAT(gannet_line(line + "g.onnx --augment flip").err, HasSubstr("--augment: x.npz holds numbers, which are taken as they are"));
   EXPECT_THAT(gannet_line("gan --generator g.onnx --discriminator d.onnx --images pictures --mean 0.5,0.5 -o out").err,
-              HasSubstr("mean has 2 values for 1 channels"));
+              HasSubstr("--mean takes one number for all channels, or one for each of 3; it has 2"));
 }
 
 TEST_F(GanCommand, ClassesAreNumbersFromZeroOn) {

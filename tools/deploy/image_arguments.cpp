@@ -3,9 +3,31 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "tools/deploy/arguments.h"
 
 namespace gannet {
+
+namespace {
+
+// Takes finite numbers; with `not_zero` but 0.
+CLI::Validator any_finite_number(bool not_zero) {
+  return CLI::Validator(
+      [not_zero](std::string& text) {
+        double value = 0;
+        const bool fits = CLI::detail::lexical_cast(text, value) && std::isfinite(value) && (!not_zero || value != 0);
+        return fits ? std::string() : fmt::format("'{}' is not a finite number{}", text, not_zero ? " other than 0" : "");
+      },
+      "");
+}
+
+Status check_count(const char* flag, const std::vector<double>& values) {
+  if (values.size() <= 1 || values.size() == 3) return {};
+  return invalid_input(fmt::format("{} takes one number for all channels, or one for each of 3; it has {}", flag, values.size()));
+}
+
+}  // namespace
 
 void add_image_arguments(CLI::App& command, ImageArguments& arguments, const std::string& group) {
   ImageOptions& image = arguments.options;
@@ -16,20 +38,24 @@ void add_image_arguments(CLI::App& command, ImageArguments& arguments, const std
       ->type_name("HxW")
       ->group(group);
   command.add_option("--shortest-edge", image.shortest_edge, "length of the shorter edge before the crop")
+      ->check(CLI::Range(int64_t{1}, kMaxImageSide))
       ->group(group);
   command.add_option("--layout", arguments.layout, "NCHW or NHWC; follows from the input's shape")
       ->check(CLI::IsMember({"NCHW", "NHWC"}))
       ->group(group);
   command.add_flag("--bgr", arguments.bgr, "channels in the order blue, green, red")->group(group);
-  command.add_option("--scale", image.scale, "factor of the pixels [1/255]")->group(group);
+  command.add_option("--scale", image.scale, "factor of the pixels [1/255]")->check(any_finite_number(true))->group(group);
   command.add_option("--mean", image.mean, "subtracted after the scale, one for all or one a channel")
       ->delimiter(',')
+      ->check(any_finite_number(false))
       ->group(group);
-  command.add_option("--std", image.std, "divided by after the mean")->delimiter(',')->group(group);
+  command.add_option("--std", image.std, "divided by after the mean")->delimiter(',')->check(finite_number(true))->group(group);
 }
 
 Result<ImageOptions> image_options_of(const ImageArguments& arguments, const Metadata& metadata) {
   ImageOptions image = arguments.options;
+  TRY(check_count("--mean", image.mean));
+  TRY(check_count("--std", image.std));
   if (arguments.resize == "crop") image.fit = ImageFit::kCenterCrop;
   if (arguments.bgr) image.order = ChannelOrder::kBgr;
   if (!arguments.layout.empty())
@@ -41,6 +67,10 @@ Result<ImageOptions> image_options_of(const ImageArguments& arguments, const Met
       return invalid_input(fmt::format("--image-size takes HxW, got '{}'", arguments.size));
     image.height = size[0].constant();
     image.width = size[1].constant();
+    for (const int64_t side : {image.height, image.width}) {
+      if (side < 1 || side > kMaxImageSide)
+        return invalid_input(fmt::format("--image-size {}: a side has 1 to {} pixels, not {}", arguments.size, kMaxImageSide, side));
+    }
   }
   apply_image_metadata(metadata, /*fit_is_open=*/arguments.resize.empty(), image);
   return image;

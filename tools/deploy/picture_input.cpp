@@ -52,6 +52,7 @@ Result<PictureInput> picture_input(const std::string& path, std::span<const Inpu
   if (!completed.ok()) return with_prefix(path + ": ", completed.error());
   options = *completed;
   TRY(check_extents(path, input, options));
+  if (Status status = check_image_options(options, options.channels); !status.ok()) return with_prefix(path + ": ", status.error());
   const bool known =
       options.scale || !options.mean.empty() || !options.std.empty() || options.dtype == DType::kU8;
   if (!normalization || known) return result;

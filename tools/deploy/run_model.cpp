@@ -33,11 +33,21 @@ static std::vector<double> probabilities(const Tensor& tensor, int64_t row, int6
   return values;
 }
 
-static void print_top(const Tensor& tensor, const RunArguments& arguments) {
+// Classes along the last axis; a head may end in [rows, classes, 1, 1].
+static Tensor with_classes_last(const Tensor& tensor) {
   std::vector<int64_t> extents = tensor.extents();
   while (extents.size() > 2 && extents.back() == 1) extents.pop_back();
-  Tensor flat = tensor.reshaped(extents);
-  int64_t classes = flat.rank() == 0 ? 1 : flat.extents().back();
+  return tensor.reshaped(extents);
+}
+
+static int64_t class_count(const Tensor& tensor) {
+  const Tensor flat = with_classes_last(tensor);
+  return flat.rank() == 0 ? 1 : flat.extents().back();
+}
+
+static void print_top(const Tensor& tensor, const RunArguments& arguments) {
+  Tensor flat = with_classes_last(tensor);
+  int64_t classes = class_count(tensor);
   int64_t rows = classes == 0 ? 0 : flat.elements() / classes;
   const bool by_model = arguments.label_names.empty() && classes == static_cast<int64_t>(arguments.class_names.size());
   const std::vector<std::string>& labels = by_model ? arguments.class_names : arguments.label_names;
@@ -98,7 +108,7 @@ Status write_outputs(std::span<const std::string> names, std::span<const Datum> 
 }
 
 void add_run_arguments(CLI::App& command, RunArguments& arguments) {
-  const std::string formats = arguments.inputs.read_pb ? ".npy, .npz, .npz#array, .pb, .png, .jpg, raw elements" : ".npy, .npz, .npz#array, .png, .jpg, raw elements";
+  const std::string formats = fmt::format(".npy, .npz, .npz#array,{} .png, .jpg, raw elements as .bin", arguments.inputs.read_pb ? " .pb," : "");
   command.add_option("--input", arguments.inputs.files, fmt::format("NAME=FILE ({}); random where none is given", formats))
       ->type_name("NAME=FILE")->take_all()->expected(1)->allow_extra_args(false);
   command.add_option("-o,--output", arguments.output_folder, "folder for the outputs")->type_name("DIR");
@@ -107,7 +117,8 @@ void add_run_arguments(CLI::App& command, RunArguments& arguments) {
   }
   add_seed(command, arguments.inputs.seed, "of random inputs and random ops");
   add_threads(command, arguments.threads);
-  command.add_option("--top", arguments.top, "print the K most likely classes")->type_name("K")->check(CLI::Range(1, 1000));
+  command.add_option("--top", arguments.top, "print the K most likely classes, or all of fewer")
+      ->type_name("K")->check(CLI::Range(1, 1000));
   command.add_option("--labels", arguments.labels, "class names, one a line [those of the model's metadata]")->type_name("FILE");
   add_image_arguments(command, arguments.image, "Pictures as input");
 }
@@ -136,11 +147,29 @@ Result<std::vector<Datum>> announced_inputs(std::span<const InputSpec> specs, co
   return inputs;
 }
 
+static bool is_ranked(const Datum& output, const RunArguments& arguments) {
+  return arguments.top > 0 && output.is_tensor() && is_float(output.tensor().dtype());
+}
+
+// The names of --labels are those of one output at least.
+static Status check_label_names(std::span<const std::string> names, std::span<const Datum> outputs, const RunArguments& arguments) {
+  if (arguments.labels.empty()) return {};
+  const auto count = static_cast<int64_t>(arguments.label_names.size());
+  std::string few;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (!is_ranked(outputs[i], arguments)) continue;
+    const int64_t classes = class_count(outputs[i].tensor());
+    if (classes <= count) return {};
+    if (few.empty()) few = fmt::format("{}: {} names, output '{}' has {} classes", arguments.labels, count, names[i], classes);
+  }
+  return few.empty() ? Status() : Status(invalid_input(few));
+}
+
 Status report_outputs(std::span<const std::string> names, std::span<const Datum> outputs, const RunArguments& arguments) {
+  TRY(check_label_names(names, outputs, arguments));
   for (size_t i = 0; i < outputs.size(); ++i) {
     print_datum(names[i], outputs[i]);
-    const bool ranks = arguments.top > 0 && outputs[i].is_tensor() && is_float(outputs[i].tensor().dtype());
-    if (ranks) print_top(outputs[i].tensor(), arguments);
+    if (is_ranked(outputs[i], arguments)) print_top(outputs[i].tensor(), arguments);
   }
   if (!arguments.output_folder.empty()) TRY(write_outputs(names, outputs, arguments));
   return {};

@@ -23,7 +23,7 @@ struct RunArguments {
   int threads = 0;
   int64_t top = 0;
   std::string labels;
-  std::vector<std::string> label_names;  // of --labels, for classes by number as far as they go
+  std::vector<std::string> label_names;  // of --labels, for classes by number; an output with more is an error
   std::vector<std::string> class_names;  // of the model, for outputs of so many classes
   ImageArguments image;
   // Writes ONNX's .pb files; empty where that is not possible.

@@ -51,6 +51,31 @@ Result<std::vector<std::string>> find_pictures(const AugmentArguments& arguments
   return chosen;
 }
 
+// What the preview takes for so many pictures a column, the largest of which has this size: it is held in memory as a whole.
+Status check_preview(size_t rows, PictureSize cell, const AugmentArguments& arguments) {
+  constexpr int64_t kGap = 2;
+  const int64_t height = static_cast<int64_t>(rows) * (cell.height + kGap), width = arguments.columns * (cell.width + kGap);
+  if (height <= kMaxImagePixels / width) return {};
+  return invalid_input(fmt::format("--preview: {} columns of {} pictures of {} x {} are {} x {} pixels, more than {} in all; "
+                                   "give fewer --columns or --pictures, or a smaller --image-size",
+                                   arguments.columns, rows, cell.height, cell.width, height, width, kMaxImagePixels));
+}
+
+// The pictures, as far as a preview of them can be made.
+Result<std::vector<Image>> read_originals(const std::vector<std::string>& files, const ImageOptions& options,
+                                          const AugmentArguments& arguments) {
+  std::vector<Image> originals;
+  PictureSize largest = {options.height, options.width};
+  TRY(check_preview(files.size(), largest, arguments));
+  for (const std::string& file : files) {
+    originals.push_back(TRY(read_image(file)));
+    if (options.height == 0) largest.height = std::max(largest.height, originals.back().height);
+    if (options.width == 0) largest.width = std::max(largest.width, originals.back().width);
+    TRY(check_preview(files.size(), largest, arguments));
+  }
+  return originals;
+}
+
 // One version of all pictures, as one epoch would see them.
 Result<std::vector<Image>> version_of(const std::vector<Image>& originals, const Augmentation& augmentation,
                                       const ImageOptions& options, uint64_t seed, int64_t epoch) {
@@ -86,8 +111,8 @@ Status augment(const AugmentArguments& arguments) {
     return invalid_input("give pictures or folders of them, and --preview FILE.png");
   TRY(check_outputs({arguments.preview}, arguments.paths));
   const ImageOptions options = TRY(image_options_of(arguments.image));
-  std::vector<Image> originals, cells;
-  for (const std::string& file : TRY(find_pictures(arguments))) originals.push_back(TRY(read_image(file)));
+  const std::vector<Image> originals = TRY(read_originals(TRY(find_pictures(arguments)), options, arguments));
+  std::vector<Image> cells;
   std::vector<std::vector<Image>> columns;
   std::vector<Image> fitted;
   for (const Image& image : originals) fitted.push_back(TRY(fit_image(image, options)));

@@ -186,7 +186,7 @@ void add_measure_flags(CLI::App& command, EvaluateArguments& a) {
       ->type_name("NAME");
   command
       .add_option("--top-k", a.measure.top,
-                  "also measure how often the label is among the K likeliest classes")
+                  "also measure how often the label is among the K likeliest classes, where there are more")
       ->capture_default_str()
       ->type_name("K")
       ->check(CLI::Range(2, 1000));

@@ -27,6 +27,7 @@ Result<ImageOptions> options_of_input(const RunnableModel& model, const ImageArg
   Result<ImageOptions> options =
       image_options_for(TRY(image_options_of(flags, model.metadata)), type.dtype, extents);
   if (!options.ok()) return with_prefix(model.path + ": ", options.error());
+  if (Status status = check_image_options(*options, options->channels); !status.ok()) return with_prefix(model.path + ": ", status.error());
   return options;
 }
 
