@@ -134,6 +134,14 @@ Result<FileDescriptor> open_beneath(const std::string& folder, const std::string
   return file;
 }
 
+std::vector<std::string> ExternalData::paths() const {
+  std::vector<std::string> paths;
+  for (const auto& [location, file] : files_) {
+    if (!folder_.empty()) paths.push_back(folder_ + "/" + location);
+  }
+  return paths;
+}
+
 Result<ExternalBytes> ExternalData::bytes(const ExternalLocation& where, int64_t needed,
                                           const Limits& limits) {
   auto found = files_.find(where.location);

@@ -54,6 +54,8 @@ class ExternalData {
   Result<ExternalBytes> bytes(const ExternalLocation& where, int64_t needed, const Limits& limits);
   // From now on `location` stands for `bytes`, whatever is in the folder.
   void provide(const std::string& location, FileBytes bytes) { files_.insert_or_assign(location, std::move(bytes)); }
+  // The paths of those that have been read.
+  std::vector<std::string> paths() const;
   bool maps(const void* address) const {
     return std::ranges::any_of(files_, [&](const auto& entry) { return entry.second.maps(address); });
   }

@@ -75,6 +75,8 @@ Result<ImportedModel> import_model_bytes(std::string bytes, const std::string& n
 Result<ImportedModel> import_model(std::shared_ptr<const ModelFile> file, const ImportOptions& options = {});
 // Whether `data` lies in a mapped file of the model.
 bool is_mapped(const ModelFile& file, const void* data);
+// The files beside the model that its tensors are in.
+std::vector<std::string> data_files(const ModelFile& file);
 // Tells the system that what was read of the mapped files of a model need not stay in memory; it stays readable.
 void release_pages(const ModelFile& file);
 

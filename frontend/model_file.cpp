@@ -172,6 +172,10 @@ bool is_mapped(const ModelFile& file, const void* data) {
   return file.source.file.maps(data) || (file.source.external && file.source.external->maps(data));
 }
 
+std::vector<std::string> data_files(const ModelFile& file) {
+  return file.source.external ? file.source.external->paths() : std::vector<std::string>();
+}
+
 void release_pages(const ModelFile& file) {
   file.source.file.release(0, file.source.file.size);
   if (file.source.external) file.source.external->release();

@@ -132,7 +132,7 @@ class Patcher {
   Status write_elements(AtomicFile& file, const Elements& elements) const;
   Status write_range(AtomicFile& file, const FileBytes& bytes, int64_t begin, int64_t end) const;
   Status write_data_file() const;
-  std::string data_path() const { return output_path_ + ".data"; }
+  std::string data_path() const { return data_path_of(output_path_); }
   std::string data_name() const { return data_path().substr(data_path().rfind('/') + 1); }
   std::span<const std::byte> bytes() const { return original_.source.file.span(); }
 
@@ -430,6 +430,8 @@ Status Patcher::write() {
 }
 
 }  // namespace
+
+std::string data_path_of(const std::string& output_path) { return output_path + ".data"; }
 
 Status write_patched_model(const ModelFile& original, std::span<const TensorPatch> patches,
                            const std::string& output_path, const Limits& limits) {

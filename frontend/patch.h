@@ -21,10 +21,12 @@ struct TensorPatch {
   Tensor value;
 };
 
+// Where the external data of a model written to `output_path` go.
+std::string data_path_of(const std::string& output_path);
 // Writes the model with `patches` applied to `output_path` (which may be the original's). raw_data stays
 // raw_data, and typed fields stay the same typed field. When the original has external data, all of them,
 // replaced or not, go to
-// `<output_path>.data`, and so do replaced tensors when the file would grow beyond protobuf's 2 GiB. Files
+// data_path_of(output_path), and so do replaced tensors when the file would grow beyond protobuf's 2 GiB. Files
 // appear whole or not at all; the data file appears first.
 Status write_patched_model(const ModelFile& original, std::span<const TensorPatch> patches,
                            const std::string& output_path, const Limits& limits = {});

@@ -173,7 +173,12 @@ Result<std::map<std::string, Shape>> parse_shapes(const std::vector<std::string>
 Status check_output_path(const std::string& path) {
   std::error_code ignored;
   if (path.empty()) return invalid_input("the name of the file to write is empty");
-  if (std::filesystem::is_directory(path, ignored)) return io_error(fmt::format("{}: is a folder, not a regular file", path));
+  const std::filesystem::file_type type = std::filesystem::status(path, ignored).type();
+  if (type == std::filesystem::file_type::directory) return io_error(fmt::format("{}: is a folder, not a regular file", path));
+  if (type == std::filesystem::file_type::socket) return io_error(fmt::format("{}: is a socket, not a regular file", path));
+  // Opening a pipe waits for its reader; that of /dev/stdout is there already.
+  if (type == std::filesystem::file_type::fifo && !path.starts_with("/dev/"))
+    return io_error(fmt::format("{}: is a pipe, not a regular file", path));
   std::filesystem::path folder = std::filesystem::path(path).parent_path();
   if (folder.empty()) folder = ".";
   if (!std::filesystem::is_directory(folder, ignored)) return io_error(fmt::format("{}: cannot be written: there is no folder '{}'", path, folder.string()));

@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <new>
+#include <string_view>
 #include <system_error>
 
 #include "ir/base/nearest.h"
@@ -72,12 +74,19 @@ int explain(const CLI::App& app, const CLI::ParseError& error) {
   return report(invalid_input(fmt::format("{}: {}; see {} --help", where, error.what(), where)));
 }
 
+bool takes_path(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  constexpr std::array<std::string_view, 6> kPaths = {"FILE", "DIR", "PATH", "OUT", "DATA", "MODEL"};
+  return type.ends_with(".onnx") || std::ranges::any_of(kPaths, [&](std::string_view path) { return type.starts_with(path); });
+}
+
 int parse_then_run(CLI::App& app, std::function<int()>& run, int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return explain(app, error);
   }
+  if (const Status status = check_path_flags(app); !status.ok()) return report(status.error());
   try {
     return run ? run() : kFailure;
   } catch (const std::bad_alloc&) {
@@ -86,6 +95,14 @@ int parse_then_run(CLI::App& app, std::function<int()>& run, int argc, char** ar
 }
 
 }  // namespace
+
+Status check_path_flags(const CLI::App& app) {
+  for (const CLI::Option* option : innermost(app).get_options()) {
+    if (!takes_path(*option) || std::ranges::find(option->results(), "") == option->results().end()) continue;
+    return invalid_input(fmt::format("{}: the name of a file or folder is empty", option->get_name()));
+  }
+  return {};
+}
 
 int parse_and_run(CLI::App& app, std::function<int()>& run, int argc, char** argv) {
   int status = kSuccess;

@@ -101,6 +101,7 @@ Status apply_weights(const ApplyWeightsArguments& arguments) {
   options.limits = default_limits();
   for (const std::string& limit : arguments.limits) TRY(set_limit(options.limits, limit));
   ImportedModel model = TRY(import_model(arguments.model, options));
+  TRY(check_new_model(arguments.output, *model.source, arguments.model));
   const Safetensors weights = TRY(read_safetensors(arguments.weights, options.limits));
   const Metadata metadata = model_metadata_of(weights.metadata);
   if (!metadata.empty()) model = TRY(import_model(TRY(with_metadata(*model.source, metadata, options.limits)), options));

@@ -14,6 +14,7 @@
 #include "ir/builder.h"
 #include "ir/evaluate.h"
 #include "runtime/core/artifact.h"
+#include "tools/deploy/output_path.h"
 #include "tools/deploy/run_artifact.h"
 #include "tools/deploy/run_model.h"
 #include "tools/driver/bench_train.h"
@@ -271,6 +272,7 @@ Status serve(Bench& bench, BenchArguments& arguments) {
 }
 
 Status bench_model(BenchArguments& arguments) {
+  TRY(check_outputs({}, {arguments.model.path}, {arguments.json, arguments.profile}));
   Result<Bench> bench = prepare(arguments, arguments.serve);
   if (!bench.ok()) return bench.error();
   if (arguments.serve) return serve(*bench, arguments);

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ir/base/file.h"
+#include "tools/deploy/output_path.h"
 #include "tools/driver/command.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/conformance.h"
@@ -41,6 +42,7 @@ Status write_json(const std::string& path, const std::vector<CaseResult>& result
 
 // True when no case failed.
 Result<bool> check(CheckArguments& arguments) {
+  TRY(check_outputs({}, {}, {arguments.json}));
   arguments.options.limits = default_limits();
   arguments.options.reference = arguments.backend == "reference";
   for (const std::string& limit : arguments.limits) TRY(set_limit(arguments.options.limits, limit));

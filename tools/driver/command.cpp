@@ -2,6 +2,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include <filesystem>
+
+#include "frontend/patch.h"
+#include "tools/deploy/output_path.h"
+
 namespace gannet {
 
 void add_model_arguments(CLI::App& command, ModelArguments& arguments) {
@@ -30,6 +35,21 @@ Result<ImportOptions> import_options(const ModelArguments& arguments, bool apply
 
 Result<ImportedModel> load_model(const ModelArguments& arguments, bool apply_shapes) {
   return import_model(arguments.path, TRY(import_options(arguments, apply_shapes)));
+}
+
+Status check_not_over_data(const std::vector<std::string>& outputs, const ModelFile& model) {
+  for (const std::string& file : data_files(model)) {
+    for (const std::string& output : outputs) TRY(check_not_over(output, file));
+  }
+  return {};
+}
+
+Status check_new_model(const std::string& output, const ModelFile& model, const std::string& model_path) {
+  TRY(check_not_over_data({output}, model));
+  std::error_code absent;
+  // The model itself may be replaced, with its data.
+  if (std::filesystem::equivalent(output, model_path, absent)) return {};
+  return check_not_over_data({data_path_of(output)}, model);
 }
 
 }  // namespace gannet

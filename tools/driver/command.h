@@ -28,5 +28,9 @@ Result<ImportOptions> import_options(const ModelArguments& arguments, bool apply
 // Imports the model as the flags say. With `apply_shapes`, --shape replaces the shapes of inputs; its extents may be
 // symbols ("batchx3x224x224").
 Result<ImportedModel> load_model(const ModelArguments& arguments, bool apply_shapes = true);
+// An error where one of these files, which are to be written ("": none), has tensors of the model.
+Status check_not_over_data(const std::vector<std::string>& outputs, const ModelFile& model);
+// The same of an ONNX file made of the model, beside which its tensors are written as model files have them.
+Status check_new_model(const std::string& output, const ModelFile& model, const std::string& model_path);
 
 }  // namespace gannet

@@ -74,6 +74,8 @@ Status compile_model(CompileArguments arguments) {
   }
   Clock::time_point start = Clock::now();
   ImportedModel model = TRY(load_model(arguments.model));
+  TRY(check_not_over_data({arguments.output}, *model.source));
+  if (!training.model_file.empty()) TRY(check_new_model(training.model_file, *model.source, arguments.model.path));
   const double read = seconds_since(start);
   start = Clock::now();
   if (training.wanted) TRY(prepare_training(arguments, arguments.compile, model));

@@ -38,6 +38,7 @@ Status explain(ExplainArguments& arguments) {
   TRY(settle_run_arguments(arguments.run, arguments.model.shapes));
   arguments.run.inputs.limits = TRY(limits_of(arguments.model));
   ImportedModel model = TRY(load_model(arguments.model));
+  TRY(check_not_over_data({arguments.json, arguments.html}, *model.source));
   const std::vector<InputSpec> specs = input_specs(*model.graph);
   Result<Explanation> explanation = explain_model(std::move(model), arguments.compile);
   if (!explanation.ok()) return with_prefix(arguments.model.path + ": ", explanation.error());

@@ -19,6 +19,7 @@
 #include "ir/verify.h"
 #include "passes/pass.h"
 #include "tools/deploy/output_path.h"
+#include "tools/deploy/program.h"
 #include "tools/driver/command.h"
 
 namespace gannet {
@@ -48,8 +49,12 @@ struct PassTime {
 
 bool is_onnx(const std::string& path) { return path.ends_with(".onnx") || path.ends_with(".pb"); }
 
-Result<std::unique_ptr<Graph>> load_graph(const ModelArguments& arguments) {
-  if (is_onnx(arguments.path)) return std::move(TRY(load_model(arguments)).graph);
+Result<std::unique_ptr<Graph>> load_graph(const ModelArguments& arguments, const std::string& output) {
+  if (is_onnx(arguments.path)) {
+    ImportedModel model = TRY(load_model(arguments));
+    TRY(check_not_over_data({output}, *model.source));
+    return std::move(model.graph);
+  }
   constexpr int64_t kMostBytes = int64_t{1} << 31;
   Result<std::unique_ptr<Graph>> graph = parse_graph(TRY(read_file(arguments.path, kMostBytes)));
   if (!graph.ok()) return with_prefix(arguments.path + ": ", graph.error());
@@ -141,7 +146,7 @@ Status run_opt(const OptArguments& arguments) {
     return invalid_input(fmt::format("--print-after: there is no pass '{}'", arguments.print_after));
   const std::string pipeline = TRY(pipeline_of(arguments));
   TRY(check_outputs({}, {arguments.model.path}, {arguments.output}));
-  const std::unique_ptr<Graph> graph = TRY(load_graph(arguments.model));
+  const std::unique_ptr<Graph> graph = TRY(load_graph(arguments.model, arguments.output));
   constexpr int64_t kShownOfModels = 16;
   PrintOptions print;
   if (arguments.max_elements)
@@ -239,6 +244,7 @@ int run_opt_command_line(int argc, char** argv) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
     return report(explain(app, error));
   }
+  if (const Status status = check_path_flags(app); !status.ok()) return report(status.error());
   try {
     const Status status = run_opt(arguments);
     return status.ok() ? kSuccess : report(status.error());

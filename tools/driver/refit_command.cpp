@@ -35,6 +35,7 @@ Status refit_file(const RefitArguments& arguments) {
   if (!before.ok()) return with_prefix(arguments.compiled + ": ", before.error());
   const ModelArguments reading = model_arguments_like(*before, arguments.model, arguments.limits);
   const ImportedModel model = TRY(load_model(reading));
+  TRY(check_not_over_data({output}, *model.source));
   const double read = seconds_since(start);
   start = Clock::now();
   const Result<Artifact> fitted = refit(made, *before, model, reading);

@@ -5,6 +5,7 @@
 #include "tools/deploy/arguments.h"
 #include "tools/deploy/training_report.h"
 #include "tools/driver/co_teaching.h"
+#include "tools/driver/command.h"
 #include "tools/driver/train_step_options.h"
 #include "tools/driver/weak_tuning.h"
 
@@ -51,6 +52,8 @@ Result<TrainStep> make_step(Tuning& tuning, const TuneArguments& arguments) {
 Result<Tuning> prepare_tuning(TuneTask& task, TuneArguments& arguments) {
   Tuning tuning;
   ImportedModel original = TRY(load_model(arguments.model));
+  TRY(check_new_model(arguments.output, *original.source, arguments.model.path));
+  TRY(check_not_over_data({arguments.pictures.report}, *original.source));
   TRY(check_not_interrupted());
   TRY(task.settle(original, arguments));
   TRY(check_not_interrupted());
