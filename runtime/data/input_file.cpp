@@ -45,21 +45,25 @@ Result<Content> content_of(const ReadableFile& file) {
   return Content::kOther;
 }
 
+// ".npy" of "folder/X.NPY".
+std::string ending_of(const std::string& path) {
+  std::string ending = std::filesystem::path(path).extension().string();
+  std::ranges::transform(ending, ending.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return ending;
+}
+
 // What the name promises when the content says nothing, so that a damaged picture is not taken for raw
 // elements.
 Content content_of_name(const std::string& path) {
-  size_t dot = path.rfind('.');
-  std::string extension = dot == std::string::npos ? "" : path.substr(dot + 1);
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  if (extension == "npy") return Content::kArray;
-  if (extension == "npz") return Content::kArchive;
+  const std::string ending = ending_of(path);
+  if (ending == ".npy") return Content::kArray;
+  if (ending == ".npz") return Content::kArchive;
   return is_image_name(path) ? Content::kPicture : Content::kOther;
 }
 
 // Any other name promises something that nobody here reads, such as .gif or .csv. Numbers are no ending: "frame.0001".
 bool may_be_raw(const std::string& path) {
-  const std::string ending = std::filesystem::path(path).extension().string();
+  const std::string ending = ending_of(path);
   return ending.find_first_not_of(".0123456789") == std::string::npos || ending == ".bin" || ending == ".raw" || ending == ".dat";
 }
 

@@ -112,7 +112,7 @@ TEST(InputFile, OtherNamesAreNotRaw) {
   const auto read = [&](const char* name) { return read_input(folder.write(name, "1234"), DType::kF32, Extents{1}); };
   for (const char* name : {"x.gif", "x.csv", "x.TXT", "x.bin.gz"})
     EXPECT_THAT(error(read(name)), HasSubstr("is neither an array nor a picture; inputs are")) << name;
-  for (const char* name : {"x", "x.raw", "x.dat", "x.7"}) EXPECT_TRUE(read(name).ok()) << name;
+  for (const char* name : {"x", "x.raw", "x.BIN", "x.dat", "x.7"}) EXPECT_TRUE(read(name).ok()) << name;
 }
 
 TEST(TextLists, KeepLinesInTheirPlaces) {
