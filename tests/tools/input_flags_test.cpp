@@ -61,6 +61,7 @@ TEST_F(InputFlags, LabelsNameEveryClass) {
   write("two.txt", "ant\nbee\n");
   write("three.txt", "ant\nbee\ncat\n");
   EXPECT_EQ(error("run mlp.onnx --top 1 --labels two.txt"), "error: two.txt: 2 names, output 'logits' has 3 classes\n");
+  EXPECT_THAT(error("run mlp.onnx --labels three.txt"), HasSubstr("--labels requires --top"));
   EXPECT_THAT(run("run mlp.onnx --top 1000 --labels three.txt"), AllOf(HasSubstr(" ant "), HasSubstr(" bee "), HasSubstr(" cat ")));
 }
 

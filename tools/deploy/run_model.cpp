@@ -117,9 +117,9 @@ void add_run_arguments(CLI::App& command, RunArguments& arguments) {
   }
   add_seed(command, arguments.inputs.seed, "of random inputs and random ops");
   add_threads(command, arguments.threads);
-  command.add_option("--top", arguments.top, "print the K most likely classes, or all of fewer")
+  CLI::Option* top = command.add_option("--top", arguments.top, "print the K most likely classes, or all of fewer")
       ->type_name("K")->check(CLI::Range(1, 1000));
-  command.add_option("--labels", arguments.labels, "class names, one a line [those of the model's metadata]")->type_name("FILE");
+  command.add_option("--labels", arguments.labels, "class names, one a line [those of the model's metadata]")->type_name("FILE")->needs(top);
   add_image_arguments(command, arguments.image, "Pictures as input");
 }
 
