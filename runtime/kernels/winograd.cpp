@@ -1,4 +1,4 @@
-// Convolutions of 3x3 windows with constant weights by Winograd's minimal filtering (winograd_tiles.h): 2.25 or 4 times fewer
+// Convolutions of f32 or bf16, 3x3 windows with constant weights, by Winograd's minimal filtering (winograd_tiles.h): 2.25 or 4 times fewer
 // multiplications for transforms of the operands. Tiles are taken in chunks whose transforms stay in cache; chunks, and the order
 // in which a number is summed, follow from the extents alone, so results do not depend on the number of threads.
 #include <fmt/format.h>
@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "ir/target.h"
 #include "runtime/kernels/prepare.h"
 #include "runtime/kernels/winograd_tiles.h"
 #include "runtime/threads/threads.h"
@@ -33,33 +34,38 @@ struct Problem {
   double flops() const { return 2.0 * kWindow * kWindow * pixels() * static_cast<double>(in() * out()); }
 };
 
-// How the results are cut: tiles of m x m in chunks, those of a chunk in groups.
+// How the results are cut: tiles of m x m in groups of `rows`, and those in chunks.
 struct Cut {
   int64_t m = 0, lanes = 0;
   int64_t down = 0, across = 0, tiles = 0;  // tiles of a picture along its axes, and of all pictures
-  int64_t chunk = 0, groups = 0, rows = 0;  // tiles of a chunk, which fill up to groups * rows
+  int64_t rows = 0, groups = 0, chunk = 0;  // tiles of a group, groups of all tiles, and of a chunk
   int64_t blocks = 0, panels = 0;
+  bool is_shared = false;                   // all threads work on one chunk, else each on its own
 
   int64_t positions() const { return (m + 2) * (m + 2); }
-  int64_t padded() const { return groups * rows; }
-  // Elements from position to position of transformed pixels, and those of all of a chunk.
-  int64_t position() const { return padded() * blocks * lanes; }
+  // Elements from position to position of a chunk's transformed pixels, and those of all of a chunk. A further block keeps
+  // positions from lying in the same lines of a cache.
+  int64_t position() const { return (chunk * rows * blocks + 1) * lanes; }
   int64_t transformed() const { return positions() * position(); }
   int64_t weights(int64_t in) const { return panels * positions() * in * 2 * lanes; }
 };
 
-Cut cut_of(const Problem& p, int64_t m, const WinogradKernels& kernels) {
-  constexpr int64_t kCached = int64_t{3} << 17;  // elements of a chunk's transformed pixels: 1.5 MiB
+Cut cut_of(const Problem& p, int64_t m, int threads, const WinogradKernels& kernels) {
+  constexpr int64_t kOwnCache = int64_t{1} << 17, kSharedCache = int64_t{3} << 17;  // elements of a chunk: 0.5 and 1.5 MiB
+  constexpr int64_t kWeights = int64_t{1} << 21;  // elements that each thread may read for each chunk
   Cut cut{m, kernels.lanes};
   cut.down = quotient_up(p.y.extents[2], m);
   cut.across = quotient_up(p.y.extents[3], m);
   cut.tiles = p.y.extents[0] * cut.down * cut.across;
   cut.blocks = quotient_up(p.in(), cut.lanes);
   cut.panels = quotient_up(p.out(), 2 * cut.lanes);
-  const int64_t most = std::max(kCached / (cut.positions() * cut.blocks * cut.lanes), 2 * kernels.most_rows);
-  cut.chunk = quotient_up(cut.tiles, quotient_up(cut.tiles, most));
-  cut.groups = quotient_up(cut.chunk, kernels.most_rows);
-  cut.rows = rounded_up(quotient_up(cut.chunk, cut.groups), 2);
+  cut.rows = rounded_up(quotient_up(cut.tiles, quotient_up(cut.tiles, kernels.most_rows)), 2);
+  cut.groups = quotient_up(cut.tiles, cut.rows);
+  const int64_t group = cut.positions() * cut.rows * cut.blocks * cut.lanes;
+  constexpr int64_t kFewestGroups = 4;  // of a thread
+  cut.is_shared = cut.weights(p.in()) > kWeights || cut.groups < kFewestGroups * threads;
+  const int64_t most = std::max<int64_t>((cut.is_shared ? kSharedCache : kOwnCache) / group, 2);
+  cut.chunk = quotient_up(cut.groups, quotient_up(cut.groups, most));
   return cut;
 }
 
@@ -72,45 +78,52 @@ constexpr Speed kWide{105, 12}, kNarrow{50, 10};
 const Speed& speed_of(const WinogradKernels& kernels) { return kernels.lanes == 16 ? kWide : kNarrow; }
 
 double direct_cost(const Problem& p, const Speed& speed) {
-  const double weights = 4.0 * static_cast<double>(p.w.elements());
-  return std::max(p.flops() / speed.flops, weights / speed.bytes) + 0.3 * std::min(p.flops() / speed.flops, weights / speed.bytes);
+  const bool is_fast = p.x.dtype == DType::kBF16 && host_target().bf16_products;
+  const double products = p.flops() / (is_fast ? 2 * speed.flops : speed.flops);
+  const double weights = static_cast<double>(p.w.elements() * element_size(p.w.dtype)) / speed.bytes;
+  return std::max(products, weights) + 0.3 * std::min(products, weights);
 }
 
+// The same for all numbers of threads, so that these do not decide how results are rounded.
 double cost_of(const Problem& p, const Cut& cut, const Speed& speed) {
-  const double chunks = static_cast<double>(quotient_up(cut.tiles, cut.chunk)), tiles = chunks * static_cast<double>(cut.padded());
+  const double tiles = static_cast<double>(cut.groups * cut.rows), positions = static_cast<double>(cut.positions());
   const double in = static_cast<double>(rounded_up(p.in(), cut.lanes)), out = static_cast<double>(cut.panels * 2 * cut.lanes);
-  const double positions = static_cast<double>(cut.positions());
   const double products = 2 * tiles * positions * static_cast<double>(p.in()) * out / (0.85 * speed.flops);
   // Each element of a tile is read, added to about six others and written.
   const double transforms = tiles * positions * (in + out) * 10 / speed.flops + 8 * tiles * positions * (in + out) / (4 * speed.bytes);
   const double weights = 4.0 * static_cast<double>(cut.weights(p.in())) / speed.bytes;
-  return transforms + std::max(products, weights) + 0.3 * std::min(products, weights) + 2000 * chunks;
+  constexpr double kStart = 2000;
+  return kStart + transforms + std::max(products, weights) + 0.3 * std::min(products, weights);
 }
+
+NumbersRead numbers_at(const Layout& layout, const void* memory) { return {static_cast<const std::byte*>(memory), layout.dtype == DType::kBF16}; }
 
 class Winograd final : public Primitive {
  public:
   Winograd(Problem problem, const Cut& cut, const ConvolutionRecipe& recipe, std::shared_ptr<const void> weights, int threads)
       : p_(std::move(problem)), cut_(cut), steps_(recipe.epilogue), has_bias_(recipe.has_bias), output_(input_count(recipe)),
-        weights_(std::move(weights)), threads_(threads), zeros_(static_cast<size_t>(p_.in())) {}
+        weights_(std::move(weights)), threads_(threads), zeros_(sizeof(float) * static_cast<size_t>(p_.in())) {}
 
   int64_t scratch_bytes() const override {
-    return int64_t{sizeof(float)} * (cut_.transformed() + threads_ * products());
+    return int64_t{sizeof(float)} * ((cut_.is_shared ? 1 : threads_) * cut_.transformed() + threads_ * products());
   }
 
   Status run(void* const* pointers, void* scratch, Threads& threads) const override {
-    auto* transformed = static_cast<float*>(scratch);
-    float* const all_products = transformed + cut_.transformed();
-    for (int64_t first = 0; first < cut_.tiles; first += cut_.chunk) {
-      const Chunk chunk{first, std::min(cut_.chunk, cut_.tiles - first)};
-      threads.parallel_for(groups_of(chunk) * cut_.rows, threads_, [&](int64_t begin, int64_t end, int) {
-        for (int64_t i = begin; i < end; ++i) transform(static_cast<const float*>(pointers[0]), chunk, i, transformed);
-      });
-      threads.parallel_for(cut_.panels * parts(), threads_, [&](int64_t begin, int64_t end, int thread) {
-        for (int64_t task = begin; task < end; ++task) {
-          finish(pointers, task / parts(), task % parts(), chunk, transformed, all_products + thread * products());
-        }
-      });
+    auto* memory = static_cast<float*>(scratch);
+    if (cut_.is_shared) {
+      for (int64_t first = 0; first < cut_.groups; first += cut_.chunk) {
+        run_shared({first, std::min(cut_.chunk, cut_.groups - first)}, pointers, memory, threads);
+      }
+      return {};
     }
+    threads.parallel_for(cut_.groups, threads_, [&](int64_t begin, int64_t end, int thread) {
+      float* const own = memory + thread * (cut_.transformed() + products());
+      for (int64_t first = begin; first < end; first += cut_.chunk) {
+        const Chunk chunk{first, std::min(cut_.chunk, end - first)};
+        for (int64_t i = 0; i < chunk.groups * cut_.rows; ++i) transform(pointers, chunk, i, own);
+        for (int64_t panel = 0; panel < cut_.panels; ++panel) finish(pointers, panel, 0, chunk.groups, chunk, own, own + cut_.transformed());
+      }
+    });
     return {};
   }
 
@@ -119,18 +132,30 @@ class Winograd final : public Primitive {
     int64_t picture, top, left;  // the first pixel of the result
   };
   struct Chunk {
-    int64_t first, count;
+    int64_t first, groups;
   };
 
-  int64_t groups_of(const Chunk& chunk) const { return quotient_up(chunk.count, cut_.rows); }
-  // Groups of a chunk are shared out where there are few panels.
+  void run_shared(const Chunk& chunk, void* const* pointers, float* transformed, const Threads& threads) const {
+    float* const all_products = transformed + cut_.transformed();
+    threads.parallel_for(chunk.groups * cut_.rows, threads_, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) transform(pointers, chunk, i, transformed);
+    });
+    threads.parallel_for(cut_.panels * parts(), threads_, [&](int64_t begin, int64_t end, int thread) {
+      for (int64_t task = begin; task < end; ++task) {
+        const int64_t first = task % parts() * groups_of_part(), last = std::min(first + groups_of_part(), chunk.groups);
+        if (first < last) finish(pointers, task / parts(), first, last, chunk, transformed, all_products + thread * products());
+      }
+    });
+  }
+
+  // A chunk of all threads is cut into parts where there are few panels.
   int64_t parts() const {
     constexpr int64_t kTasks = 8;
-    return std::min(cut_.groups, quotient_up(kTasks, cut_.panels));
+    return cut_.is_shared ? std::min(cut_.chunk, quotient_up(kTasks, cut_.panels)) : 1;
   }
-  int64_t groups_of_part() const { return quotient_up(cut_.groups, parts()); }
-  // Elements of the products of a task.
-  int64_t products() const { return cut_.positions() * groups_of_part() * cut_.rows * 2 * cut_.lanes; }
+  int64_t groups_of_part() const { return quotient_up(cut_.chunk, parts()); }
+  // Elements of the products of a part and a panel.
+  int64_t products() const { return cut_.positions() * (groups_of_part() * cut_.rows + 1) * 2 * cut_.lanes; }
   const WinogradKernels::Transforms& transforms() const { return cut_.m == 2 ? kernels_.two : kernels_.four; }
 
   Tile tile_at(int64_t number) const {
@@ -139,31 +164,31 @@ class Winograd final : public Primitive {
   }
 
   // Tile `i` of the chunk; zeros where there is none.
-  void transform(const float* x, const Chunk& chunk, int64_t i, float* transformed) const {
+  void transform(void* const* pointers, const Chunk& chunk, int64_t i, float* transformed) const {
     constexpr size_t kMostPixels = 36;
-    const float* pixels[kMostPixels];
+    const std::byte* pixels[kMostPixels];
+    const NumbersRead x = numbers_at(p_.x, pointers[0]);
     const int64_t t = cut_.m + 2;
-    const bool exists = i < chunk.count;
-    const Tile tile = exists ? tile_at(chunk.first + i) : Tile{0, 0, 0};
+    const int64_t number = chunk.first * cut_.rows + i;
+    const bool exists = number < cut_.tiles;
+    const Tile tile = exists ? tile_at(number) : Tile{0, 0, 0};
     size_t n = 0;
     for (int64_t row = tile.top - p_.pad_top; row < tile.top - p_.pad_top + t; ++row) {
       const bool inside = exists && row >= 0 && row < p_.x.extents[2];
       for (int64_t column = tile.left - p_.pad_left; column < tile.left - p_.pad_left + t; ++column) {
         const bool there = inside && column >= 0 && column < p_.x.extents[3];
-        pixels[n++] = there ? x + tile.picture * p_.x.strides[0] + row * p_.x.strides[2] + column * p_.x.strides[3] : zeros_.data();
+        pixels[n++] = there ? x.at(tile.picture * p_.x.strides[0] + row * p_.x.strides[2] + column * p_.x.strides[3]).first : zeros_.data();
       }
     }
     const int64_t block = cut_.rows * cut_.lanes;
     float* const place = transformed + i / cut_.rows * (cut_.blocks * block) + i % cut_.rows * cut_.lanes;
-    transforms().input(pixels, p_.in(), place, cut_.position(), block);
+    transforms().input(pixels, x.is_bf16, p_.in(), place, cut_.position(), block);
   }
 
-  // The results of a panel's channels in a part of the chunk.
-  void finish(void* const* pointers, int64_t panel, int64_t part, const Chunk& chunk, const float* transformed, float* products) const {
-    const int64_t begin = part * groups_of_part(), end = std::min(begin + groups_of_part(), groups_of(chunk));
-    if (begin >= end) return;
+  // The results of a panel's channels in groups [begin, end) of the chunk.
+  void finish(void* const* pointers, int64_t panel, int64_t begin, int64_t end, const Chunk& chunk, const float* transformed, float* products) const {
     const int64_t width = 2 * cut_.lanes, group = cut_.rows * cut_.blocks * cut_.lanes;
-    const int64_t position = (end - begin) * cut_.rows * width;
+    const int64_t position = ((end - begin) * cut_.rows + 1) * width;
     for (int64_t q = 0; q < cut_.positions(); ++q) {
       const float* u = static_cast<const float*>(weights_.get()) + (panel * cut_.positions() + q) * p_.in() * width;
       for (int64_t g = begin; g < end; ++g) {
@@ -175,8 +200,9 @@ class Winograd final : public Primitive {
     if (has_bias_) result.bias = static_cast<const float*>(pointers[2]) + panel * width;
     std::array<TileStep, kMostEpilogueTerms> steps;
     result.steps = {steps.data(), steps_.size()};
-    for (int64_t i = begin * cut_.rows; i < std::min(end * cut_.rows, chunk.count); ++i) {
-      place(result, {steps.data(), steps_.size()}, pointers, tile_at(chunk.first + i), panel * width);
+    const int64_t first = chunk.first * cut_.rows;
+    for (int64_t i = begin * cut_.rows; i < std::min(end * cut_.rows, cut_.tiles - first); ++i) {
+      place(result, {steps.data(), steps_.size()}, pointers, tile_at(first + i), panel * width);
       transforms().output(products + (i - begin * cut_.rows) * width, position, result);
     }
   }
@@ -188,16 +214,16 @@ class Winograd final : public Primitive {
       for (size_t d = 0; d < 4; ++d) offset += layout.extents[d] == 1 ? 0 : index[d] * layout.strides[d];
       return offset;
     };
-    result.y = static_cast<float*>(pointers[output_]) + at(p_.y);
+    result.y = NumbersWritten{static_cast<std::byte*>(pointers[output_]), p_.y.dtype == DType::kBF16}.at(at(p_.y));
     result.row = p_.y.strides[2];
     result.column = p_.y.strides[3];
     result.rows = std::min(cut_.m, p_.y.extents[2] - tile.top);
     result.columns = std::min(cut_.m, p_.y.extents[3] - tile.left);
     for (size_t s = 0; s < steps.size(); ++s) {
-      steps[s] = {steps_[s].kind, steps_[s].alpha, steps_[s].beta};
+      steps[s] = {steps_[s].kind, steps_[s].alpha, steps_[s].beta, {}};
       if (steps_[s].operand < 0) continue;
       const Layout& z = p_.operands[s];
-      steps[s].z = static_cast<const float*>(pointers[steps_[s].operand]) + at(z);
+      steps[s].z = numbers_at(z, pointers[steps_[s].operand]).at(at(z));
       steps[s].row = z.extents[2] == 1 ? 0 : z.strides[2];
       steps[s].column = z.extents[3] == 1 ? 0 : z.strides[3];
       steps[s].is_single = z.extents[1] == 1;
@@ -211,7 +237,7 @@ class Winograd final : public Primitive {
   const size_t output_;
   const std::shared_ptr<const void> weights_;
   const int threads_;
-  const std::vector<float> zeros_;  // a pixel of the padding
+  const std::vector<std::byte> zeros_;  // a pixel of the padding
   const WinogradKernels& kernels_ = *winograd_kernels();
 };
 
@@ -224,16 +250,16 @@ std::optional<Problem> problem_of(const ConvolutionRecipe& recipe, const Prepara
   if (recipe.epilogue.size() > kMostEpilogueTerms) return std::nullopt;
   if (problem.w.extents[2] != kWindow || problem.w.extents[3] != kWindow) return std::nullopt;
   if (!all_ones(recipe.strides) || !all_ones(recipe.dilations)) return std::nullopt;
-  for (const Layout* layout : {&problem.x, &problem.w, &problem.y}) {
-    if (layout->dtype != DType::kF32) return std::nullopt;
-  }
+  auto has_numbers = [](const Layout& layout) { return layout.dtype == DType::kF32 || layout.dtype == DType::kBF16; };
+  if (!has_numbers(problem.x) || !has_numbers(problem.w) || !has_numbers(problem.y)) return std::nullopt;
   auto is_last = [](const Layout& layout) { return layout.strides[1] == 1 || layout.extents[1] == 1; };
   if (!is_last(problem.x) || !is_last(problem.y)) return std::nullopt;
   for (const EpilogueStep& step : recipe.epilogue) {
     problem.operands.push_back(layout_at(step.layout, p.sizes));
     if (!finishes_tiles(step.kind)) return std::nullopt;
     if (step.operand < 0) continue;
-    if (problem.operands.back().rank() != 4 || problem.operands.back().dtype != DType::kF32 || !is_last(problem.operands.back())) return std::nullopt;
+    const Layout& z = problem.operands.back();
+    if (z.rank() != 4 || !has_numbers(z) || !is_last(z)) return std::nullopt;
   }
   const std::vector<int64_t> pads = values_at(recipe.pads_begin, p.sizes);
   problem.pad_top = pads[0];
@@ -243,7 +269,7 @@ std::optional<Problem> problem_of(const ConvolutionRecipe& recipe, const Prepara
 
 Result<std::shared_ptr<const void>> transformed_weights(const Problem& problem, const Cut& cut, const WinogradKernels& kernels, const Preparation& p) {
   const auto& transforms = cut.m == 2 ? kernels.two : kernels.four;
-  const auto* w = static_cast<const float*>(p.constants[1]);
+  const NumbersRead w = numbers_at(problem.w, p.constants[1]);
   const std::vector<int64_t>& strides = problem.w.strides;
   const std::string key = fmt::format("winograd {} {} {} {}", p.constants[1], cut.m, fmt::join(problem.w.extents, " "), fmt::join(strides, " "));
   return p.packed.keep(key, int64_t{sizeof(float)} * cut.weights(problem.in()), [&](void* memory) -> Status {
@@ -251,7 +277,7 @@ Result<std::shared_ptr<const void>> transformed_weights(const Problem& problem, 
       const int64_t width = 2 * cut.lanes, position = problem.in() * width;
       for (int64_t panel = begin; panel < end; ++panel) {
         for (int64_t c = 0; c < problem.in(); ++c) {
-          transforms.weights(w + panel * width * strides[0] + c * strides[1], strides[0], strides[2], strides[3],
+          transforms.weights(w.at(panel * width * strides[0] + c * strides[1]), strides[0], strides[2], strides[3],
                              std::min(width, problem.out() - panel * width),
                              static_cast<float*>(memory) + panel * cut.positions() * position + c * width, position);
         }
@@ -270,18 +296,18 @@ Result<std::shared_ptr<const Primitive>> prepare_winograd(const ConvolutionRecip
   if (!kernels || !problem) return none;
   constexpr double kGain = 0.9;  // of the time that it takes otherwise, at most
   double least = tile == 0 ? kGain * direct_cost(*problem, speed_of(*kernels)) : std::numeric_limits<double>::infinity();
+  const double bytes = 4.0 * static_cast<double>(problem->x.elements() + problem->y.elements());
+  const int threads = p.threads_for(problem->flops() / 2, bytes);
   std::optional<Cut> best;
   for (const int64_t m : {2, 4}) {
     if (tile != 0 && m != tile) continue;
-    const Cut cut = cut_of(*problem, m, *kernels);
+    const Cut cut = cut_of(*problem, m, threads, *kernels);
     const double cost = cost_of(*problem, cut, speed_of(*kernels));
     if (cost < least) best = cut;
     least = std::min(least, cost);
   }
   if (!best) return none;
   std::shared_ptr<const void> weights = TRY(transformed_weights(*problem, *best, *kernels, p));
-  const double bytes = 4.0 * static_cast<double>(problem->x.elements() + problem->y.elements());
-  const int threads = p.threads_for(problem->flops() / 2, bytes);
   return std::shared_ptr<const Primitive>(std::make_shared<Winograd>(std::move(*problem), *best, recipe, std::move(weights), threads));
 }
 

@@ -1,6 +1,7 @@
 #include "runtime/kernels/winograd_tiles.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "ir/target.h"
 

@@ -6,6 +6,7 @@
 // panels of two vectors of output channels: [panel][position][channel][2 * kLanes]; products as [position][tile][2 * kLanes].
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -13,18 +14,29 @@
 
 namespace gannet {
 
+// An address of f32, or of bf16: numbers of bf16 become f32 when they are read, and are rounded when they are written.
+template <class Byte>
+struct Numbers {
+  Byte* first = nullptr;
+  bool is_bf16 = false;
+
+  Numbers at(int64_t index) const { return {first + index * (is_bf16 ? 2 : 4), is_bf16}; }
+};
+using NumbersRead = Numbers<const std::byte>;
+using NumbersWritten = Numbers<std::byte>;
+
 // A step of the epilogue at a tile: z is its operand at the tile's first pixel and the panel's first channel.
 struct TileStep {
   EpilogueKind kind = EpilogueKind::kRelu;
   float alpha = 0, beta = 0;
-  const float* z = nullptr;
+  NumbersRead z;
   int64_t row = 0, column = 0;  // elements from row to row and from pixel to pixel
   bool is_single = false;       // one number for all channels
 };
 
 // Where results of a tile go: the part of it that is inside.
 struct TileResult {
-  float* y = nullptr;
+  NumbersWritten y;
   int64_t row = 0, column = 0;
   int64_t rows = 0, columns = 0;
   int64_t channels = 0;         // of the panel
@@ -37,10 +49,10 @@ struct WinogradKernels {
   int64_t most_rows = 0;  // of a group, even
   struct Transforms {
     // A tile of t * t pixels with `channels` each, to v, whose positions are `position` elements apart and whose blocks `block`.
-    void (*input)(const float* const* pixels, int64_t channels, float* v, int64_t position, int64_t block) = nullptr;
+    void (*input)(const std::byte* const* pixels, bool is_bf16, int64_t channels, float* v, int64_t position, int64_t block) = nullptr;
     // Windows of the first `count` output channels of a panel, from one input channel: w with `output` elements from channel to
     // channel, `row` from row to row and `column` in it; to u, whose positions are `position` elements apart.
-    void (*weights)(const float* w, int64_t output, int64_t row, int64_t column, int64_t count, float* u, int64_t position) = nullptr;
+    void (*weights)(NumbersRead w, int64_t output, int64_t row, int64_t column, int64_t count, float* u, int64_t position) = nullptr;
     // Products of a tile, whose positions are `position` elements apart, to the tile's results.
     void (*output)(const float* products, int64_t position, const TileResult& result) = nullptr;
   };

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 
+#include "ir/base/float_formats.h"
 #include "runtime/kernels/prepare.h"
 #include "runtime/kernels/winograd_tiles.h"
 #include "runtime/threads/threads.h"
@@ -21,6 +22,7 @@ struct Case {
   bool has_bias = true;
   std::vector<EpilogueStep> epilogue = {};   // kAdd: y itself, its memory holds the operand; kMul: a number a channel
   int64_t pitch = 0;                    // channels from pixel to pixel of x, 0: its own
+  bool is_bf16 = false;                 // x, w, y and what is added
 
   int64_t out_rows() const { return rows + top + bottom - 2; }
   int64_t out_columns() const { return columns + left + right - 2; }
@@ -62,6 +64,7 @@ ConvolutionRecipe recipe_of(const Case& c, Sizes& sizes) {
   recipe.pads_end = {sizes(c.bottom), sizes(c.right)};
   recipe.constant_weights = true;
   recipe.epilogue = c.epilogue;
+  if (c.is_bf16) recipe.x.dtype = recipe.w.dtype = recipe.y.dtype = DType::kBF16;
   for (size_t i = 0; i < c.epilogue.size(); ++i) {
     EpilogueStep& step = recipe.epilogue[i];
     if (step.kind == EpilogueKind::kAdd) {
@@ -97,6 +100,23 @@ double finished(const EpilogueStep& step, double v, double added, double factor)
   }
 }
 
+// Numbers in memory, f32 or rounded to bf16, and the numbers that they are.
+struct Memory {
+  std::vector<float> values;
+  std::vector<BFloat16> rounded;
+
+  Memory(const Tensor& tensor, bool is_bf16) {
+    for (int64_t i = 0; i < tensor.elements(); ++i) values.push_back(static_cast<float>(tensor.double_at(i)));
+    if (!is_bf16) return;
+    for (float& value : values) {
+      rounded.push_back(BFloat16(value));
+      value = static_cast<float>(rounded.back());
+    }
+  }
+  void* raw() { return rounded.empty() ? static_cast<void*>(values.data()) : rounded.data(); }
+  std::vector<float> read() const { return rounded.empty() ? values : std::vector<float>(rounded.begin(), rounded.end()); }
+};
+
 std::vector<double> sums_of(const Case& c, const float* x, const float* w, const float* bias, const float* added, const float* factors) {
   const int64_t pitch = std::max(c.pitch, c.in);
   std::vector<double> y;
@@ -124,10 +144,11 @@ std::vector<double> sums_of(const Case& c, const float* x, const float* w, const
 // By tiles of 2x2 and of 4x4, whatever is faster.
 void expect_both(const Case& c) {
   if (!winograd_kernels()) GTEST_SKIP() << "vectors of 8 numbers need AVX2";
-  const Tensor x = uniform({c.batch, c.rows, c.columns, std::max(c.pitch, c.in)}, 1), w = uniform({c.out, c.in, 3, 3}, 2);
-  const Tensor bias = uniform({c.out}, 3), factors = uniform({c.out}, 4), added = uniform({c.batch, c.out_rows(), c.out_columns(), c.out}, 5);
-  const auto data = [](const Tensor& tensor) { return static_cast<const float*>(tensor.raw()); };
-  const std::vector<double> expected = sums_of(c, data(x), data(w), data(bias), data(added), data(factors));
+  Memory x(uniform({c.batch, c.rows, c.columns, std::max(c.pitch, c.in)}, 1), c.is_bf16), w(uniform({c.out, c.in, 3, 3}, 2), c.is_bf16);
+  Memory bias(uniform({c.out}, 3), false), factors(uniform({c.out}, 4), false);
+  const Memory added(uniform({c.batch, c.out_rows(), c.out_columns(), c.out}, 5), c.is_bf16);
+  const std::vector<double> expected =
+      sums_of(c, x.values.data(), w.values.data(), bias.values.data(), added.values.data(), factors.values.data());
   double largest = 0;
   for (double v : expected) largest = std::max(largest, std::abs(v));
   for (const int64_t tile : {2, 4}) {
@@ -142,21 +163,22 @@ void expect_both(const Case& c) {
       const auto made = prepare_winograd(recipe, {sizes.values, threads, constants, packed, calls}, tile);
       ASSERT_TRUE(made.ok()) << made.error().message;
       ASSERT_TRUE(*made);
-      std::vector<float> y(data(added), data(added) + expected.size());
+      Memory y = added;
       std::vector<std::byte> scratch(static_cast<size_t>((*made)->scratch_bytes()) + 64, std::byte{0xFF});
       void* const aligned = reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(scratch.data()) + 63) / 64 * 64);
-      std::vector<void*> pointers = {const_cast<void*>(x.raw()), const_cast<void*>(w.raw())};
-      if (input_count(recipe) > 2) pointers.push_back(const_cast<void*>(bias.raw()));
-      if (input_count(recipe) > 3) pointers.push_back(const_cast<void*>(factors.raw()));
-      if (input_count(recipe) > 4) pointers.push_back(y.data());
-      pointers.push_back(y.data());
+      std::vector<void*> pointers = {x.raw(), w.raw(), bias.raw(), factors.raw(), y.raw()};
+      pointers.resize(input_count(recipe));
+      pointers.push_back(y.raw());
       Threads pool(threads);
       ASSERT_TRUE((*made)->run(pointers.data(), aligned, pool).ok());
-      results.push_back(std::move(y));
+      results.push_back(y.read());
     }
     EXPECT_EQ(results[0], results[1]) << "other bits on two threads";
     EXPECT_EQ(results[0], results[2]) << "other bits on three threads";
-    for (size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(results[0][i], expected[i], 5e-6 * largest) << "at " << i;
+    for (size_t i = 0; i < expected.size(); ++i) {
+      const double rounding = c.is_bf16 ? std::abs(expected[i]) / 256 : 0;
+      ASSERT_NEAR(results[0][i], expected[i], 5e-6 * largest + rounding) << "at " << i;
+    }
   }
 }
 
@@ -180,6 +202,11 @@ TEST(Winograd, Pads) {
 }
 
 TEST(Winograd, PartsOfWiderPixels) { expect_both({.rows = 9, .columns = 10, .in = 16, .out = 16, .pitch = 50}); }
+
+TEST(Winograd, NumbersOfBf16) {
+  expect_both({.rows = 9, .columns = 10, .in = 40, .out = 35, .is_bf16 = true});
+  expect_both({.rows = 9, .columns = 10, .in = 16, .out = 48, .epilogue = {step_of(EpilogueKind::kMul), step_of(EpilogueKind::kAdd)}, .is_bf16 = true});
+}
 
 TEST(Winograd, FinishesResults) {
   using enum EpilogueKind;
@@ -214,7 +241,7 @@ TEST(Winograd, OtherConvolutionsAreLeftToTheLibrary) {
   EXPECT_TRUE(refuses([](ConvolutionRecipe& r, auto&) { r.groups = 2; }));
   EXPECT_TRUE(refuses([](ConvolutionRecipe& r, auto&) { r.transposed = true; }));
   EXPECT_TRUE(refuses([](ConvolutionRecipe& r, auto&) { r.constant_weights = false; }));
-  EXPECT_TRUE(refuses([](ConvolutionRecipe& r, auto&) { r.x.dtype = DType::kBF16; }));
+  EXPECT_TRUE(refuses([](ConvolutionRecipe& r, auto&) { r.x.dtype = DType::kU8; }));
   EXPECT_TRUE(refuses([](ConvolutionRecipe& r, Sizes& sizes) { r.w.extents[2] = sizes(5); }));
   EXPECT_TRUE(refuses([](ConvolutionRecipe& r, Sizes& sizes) { r.x = sizes.layout({1, 64, 28, 28}, {64 * 784, 784, 28, 1}); }));
   EXPECT_TRUE(refuses([](ConvolutionRecipe& r, auto&) { r.epilogue.push_back(step_of(EpilogueKind::kGeluErf)); }));
