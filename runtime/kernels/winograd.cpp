@@ -271,7 +271,10 @@ Result<std::shared_ptr<const void>> transformed_weights(const Problem& problem, 
   const auto& transforms = cut.m == 2 ? kernels.two : kernels.four;
   const NumbersRead w = numbers_at(problem.w, p.constants[1]);
   const std::vector<int64_t>& strides = problem.w.strides;
-  const std::string key = fmt::format("winograd {} {} {} {}", p.constants[1], cut.m, fmt::join(problem.w.extents, " "), fmt::join(strides, " "));
+  std::string key = fmt::format("winograd {} {}", fmt::ptr(p.constants[1]), cut.m);
+  for (const std::vector<int64_t>* numbers : {&problem.w.extents, &strides}) {
+    for (const int64_t number : *numbers) key += fmt::format(" {}", number);
+  }
   return p.packed.keep(key, int64_t{sizeof(float)} * cut.weights(problem.in()), [&](void* memory) -> Status {
     Threads(p.threads).parallel_for(cut.panels, p.threads, [&](int64_t begin, int64_t end, int) {
       const int64_t width = 2 * cut.lanes, position = problem.in() * width;
