@@ -48,6 +48,7 @@ class Executor final : public Session, private EvalServices {
     int64_t scratch_bytes = 0;               // of each worker
     int64_t scratch_offset = -1;             // in the arena
     int workers = 1;
+    std::weak_ptr<const Primitive> primitive_before;  // of a plan that is kept, while the library keeps it too
   };
   struct PreparedStep : SizedStep {
     std::shared_ptr<const Primitive>

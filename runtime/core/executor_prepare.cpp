@@ -63,6 +63,7 @@ void Executor::remember_plan() {
                   arena_sizes_,
                   {}};
   for (PreparedStep& step : steps_) {
+    step.primitive_before = step.primitive;
     plan.steps.push_back(step);
     step.primitive.reset();
   }
@@ -88,6 +89,8 @@ Result<bool> Executor::recall_plan(std::span<const Datum> inputs) {
   plans_.erase(found);
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (!std::holds_alternative<PrimitiveCall>(program_->steps[i].call)) continue;
+    steps_[i].primitive = steps_[i].primitive_before.lock();
+    if (steps_[i].primitive) continue;
     Result<std::shared_ptr<const Primitive>> primitive = primitive_of(i);
     if (!primitive.ok()) return input_extents_.clear(), at_step(i, primitive.error());
     steps_[i].primitive = *std::move(primitive);

@@ -17,7 +17,8 @@ using onednn::Argument;
 using onednn::MemoryDesc;
 
 constexpr std::array<int64_t, 4> kRows = {64, 32, 16, 8};
-constexpr double kLittle = 4e6;  // operations that one thread does about as fast as several
+constexpr double kLittle = 4e6;      // operations that one thread does about as fast as several
+constexpr double kVeryLittle = 1e6;  // the same where pieces could be shared out evenly
 
 // Rows [first, first + rows), computed as kRows[size], which is not less.
 struct Piece {
@@ -29,7 +30,7 @@ struct Piece {
 // may have fewer rows than it is computed with.
 std::vector<Piece> pieces_of(int64_t rows, double flops) {
   constexpr int64_t kMany = 1024, kSome = 128;
-  const size_t largest = flops < kLittle || rows >= kMany ? 0 : rows >= kSome ? 1 : 2;
+  const size_t largest = flops < kVeryLittle || rows >= kMany ? 0 : rows >= kSome || flops < kLittle ? 1 : 2;
   std::vector<Piece> pieces;
   for (int64_t at = 0; at < rows; at += pieces.back().rows) {
     size_t size = largest;
@@ -39,10 +40,12 @@ std::vector<Piece> pieces_of(int64_t rows, double flops) {
   return pieces;
 }
 
-// Few pieces with much work cannot be shared out: the library does better with the product as a whole.
-bool can_share(const std::vector<Piece>& pieces, double flops) {
-  constexpr size_t kFewest = 4;
-  return flops < kLittle || pieces.size() >= kFewest;
+// Few pieces with much work cannot be shared out: the library does better with the product as a whole, whose threads read
+// parts of the weights each. Where these are few, that does not matter.
+bool can_share(const std::vector<Piece>& pieces, double flops, const Layout& w) {
+  constexpr size_t kFewest = 4, kFewestOfFewWeights = 2;
+  constexpr int64_t kFewWeights = int64_t{1} << 18;
+  return flops < kLittle || pieces.size() >= (w.elements() <= kFewWeights ? kFewestOfFewWeights : kFewest);
 }
 
 int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -242,15 +245,15 @@ Result<std::shared_ptr<const Primitive>> make_row_pieces(const ProductRequest& r
   RowPieces::Parts parts;
   parts.pieces = pieces_of(rows, flops);
   std::shared_ptr<const Primitive> none;
-  if (!can_share(parts.pieces, flops)) return none;
+  if (!can_share(parts.pieces, flops, r.product.w)) return none;
   add_operands(parts, r);
   // The layout of the weights is that for the largest pieces, and serves all.
   const SharedCall largest = TRY(call_of(r, kRows[0], std::nullopt, p.calls));
-  for (const Piece& piece : parts.pieces) {
-    const SharedCall call =
-        piece.size == 0 ? largest : TRY(call_of(r, kRows[piece.size], largest.w, p.calls));
+  // Calls for all sizes are made with the first: a later number of rows finds them there.
+  for (size_t size = 0; size < kRows.size(); ++size) {
+    const SharedCall call = size == 0 ? largest : TRY(call_of(r, kRows[size], largest.w, p.calls));
     if (!call.by_blocks) return none;
-    parts.calls[piece.size] = call.call;
+    parts.calls[size] = call.call;
     parts.call_scratch = std::max(parts.call_scratch, call.scratch);
   }
   const Piece& last = parts.pieces.back();
