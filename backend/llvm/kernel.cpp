@@ -42,6 +42,7 @@ std::string text(const Instruction& i) {
 std::string to_string(const Kernel& kernel) {
   std::string result = fmt::format("outer {} inner {} row {}{} block {} tile {}\n", text(kernel.outer), text(kernel.inner),
                                    text(kernel.row), kernel.row_reduced ? " reduced" : "", kernel.block, kernel.tile);
+  if (kernel.interleaved >= 0) result += fmt::format("interleaved {}\n", kernel.interleaved);
   for (const KernelOperand& o : kernel.operands) {
     result += fmt::format("operand p{} {} {} + {} @ {} of {}\n", o.pointer, name_of(o.dtype), text(o.strides), text(o.offset),
                           text(o.position_stride), text(o.position_extent));

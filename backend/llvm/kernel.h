@@ -90,6 +90,10 @@ struct Kernel {
   // Where not -1: the operands whose row stride is not 1 have stride 1 along this outer loop, of which
   // an iteration does as many positions as a vector has lanes, so that they are read by vectors and transposed.
   int32_t tile = -1;
+  // Where not -1: an outer loop of few positions, known now, all of which an iteration does. Operands with stride 1 along it
+  // whose row stride is a number not less hold its elements in turn: they are read and written as whole vectors. Those that are
+  // written have just this row stride.
+  int32_t interleaved = -1;
   std::vector<KernelOperand> operands;
   std::vector<Instruction> instructions;  // in order of evaluation
   std::vector<KernelReduction> reductions;

@@ -39,6 +39,7 @@ void KernelEmitter::emit() {
   for_loop(begin, end, 1, [&](Value*) {
     read_counter();
     if (kernel_.tile >= 0) tile_iteration();
+    else if (kernel_.interleaved >= 0) interleaved_iteration();
     else iteration();
     advance_counter();
   });
@@ -193,7 +194,7 @@ Value* KernelEmitter::size_value(const Instruction& i) {
 
 int64_t vectors_at_once(const Kernel& kernel, Isa isa) {
   const int64_t lanes = vector_lanes(isa);
-  if (kernel.tile >= 0) return 1;
+  if (kernel.tile >= 0 || kernel.interleaved >= 0) return 1;
   int64_t weight = 0;
   for (const Instruction& i : kernel.instructions) weight += weight_of(i);
   if (!kernel.reductions.empty() && !kernel.row_reduced) return kernel.block / lanes;

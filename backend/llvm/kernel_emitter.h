@@ -1,6 +1,6 @@
 // Emits the function of one kernel. Definitions stand by what they are about: kernel_code.cpp (sweeps and values),
 // kernel_counter.cpp (arguments and the counter of the outer loops), kernel_totals.cpp (reductions), kernel_memory.cpp
-// (loads, stores, kept values, tiles).
+// (loads, stores, kept values, tiles), kernel_interleave.cpp (elements that lie in turn).
 #pragma once
 
 #include <llvm/IR/IRBuilder.h>
@@ -131,6 +131,17 @@ class KernelEmitter {
   void store_kept(int32_t instruction, llvm::Value* value, const Lanes& lanes);
   llvm::Value* load_kept(int32_t instruction, const Lanes& lanes);
 
+  // Operands whose elements lie in turn.
+  int64_t interleaved_extent() const { return kernel_.outer[static_cast<size_t>(kernel_.interleaved)].value; }
+  bool is_interleaved(int32_t operand) const;
+  bool reads_groups(const KernelOperand& operand) const;
+  void interleaved_iteration();
+  void read_interleaved(const Lanes& lanes);
+  void write_interleaved(const Lanes& lanes);
+  std::vector<llvm::Value*> load_groups(int32_t operand, llvm::Value* offset, const Lanes& lanes, int64_t count);
+  llvm::Value* group_address(int32_t operand, llvm::Value* offset, const Lanes& lanes, int64_t start);
+  llvm::Value* group_mask(const Lanes& lanes, int64_t start, int64_t stride, int64_t count);
+
   // Tiles.
   void tile_iteration();
   void read_tiles(llvm::Value* first, bool masked);
@@ -153,7 +164,8 @@ class KernelEmitter {
   std::map<std::pair<int32_t, int64_t>, llvm::Value*> once_;      // by instruction and unit
   std::map<std::pair<int32_t, int64_t>, llvm::Value*> totals_;    // by reduction and unit
   std::map<int32_t, const Sweep*> kept_in_;
-  std::map<int32_t, std::vector<llvm::Value*>> tile_rows_;        // of an operand, by position in the tile
+  std::map<int32_t, std::vector<llvm::Value*>> tile_rows_;        // of an operand, by position in the tile or the interleaved loop
+  std::map<int32_t, std::vector<llvm::Value*>> interleaved_stores_;  // of an operand, by position in the interleaved loop
 };
 
 }  // namespace gannet

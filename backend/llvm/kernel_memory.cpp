@@ -48,7 +48,9 @@ Value* KernelEmitter::emit_load(const Instruction& i, const Lanes& lanes) {
     }
   }
   Value* bits = nullptr;
-  if (positions || !(stride.is_static(0) || stride.is_static(1))) {
+  if (!positions && reads_groups(o)) {
+    bits = load_groups(i.operand, offset, lanes, 1).front();
+  } else if (positions || !(stride.is_static(0) || stride.is_static(1))) {
     Value* at = splat(offset);
     if (positions) at = b_.CreateAdd(at, b_.CreateMul(positions, splat(extent(o.position_stride))));
     if (!stride.is_static(0)) at = b_.CreateAdd(at, row_offsets(o, lanes));
@@ -90,6 +92,10 @@ void KernelEmitter::emit_store(const KernelStore& store, Value* value, const Lan
   Value* bits = scalars_.to_storage(value, o.dtype);
   const llvm::Align align(static_cast<uint64_t>(element_size(o.dtype)));
   const Extent& stride = o.strides.back();
+  if (is_interleaved(store.operand)) {
+    interleaved_stores_[store.operand].push_back(bits);
+    return;
+  }
   Value* offset = offset_of(store.operand);
   if (stride.is_static(0)) {
     b_.CreateStore(b_.CreateExtractElement(bits, uint64_t{0}), address(store.operand, offset));

@@ -121,6 +121,9 @@ class RegionBuilder {
   Dim stride_along(const Access& access, int32_t axis, const Dim& extent) const;
   Result<std::vector<Loop>> make_loops();
   static void collapse(std::vector<Loop>& loops);
+  void choose_interleaved(std::vector<Loop>& loops);
+  bool suits_interleaving(const Loop& few, const Loop& row) const;
+  void place_interleaved(const Dim& extent);
   void choose_block(const std::vector<Loop>& loops);
   void choose_tile();
   Extent argument(const Dim& dim);

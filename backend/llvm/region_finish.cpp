@@ -16,6 +16,9 @@ namespace {
 constexpr int64_t kRowBlock = 4096;
 constexpr int64_t kColumnVectors = 4;
 constexpr int64_t kWidestTileElement = 8;
+// Elements that lie in turn, and instructions for all of them.
+constexpr int64_t kMostInterleaved = 8;
+constexpr int64_t kMostInterleavedCode = 128;
 
 // Picoseconds for one element on one thread.
 int64_t time_of(const Instruction& i) {
@@ -139,10 +142,26 @@ void RegionBuilder::place_operands(const std::vector<const Loop*>& order) {
   }
 }
 
+// What the code of an interleaved loop has to know: its extent, and which operands have stride 1 along it.
+void RegionBuilder::place_interleaved(const Dim& extent) {
+  const auto loop = static_cast<size_t>(plan_.kernel.interleaved);
+  plan_.kernel.outer[loop] = {-1, extent.constant()};
+  for (KernelOperand& operand : plan_.kernel.operands) {
+    Extent& stride = operand.strides[loop];
+    const bool along = !stride.is_static() && plan_.sizes[static_cast<size_t>(stride.argument)].is_constant(1);
+    if (along && !operand.strides.back().is_static(1)) stride = {-1, 1};
+  }
+}
+
 void RegionBuilder::choose_block(const std::vector<Loop>& loops) {
   Kernel& kernel = plan_.kernel;
   const Dim row = loops.empty() ? Dim(1) : loops.back().extent;
   const int64_t lanes = vector_lanes(isa_);
+  if (kernel.interleaved >= 0) {
+    kernel.block = kRowBlock / kernel.outer[static_cast<size_t>(kernel.interleaved)].value / lanes * lanes;
+    kernel.row = argument(row);
+    return;
+  }
   if (kernel.reductions.empty()) {
     const bool bounded = row.is_constant() && row.constant() <= 2 * kRowBlock && !kernel.outer.empty();
     kernel.block = bounded ? 0 : kRowBlock;
@@ -160,7 +179,7 @@ void RegionBuilder::choose_block(const std::vector<Loop>& loops) {
 // transposed in registers.
 void RegionBuilder::choose_tile() {
   Kernel& kernel = plan_.kernel;
-  if (!kernel.reductions.empty() || kernel.outer.empty() || kernel.instructions.size() > 24) return;
+  if (!kernel.reductions.empty() || kernel.outer.empty() || kernel.interleaved >= 0 || kernel.instructions.size() > 24) return;
   for (const KernelStore& store : kernel.stores) {
     if (!kernel.operands[static_cast<size_t>(store.operand)].strides.back().is_static(1)) return;
   }
@@ -189,6 +208,7 @@ void RegionBuilder::measure(const std::vector<Loop>& loops) {
   Dim iterations = 1, inner = 1, elements = 1;
   for (const Loop& loop : loops) elements = elements * loop.extent;
   for (size_t l = 0; l < kernel.outer.size(); ++l) {
+    if (static_cast<int32_t>(l) == kernel.interleaved) continue;
     const Dim extent = plan_.sizes[static_cast<size_t>(kernel.outer[l].argument)];
     iterations = iterations * (static_cast<int32_t>(l) == kernel.tile ? ceildiv(extent, Dim(vector_lanes(isa_))) : extent);
   }
@@ -205,6 +225,7 @@ void RegionBuilder::measure(const std::vector<Loop>& loops) {
   // Rows that fill no vector leave most of a tile empty.
   const bool narrow = row.is_constant() && row.constant() < vector_lanes(isa_);
   if (kernel.tile >= 0) picoseconds += narrow ? 220 : 60;
+  if (kernel.interleaved >= 0) picoseconds += 40;
   plan_.cost = ceildiv(elements * picoseconds, Dim(1000));
 }
 
@@ -224,9 +245,47 @@ void RegionBuilder::find_in_place() {
   }
 }
 
+// Where a loop of few positions runs over elements that lie side by side, in groups along another loop (the channels of
+// pixels), that one becomes the row, and the few come before it: each operand then has vectors along the row, or vectors of
+// whole groups.
+void RegionBuilder::choose_interleaved(std::vector<Loop>& loops) {
+  Kernel& kernel = plan_.kernel;
+  if (!kernel.reductions.empty()) return;
+  for (size_t few = loops.size(); few-- > 0;) {
+    if (!loops[few].extent.is_constant()) continue;
+    const int64_t count = loops[few].extent.constant();
+    if (count < 2 || count > kMostInterleaved || count >= vector_lanes(isa_) || static_cast<int64_t>(kernel.instructions.size()) * count > kMostInterleavedCode) continue;
+    for (size_t row = loops.size(); row-- > 0;) {
+      if (row == few || !suits_interleaving(loops[few], loops[row])) continue;
+      Loop last = std::move(loops[row]), before = std::move(loops[few]);
+      loops.erase(loops.begin() + static_cast<std::ptrdiff_t>(std::max(row, few)));
+      loops.erase(loops.begin() + static_cast<std::ptrdiff_t>(std::min(row, few)));
+      kernel.interleaved = static_cast<int32_t>(loops.size());
+      loops.push_back(std::move(before));
+      loops.push_back(std::move(last));
+      return;
+    }
+  }
+}
+
+bool RegionBuilder::suits_interleaving(const Loop& few, const Loop& row) const {
+  const int64_t count = few.extent.constant();
+  if (row.extent.is_constant() && row.extent.constant() < vector_lanes(isa_)) return false;
+  bool any = false;
+  for (size_t a = 0; a < accesses_.size(); ++a) {
+    const Access& access = accesses_[a];
+    const Dim &step = row.strides[a], &along = few.strides[a];
+    const bool grouped = along.is_constant(1) && step.is_constant() && step.constant() >= count && step.constant() <= kMostInterleaved && !access.by_position;
+    if (access.is_output ? grouped && step.is_constant(count) : grouped) any = true;
+    else if (!step.is_constant(1) && (access.is_output || (!step.is_constant(0) && !access.by_position && access.pointer != kOwnPosition))) return false;
+  }
+  return any;
+}
+
 Result<KernelPlan> RegionBuilder::finish() {
   std::vector<Loop> loops = TRY(make_loops());
   collapse(loops);
+  choose_interleaved(loops);
   Kernel& kernel = plan_.kernel;
   kernel.row_reduced = !loops.empty() && loops.back().reduced;
   std::vector<const Loop*> order;
@@ -240,6 +299,7 @@ Result<KernelPlan> RegionBuilder::finish() {
   Loop single{-1, 1, false, std::vector<Dim>(accesses_.size(), Dim(0))};
   order.push_back(loops.empty() ? &single : &loops.back());
   place_operands(order);
+  if (kernel.interleaved >= 0) place_interleaved(order[static_cast<size_t>(kernel.interleaved)]->extent);
   choose_block(loops);
   choose_tile();
   measure(loops);

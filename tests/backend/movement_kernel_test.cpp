@@ -1,12 +1,18 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
+#include <tuple>
+
 #include "tests/backend/run_kernel.h"
 
 namespace gannet {
 namespace {
 
 using test::expect_kernels;
+using test::expect_region;
+using test::kernel_of;
 using test::refusal_of;
 
 TEST(MovementKernel, Tile) {
@@ -95,6 +101,117 @@ TEST(MovementKernel, GatherElements) {
     %y = GatherElements(%x, %index) {axis = 1}
     return %y as "y"
   })"), "");
+}
+
+std::string transpose(std::string_view type, std::string_view shape, std::string_view permutation) {
+  return fmt::format(R"(graph "g"(%x: {}[{}]) {{
+    %y = Transpose(%x) {{perm = [{}]}}
+    return %y as "y"
+  }})", type, shape, permutation);
+}
+
+TEST(InterleavedKernel, ChannelsOfPixels) {
+  for (int channels = 2; channels <= 8; ++channels) {
+    for (std::string_view type : {"f32", "u8", "bf16", "f64"}) {
+      if (type != "f32" && channels > 4) continue;
+      for (std::string_view pixels : {"5, 7", "h, 19"}) {
+        expect_kernels(transpose(type, fmt::format("n, {}, {}", channels, pixels), "0, 2, 3, 1"), {{"n", 2}, {"h", 37}});
+        expect_kernels(transpose(type, fmt::format("n, {}, {}", pixels, channels), "0, 3, 1, 2"), {{"n", 2}, {"h", 37}});
+      }
+    }
+  }
+  // More than one block of the row.
+  expect_kernels(transpose("f32", "1, 3, 61, 83", "0, 2, 3, 1"));
+  expect_kernels(transpose("u8", "1, 61, 83, 3", "0, 3, 1, 2"));
+}
+
+TEST(InterleavedKernel, IsChosenForFewChannels) {
+  for (Isa isa : {Isa::kV3, Isa::kV4}) {
+    for (std::string_view type : {"f32", "u8", "bf16"}) {
+      EXPECT_GE(kernel_of(transpose(type, "n, 3, h, w", "0, 2, 3, 1"), isa).interleaved, 0) << type;
+      EXPECT_GE(kernel_of(transpose(type, "n, h, w, 3", "0, 3, 1, 2"), isa).interleaved, 0) << type;
+    }
+    EXPECT_EQ(kernel_of(transpose("f32", "n, 64, h, w", "0, 2, 3, 1"), isa).interleaved, -1);
+  }
+}
+
+TEST(InterleavedKernel, WorkBeforeAndBehind) {
+  const std::string in_front = R"(graph "g"(%x: u8[n, 3, h, 21], %mean: f32[1, 3, 1, 1], %std: f32[3, 1, 1], %w: f32[h, 21]) {
+    %f = Cast(%x) {to = f32}
+    %c = Constant() {value = f32 {255}}
+    %s = Div(%f, %c)
+    %m = Sub(%s, %mean)
+    %d = Mul(%m, %std)
+    %a = Add(%d, %w)
+    %y = Transpose(%a) {perm = [0, 2, 3, 1]}
+    return %y as "y", %d as "d"
+  })";
+  expect_region(in_front, {{"n", 2}, {"h", 5}});
+  const std::string behind = R"(graph "g"(%x: bf16[2, 9, 31, 3]) {
+    %f = Cast(%x) {to = f32}
+    %low = Constant() {value = f32 {0}}
+    %high = Constant() {value = f32 {1}}
+    %c = Clip(%f, %low, %high)
+    %y = Transpose(%c) {perm = [0, 3, 1, 2]}
+    return %y as "y"
+  })";
+  expect_region(behind);
+  // Groups in all operands but a row of numbers for them.
+  const std::string bias = R"(graph "g"(%x: f32[n, 13, 5], %b: f32[5]) {
+    %s = Add(%x, %b)
+    %y = Relu(%s)
+    return %y as "y"
+  })";
+  expect_region(bias, {{"n", 9}});
+  for (const std::string& text : {in_front, behind, bias}) EXPECT_GE(kernel_of(text, Isa::kV3, true).interleaved, 0) << text;
+}
+
+TEST(InterleavedKernel, PartsOfGroups) {
+  for (std::string_view type : {"f32", "u8", "f64"}) {
+    // The last two of four channels, then every second column.
+    for (auto [starts, ends, axes, steps] : {std::tuple("2", "4", "2", "1"), {"1", "100", "1", "2"}, {"0", "100", "1", "3"}, {"1, 0", "100, 3", "1, 2", "2, 1"}}) {
+      for (std::string_view shape : {"n, 43, 4", "4, 35, 1"}) {
+        const bool flat = shape.ends_with("1");
+        if (flat && std::string_view(axes) != "1") continue;
+        const int count = static_cast<int>(std::count(axes, axes + std::strlen(axes), ',')) + 1;
+        expect_kernels(fmt::format(R"(graph "g"(%x: {}[{}]) {{
+          %s = Constant() {{value = i64[{}] {{{}}}}}
+          %e = Constant() {{value = i64[{}] {{{}}}}}
+          %a = Constant() {{value = i64[{}] {{{}}}}}
+          %t = Constant() {{value = i64[{}] {{{}}}}}
+          %y = Slice(%x, %s, %e, %a, %t)
+          return %y as "y"
+        }})", type, shape, count, starts, count, ends, count, axes, count, steps), {{"n", 3}});
+      }
+    }
+  }
+  const std::string channels = R"(graph "g"(%x: f32[1, 40, 4]) {
+    %s = Constant() {value = i64[1] {1}}
+    %e = Constant() {value = i64[1] {4}}
+    %a = Constant() {value = i64[1] {2}}
+    %p = Slice(%x, %s, %e, %a)
+    %y = Transpose(%p) {perm = [0, 2, 1]}
+    return %y as "y"
+  })";
+  expect_region(channels);
+}
+
+TEST(InterleavedKernel, RepeatedAndMovedBlocks) {
+  for (std::string_view factors : {"2, 2", "1, 3", "4, 4"}) {
+    for (std::string_view type : {"f32", "u8"}) {
+      expect_kernels(fmt::format(R"(graph "g"(%x: {}[n, 3, h, 19]) {{
+        %s = Constant() {{value = f32[4] {{1, 1, {}}}}}
+        %y = Resize(%x, %_, %s) {{mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor"}}
+        return %y as "y"
+      }})", type, factors), {{"n", 1}, {"h", 3}});
+    }
+  }
+  for (int block : {2, 3, 4}) {
+    expect_kernels(fmt::format(R"(graph "g"(%x: f32[n, {}, 3, 21]) {{
+      %y = DepthToSpace(%x) {{blocksize = {}, mode = "CRD"}}
+      return %y as "y"
+    }})", 3 * block * block, block), {{"n", 2}});
+  }
 }
 
 }  // namespace

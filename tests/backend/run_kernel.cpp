@@ -165,6 +165,15 @@ void expect_region(std::string_view text, const SymbolValues& symbols, double to
   }
 }
 
+Kernel kernel_of(std::string_view text, Isa isa, bool is_region) {
+  auto graph = parse(text);
+  if (graph && is_region) graph = fused(*graph);
+  if (!graph) return {};
+  const Result<KernelPlan> plan = plan_node(*graph->nodes().back(), isa);
+  EXPECT_TRUE(plan.ok()) << plan.error().message;
+  return plan.ok() ? plan->kernel : Kernel{};
+}
+
 std::string refusal_of(std::string_view text) {
   const auto graph = parse(text);
   if (!graph) return "no graph";

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backend/llvm/kernel.h"
 #include "ir/base/tensor.h"
 #include "ir/graph.h"
 #include "ir/target.h"
@@ -21,6 +22,8 @@ void expect_kernel(const Graph& graph, const std::vector<Tensor>& inputs, Isa is
 void expect_kernels(std::string_view text, const SymbolValues& symbols = {}, double tolerance = 1e-5);
 // A graph whose nodes become one Fused node of kind "region" first.
 void expect_region(std::string_view text, const SymbolValues& symbols = {}, double tolerance = 1e-5);
+// What the last node becomes; `is_region` as in expect_region.
+Kernel kernel_of(std::string_view text, Isa isa, bool is_region = false);
 // Why the last node is refused; "" where it is not.
 std::string refusal_of(std::string_view text);
 
