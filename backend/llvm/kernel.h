@@ -90,7 +90,7 @@ struct Kernel {
   // Where not -1: the operands whose row stride is not 1 have stride 1 along this outer loop, of which
   // an iteration does as many positions as a vector has lanes, so that they are read by vectors and transposed.
   int32_t tile = -1;
-  // Where not -1: an outer loop of few positions, known now, all of which an iteration does. Operands with stride 1 along it
+  // Where not -1: a loop of few positions, known now, all of which an iteration does; the reduced one in a kernel that reduces. Operands with stride 1 along it
   // whose row stride is a number not less hold its elements in turn: they are read and written as whole vectors. Those that are
   // written have just this row stride.
   int32_t interleaved = -1;
@@ -101,6 +101,7 @@ struct Kernel {
 
   size_t loops() const { return outer.size() + inner.size() + 1; }
   size_t row_loop() const { return loops() - 1; }
+  const Extent& extent_of(size_t loop) const { return loop < outer.size() ? outer[loop] : inner[loop - outer.size()]; }
 };
 
 // Canonical: equal for kernels that do the same in the same way.

@@ -39,7 +39,7 @@ void KernelEmitter::emit() {
   for_loop(begin, end, 1, [&](Value*) {
     read_counter();
     if (kernel_.tile >= 0) tile_iteration();
-    else if (kernel_.interleaved >= 0) interleaved_iteration();
+    else if (kernel_.interleaved >= 0 && !vertical()) interleaved_iteration();
     else iteration();
     advance_counter();
   });
@@ -71,6 +71,11 @@ void KernelEmitter::iteration() {
 void KernelEmitter::run_sweeps(Value* masked_end) {
   std::vector<Lanes> columns;
   for (int64_t u = 0; vertical() && u < units_; ++u) columns.push_back(lanes_at(b_.CreateAdd(row_begin_, number(u * lanes_)), masked_end, u));
+  const bool interleaves = kernel_.interleaved >= 0;
+  if (interleaves) {
+    indices_[static_cast<size_t>(kernel_.interleaved)] = number(0);
+    read_interleaved(columns.front());
+  }
   for (const Sweep& sweep : schedule_.sweeps) {
     start_accumulators(sweep);
     current_.clear();
@@ -80,12 +85,14 @@ void KernelEmitter::run_sweeps(Value* masked_end) {
       for (const Lanes& lanes : columns) sweep_vector(sweep, lanes);
     });
     finish_accumulators(sweep);
+    if (interleaves) write_interleaved(columns.front());
   }
   for (int32_t s : schedule_.once_stores) {
     const KernelStore& store = kernel_.stores[static_cast<size_t>(s)];
     if (!vertical()) emit_store(store, once(store.value, {row_begin_, nullptr, 0}), {row_begin_, nullptr, 0});
     for (const Lanes& lanes : columns) emit_store(store, once(store.value, lanes), lanes);
   }
+  tile_rows_.clear();
 }
 
 Lanes KernelEmitter::lanes_at(Value* first, Value* masked_end, int64_t unit) {
@@ -122,7 +129,7 @@ void KernelEmitter::sweep_vector(const Sweep& sweep, const Lanes& lanes) {
   }
   for (int32_t r : sweep.reductions) {
     const KernelReduction& reduction = kernel_.reductions[static_cast<size_t>(r)];
-    Value* slot = accumulators_[static_cast<size_t>(r)][static_cast<size_t>(lanes.unit)];
+    Value* slot = accumulators_[static_cast<size_t>(r)][static_cast<size_t>(kernel_.interleaved >= 0 ? position_ : lanes.unit)];
     Value* total = b_.CreateLoad(scalars_.vector_type(type_of(reduction.value)), slot);
     Value* next = scalars_.reduce_pair(reduction.kind, type_of(reduction.value), total, value_of(reduction.value, lanes));
     if (lanes.mask && kernel_.row_reduced) next = b_.CreateSelect(lanes.mask, next, total);

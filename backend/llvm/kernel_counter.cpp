@@ -32,7 +32,7 @@ void KernelEmitter::load_arguments() {
     tile_extent_ = tiles;
     tiles = b_.CreateUDiv(b_.CreateAdd(tiles, number(lanes_ - 1)), number(lanes_));
   }
-  if (kernel_.interleaved >= 0) digits_[static_cast<size_t>(kernel_.interleaved)] = number(1);
+  if (kernel_.interleaved >= 0 && !vertical()) digits_[static_cast<size_t>(kernel_.interleaved)] = number(1);
   if (kernel_.block > 0) digits_.push_back(b_.CreateUDiv(b_.CreateAdd(extent(kernel_.row), number(kernel_.block - 1)), number(kernel_.block)));
 }
 

@@ -66,6 +66,9 @@ class KernelEmitter {
   template <class Body>
   void inner_loops(size_t depth, const Sweep& sweep, const Body& body) {
     if (depth == kernel_.inner.size()) return body();
+    if (kernel_.interleaved == static_cast<int32_t>(kernel_.outer.size() + depth)) {
+      return interleaved_positions([&] { inner_loops(depth + 1, sweep, body); });
+    }
     const auto position = [&](llvm::Value* i) {
       indices_[kernel_.outer.size() + depth] = i;
       inner_loops(depth + 1, sweep, body);
@@ -116,6 +119,7 @@ class KernelEmitter {
   void start_accumulators(const Sweep& sweep);
   llvm::Value* identity(ReductionKind kind, DType type);
   void finish_accumulators(const Sweep& sweep);
+  llvm::Value* pairwise(ReductionKind kind, DType type, std::vector<llvm::Value*> values);
   llvm::Value* across_lanes(ReductionKind kind, DType type, llvm::Value* x);
 
   // Memory.
@@ -132,7 +136,17 @@ class KernelEmitter {
   llvm::Value* load_kept(int32_t instruction, const Lanes& lanes);
 
   // Operands whose elements lie in turn.
-  int64_t interleaved_extent() const { return kernel_.outer[static_cast<size_t>(kernel_.interleaved)].value; }
+  int64_t interleaved_extent() const { return kernel_.extent_of(static_cast<size_t>(kernel_.interleaved)).value; }
+  // Calls body() for every position of the interleaved loop.
+  template <class Body>
+  void interleaved_positions(const Body& body) {
+    for (position_ = 0; position_ < interleaved_extent(); ++position_) {
+      indices_[static_cast<size_t>(kernel_.interleaved)] = number(position_);
+      body();
+    }
+    position_ = 0;
+    indices_[static_cast<size_t>(kernel_.interleaved)] = number(0);
+  }
   bool is_interleaved(int32_t operand) const;
   bool reads_groups(const KernelOperand& operand) const;
   void interleaved_iteration();
@@ -160,6 +174,7 @@ class KernelEmitter {
   std::vector<std::vector<llvm::Value*>> accumulators_, carried_;
   llvm::Value *iota_ = nullptr, *row_begin_ = nullptr, *row_end_ = nullptr, *tile_extent_ = nullptr;
   std::vector<llvm::Value*> indices_;                             // of each loop but the row
+  int64_t position_ = 0;                                          // in the tile or the interleaved loop
   std::map<int32_t, llvm::Value*> current_;                       // values of the vector at hand
   std::map<std::pair<int32_t, int64_t>, llvm::Value*> once_;      // by instruction and unit
   std::map<std::pair<int32_t, int64_t>, llvm::Value*> totals_;    // by reduction and unit

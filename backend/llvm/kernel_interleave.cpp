@@ -26,24 +26,21 @@ void KernelEmitter::interleaved_iteration() {
   const Sweep& sweep = schedule_.sweeps.front();
   std::vector<std::vector<Value*>> bases;
   std::vector<std::map<std::pair<int32_t, int64_t>, Value*>> once;
-  for (int64_t t = 0; t < interleaved_extent(); ++t) {
-    indices_[static_cast<size_t>(kernel_.interleaved)] = number(t);
+  interleaved_positions([&] {
     place_operands();
     once_.clear();
     prepare_once(sweep, {});
     bases.push_back(bases_);
     once.push_back(once_);
-  }
+  });
   const auto vector = [&](const Lanes& lanes) {
     bases_ = bases.front();
     read_interleaved(lanes);
-    for (int64_t t = 0; t < interleaved_extent(); ++t) {
-      bases_ = bases[static_cast<size_t>(t)];
-      once_ = once[static_cast<size_t>(t)];
-      Lanes own = lanes;
-      own.unit = t;
-      sweep_vector(sweep, own);
-    }
+    interleaved_positions([&] {
+      bases_ = bases[static_cast<size_t>(position_)];
+      once_ = once[static_cast<size_t>(position_)];
+      sweep_vector(sweep, lanes);
+    });
     bases_ = bases.front();
     write_interleaved(lanes);
   };

@@ -35,7 +35,7 @@ Value* KernelEmitter::emit_load(const Instruction& i, const Lanes& lanes) {
   const llvm::Align align(static_cast<uint64_t>(element_size(o.dtype)));
   const Extent& stride = o.strides.back();
   if (const auto tile = tile_rows_.find(i.operand); tile != tile_rows_.end()) {
-    return scalars_.from_storage(tile->second[static_cast<size_t>(lanes.unit)], o.dtype);
+    return scalars_.from_storage(tile->second[static_cast<size_t>(position_)], o.dtype);
   }
   Value* offset = offset_of(i.operand);
   if (!o.has_memory()) return stride.is_static(0) ? splat(offset) : b_.CreateAdd(splat(offset), row_offsets(o, lanes));
@@ -168,15 +168,15 @@ void KernelEmitter::tile_iteration() {
         place_operands();
         once_.clear();
         prepare_once(schedule_.sweeps.front(), {});
-        Lanes own = lanes;
-        own.unit = t;
-        sweep_vector(schedule_.sweeps.front(), own);
+        position_ = t;
+        sweep_vector(schedule_.sweeps.front(), lanes);
       };
       if (masked) if_then(b_.CreateICmpSLT(number(t), rows_left), row);
       else row();
     }
     b_.CreateBr(after);
   }
+  position_ = 0;
   tile_rows_.clear();
   b_.SetInsertPoint(after);
 }

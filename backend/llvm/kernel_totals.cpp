@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 
 #include "backend/llvm/kernel_emitter.h"
 
@@ -6,12 +7,14 @@ namespace gannet {
 
 using llvm::Value;
 
+// An interleaved loop has an accumulator for each position.
 void KernelEmitter::prepare_accumulators() {
+  const int64_t count = kernel_.interleaved >= 0 ? interleaved_extent() : units_;
   for (const KernelReduction& r : kernel_.reductions) {
     llvm::Type* type = scalars_.vector_type(type_of(r.value));
     std::vector<Value*> slots, carried;
-    for (int64_t u = 0; u < units_; ++u) slots.push_back(b_.CreateAlloca(type));
-    for (int64_t u = 0; u < units_ && is_float_sum(r); ++u) carried.push_back(b_.CreateAlloca(type));
+    for (int64_t u = 0; u < count; ++u) slots.push_back(b_.CreateAlloca(type));
+    for (int64_t u = 0; u < count && is_float_sum(r) && kernel_.interleaved < 0; ++u) carried.push_back(b_.CreateAlloca(type));
     accumulators_.push_back(std::move(slots));
     carried_.push_back(std::move(carried));
   }
@@ -74,6 +77,10 @@ void KernelEmitter::finish_accumulators(const Sweep& sweep) {
     const DType dtype = type_of(reduction.value);
     std::vector<Value*> values;
     for (size_t u = 0; u < accumulators_[static_cast<size_t>(r)].size(); ++u) values.push_back(total_of(r, u));
+    if (kernel_.interleaved >= 0) {
+      totals_[{r, 0}] = pairwise(reduction.kind, dtype, std::move(values));
+      continue;
+    }
     if (!kernel_.row_reduced) {
       for (size_t u = 0; u < values.size(); ++u) totals_[{r, static_cast<int64_t>(u)}] = values[u];
       continue;
@@ -86,6 +93,15 @@ void KernelEmitter::finish_accumulators(const Sweep& sweep) {
     }
     totals_[{r, 0}] = across_lanes(reduction.kind, dtype, values[0]);
   }
+}
+
+// In the order in which across_lanes takes as many lanes.
+Value* KernelEmitter::pairwise(ReductionKind kind, DType type, std::vector<Value*> values) {
+  for (size_t distance = std::bit_ceil(values.size()) / 2; distance > 0; distance /= 2) {
+    for (size_t i = 0; i + distance < values.size(); ++i) values[i] = scalars_.reduce_pair(kind, type, values[i], values[i + distance]);
+    values.resize(std::min(values.size(), distance));
+  }
+  return values.front();
 }
 
 // Every lane of the result is the total of all lanes.

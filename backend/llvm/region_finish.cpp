@@ -144,9 +144,10 @@ void RegionBuilder::place_operands(const std::vector<const Loop*>& order) {
 
 // What the code of an interleaved loop has to know: its extent, and which operands have stride 1 along it.
 void RegionBuilder::place_interleaved(const Dim& extent) {
-  const auto loop = static_cast<size_t>(plan_.kernel.interleaved);
-  plan_.kernel.outer[loop] = {-1, extent.constant()};
-  for (KernelOperand& operand : plan_.kernel.operands) {
+  Kernel& kernel = plan_.kernel;
+  const auto loop = static_cast<size_t>(kernel.interleaved);
+  (kernel.reductions.empty() ? kernel.outer : kernel.inner).back() = {-1, extent.constant()};
+  for (KernelOperand& operand : kernel.operands) {
     Extent& stride = operand.strides[loop];
     const bool along = !stride.is_static() && plan_.sizes[static_cast<size_t>(stride.argument)].is_constant(1);
     if (along && !operand.strides.back().is_static(1)) stride = {-1, 1};
@@ -158,7 +159,8 @@ void RegionBuilder::choose_block(const std::vector<Loop>& loops) {
   const Dim row = loops.empty() ? Dim(1) : loops.back().extent;
   const int64_t lanes = vector_lanes(isa_);
   if (kernel.interleaved >= 0) {
-    kernel.block = kRowBlock / kernel.outer[static_cast<size_t>(kernel.interleaved)].value / lanes * lanes;
+    const int64_t count = kernel.extent_of(static_cast<size_t>(kernel.interleaved)).value;
+    kernel.block = kernel.reductions.empty() ? kRowBlock / count / lanes * lanes : lanes;
     kernel.row = argument(row);
     return;
   }
@@ -214,7 +216,7 @@ void RegionBuilder::measure(const std::vector<Loop>& loops) {
   }
   const Dim row = loops.empty() ? Dim(1) : loops.back().extent;
   if (kernel.block > 0) iterations = iterations * ceildiv(row, Dim(kernel.block));
-  for (const Extent& extent : kernel.inner) inner = inner * plan_.sizes[static_cast<size_t>(extent.argument)];
+  for (const Extent& extent : kernel.inner) inner = inner * (extent.is_static() ? Dim(extent.value) : plan_.sizes[static_cast<size_t>(extent.argument)]);
   plan_.iterations = iterations;
   const int64_t kept = kept_bytes(kernel, schedule_of(kernel));
   const Dim lanes = vector_lanes(isa_);
@@ -247,12 +249,13 @@ void RegionBuilder::find_in_place() {
 
 // Where a loop of few positions runs over elements that lie side by side, in groups along another loop (the channels of
 // pixels), that one becomes the row, and the few come before it: each operand then has vectors along the row, or vectors of
-// whole groups.
+// whole groups. So a reduction of few elements side by side does as many at once as a vector has lanes.
 void RegionBuilder::choose_interleaved(std::vector<Loop>& loops) {
   Kernel& kernel = plan_.kernel;
-  if (!kernel.reductions.empty()) return;
+  const auto reduced = std::ranges::count_if(loops, &Loop::reduced);
+  if (reduced > 1 || (reduced > 0) == kernel.reductions.empty()) return;
   for (size_t few = loops.size(); few-- > 0;) {
-    if (!loops[few].extent.is_constant()) continue;
+    if (!loops[few].extent.is_constant() || loops[few].reduced != (reduced > 0)) continue;
     const int64_t count = loops[few].extent.constant();
     if (count < 2 || count > kMostInterleaved || count >= vector_lanes(isa_) || static_cast<int64_t>(kernel.instructions.size()) * count > kMostInterleavedCode) continue;
     for (size_t row = loops.size(); row-- > 0;) {

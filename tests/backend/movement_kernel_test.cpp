@@ -135,27 +135,27 @@ TEST(InterleavedKernel, IsChosenForFewChannels) {
   }
 }
 
-TEST(InterleavedKernel, WorkBeforeAndBehind) {
-  const std::string in_front = R"(graph "g"(%x: u8[n, 3, h, 21], %mean: f32[1, 3, 1, 1], %std: f32[3, 1, 1], %w: f32[h, 21]) {
-    %f = Cast(%x) {to = f32}
-    %c = Constant() {value = f32 {255}}
+TEST(InterleavedKernel, WorkOnWhatIsMoved) {
+  const std::string to_last = R"(graph "g"(%x: u8[n, 3, h, 21], %mean: f32[3], %std: f32[1, 1, 3], %w: f32[h, 21, 1]) {
+    %t = Transpose(%x) {perm = [0, 2, 3, 1]}
+    %f = Cast(%t) {to = f32}
+    %c = Constant() {value = f32[] {255}}
     %s = Div(%f, %c)
     %m = Sub(%s, %mean)
     %d = Mul(%m, %std)
-    %a = Add(%d, %w)
-    %y = Transpose(%a) {perm = [0, 2, 3, 1]}
+    %y = Add(%d, %w)
     return %y as "y", %d as "d"
   })";
-  expect_region(in_front, {{"n", 2}, {"h", 5}});
-  const std::string behind = R"(graph "g"(%x: bf16[2, 9, 31, 3]) {
-    %f = Cast(%x) {to = f32}
-    %low = Constant() {value = f32 {0}}
-    %high = Constant() {value = f32 {1}}
-    %c = Clip(%f, %low, %high)
-    %y = Transpose(%c) {perm = [0, 3, 1, 2]}
+  expect_region(to_last, {{"n", 2}, {"h", 5}});
+  const std::string to_first = R"(graph "g"(%x: bf16[2, 9, 31, 3]) {
+    %t = Transpose(%x) {perm = [0, 3, 1, 2]}
+    %f = Cast(%t) {to = f32}
+    %low = Constant() {value = f32[] {0}}
+    %high = Constant() {value = f32[] {1}}
+    %y = Clip(%f, %low, %high)
     return %y as "y"
   })";
-  expect_region(behind);
+  expect_region(to_first);
   // Groups in all operands but a row of numbers for them.
   const std::string bias = R"(graph "g"(%x: f32[n, 13, 5], %b: f32[5]) {
     %s = Add(%x, %b)
@@ -163,7 +163,7 @@ TEST(InterleavedKernel, WorkBeforeAndBehind) {
     return %y as "y"
   })";
   expect_region(bias, {{"n", 9}});
-  for (const std::string& text : {in_front, behind, bias}) EXPECT_GE(kernel_of(text, Isa::kV3, true).interleaved, 0) << text;
+  for (const std::string& text : {to_last, to_first, bias}) EXPECT_GE(kernel_of(text, Isa::kV3, true).interleaved, 0) << text;
 }
 
 TEST(InterleavedKernel, PartsOfGroups) {
@@ -212,6 +212,34 @@ TEST(InterleavedKernel, RepeatedAndMovedBlocks) {
       return %y as "y"
     }})", 3 * block * block, block), {{"n", 2}});
   }
+}
+
+TEST(InterleavedKernel, ReductionsOfFewElements) {
+  for (int count : {2, 3, 4, 7, 8, 9}) {
+    for (std::string_view type : {"f32", "bf16"}) {
+      const std::string softmax = fmt::format(R"(graph "g"(%x: {}[2, n, {}]) {{
+        %y = Softmax(%x) {{axis = -1}}
+        return %y as "y"
+      }})", type, count);
+      for (int rows : {1, 16, 41}) expect_kernels(softmax, {{"n", rows}}, type == "f32" ? 1e-5 : 8e-3);
+      EXPECT_EQ(kernel_of(softmax, Isa::kV4).interleaved >= 0, count <= 8);
+    }
+    const std::string statistics = fmt::format(R"(graph "g"(%x: f32[37, {0}], %bias: f32[{0}]) {{
+      %a = Constant() {{value = i64[1] {{1}}}}
+      %b = Add(%x, %bias)
+      %m = ReduceMean(%b, %a) {{keepdims = 1}}
+      %d = Sub(%b, %m)
+      %most = ReduceMax(%b, %a) {{keepdims = 0}}
+      return %d as "d", %m as "m", %most as "most"
+    }})", count);
+    expect_region(statistics);
+    EXPECT_EQ(kernel_of(statistics, Isa::kV4, true).interleaved >= 0, count <= 8);
+  }
+  expect_kernels(R"(graph "g"(%x: i32[n, 5]) {
+    %a = Constant() {value = i64[1] {1}}
+    %y = ReduceProd(%x, %a)
+    return %y as "y"
+  })", {{"n", 23}});
 }
 
 }  // namespace
