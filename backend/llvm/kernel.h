@@ -91,8 +91,8 @@ struct Kernel {
   // an iteration does as many positions as a vector has lanes, so that they are read by vectors and transposed.
   int32_t tile = -1;
   // Where not -1: a loop of few positions, known now, all of which an iteration does; the reduced one in a kernel that reduces. Operands with stride 1 along it
-  // whose row stride is a number not less hold its elements in turn: they are read and written as whole vectors. Those that are
-  // written have just this row stride.
+  // whose row stride is a number not less hold its elements in turn: they are read and written as whole vectors, masked where
+  // there is anything between.
   int32_t interleaved = -1;
   std::vector<KernelOperand> operands;
   std::vector<Instruction> instructions;  // in order of evaluation

@@ -154,6 +154,7 @@ class KernelEmitter {
   void write_interleaved(const Lanes& lanes);
   std::vector<llvm::Value*> load_groups(int32_t operand, llvm::Value* offset, const Lanes& lanes, int64_t count);
   llvm::Value* group_address(int32_t operand, llvm::Value* offset, const Lanes& lanes, int64_t start);
+  llvm::Value* members_mask(int64_t start, int64_t stride);
   llvm::Value* group_mask(const Lanes& lanes, int64_t start, int64_t stride, int64_t count);
 
   // Tiles.

@@ -62,12 +62,20 @@ void KernelEmitter::write_interleaved(const Lanes& lanes) {
   for (auto& [operand, parts] : interleaved_stores_) {
     const KernelOperand& o = kernel_.operands[static_cast<size_t>(operand)];
     const llvm::Align align(static_cast<uint64_t>(element_size(o.dtype)));
+    const int64_t stride = o.strides.back().value;
+    // What lies between the groups stays as it is.
+    parts.resize(static_cast<size_t>(stride), llvm::PoisonValue::get(parts.front()->getType()));
     const std::vector<Value*> whole = interleave_vectors(b_, parts);
-    for (size_t k = 0; k < whole.size(); ++k) {
-      const int64_t start = static_cast<int64_t>(k) * lanes_;
+    for (int64_t k = 0; k < stride; ++k) {
+      const int64_t start = k * lanes_;
+      Value* mask = stride > interleaved_extent() ? members_mask(start, stride) : nullptr;
+      if (lanes.mask) {
+        Value* in_row = group_mask(lanes, start, stride, interleaved_extent());
+        mask = mask ? b_.CreateAnd(mask, in_row) : in_row;
+      }
       Value* to = group_address(operand, offset_of(operand), lanes, start);
-      if (lanes.mask) b_.CreateMaskedStore(whole[k], to, align, group_mask(lanes, start, interleaved_extent(), interleaved_extent()));
-      else b_.CreateAlignedStore(whole[k], to, align);
+      if (mask) b_.CreateMaskedStore(whole[static_cast<size_t>(k)], to, align, mask);
+      else b_.CreateAlignedStore(whole[static_cast<size_t>(k)], to, align);
     }
   }
   interleaved_stores_.clear();
@@ -92,6 +100,13 @@ std::vector<Value*> KernelEmitter::load_groups(int32_t operand, Value* offset, c
 Value* KernelEmitter::group_address(int32_t operand, Value* offset, const Lanes& lanes, int64_t start) {
   const Extent& stride = kernel_.operands[static_cast<size_t>(operand)].strides.back();
   return address(operand, b_.CreateAdd(add_scaled(offset, lanes.first, stride), number(start)));
+}
+
+// Of a vector that starts `start` elements behind the first group: the elements of the interleaved loop.
+Value* KernelEmitter::members_mask(int64_t start, int64_t stride) {
+  std::vector<llvm::Constant*> lanes;
+  for (int64_t e = start; e < start + lanes_; ++e) lanes.push_back(b_.getInt1(e % stride < interleaved_extent()));
+  return llvm::ConstantVector::get(lanes);
 }
 
 // Of a vector that starts `start` elements behind the first group: what belongs to a group of the row.

@@ -123,6 +123,7 @@ class RegionBuilder {
   static void collapse(std::vector<Loop>& loops);
   void choose_interleaved(std::vector<Loop>& loops);
   bool suits_interleaving(const Loop& few, const Loop& row) const;
+  bool stores_masked(DType dtype) const;
   void place_interleaved(const Dim& extent);
   void choose_block(const std::vector<Loop>& loops);
   void choose_tile();

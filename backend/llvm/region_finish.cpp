@@ -271,6 +271,9 @@ void RegionBuilder::choose_interleaved(std::vector<Loop>& loops) {
   }
 }
 
+// Whether there are instructions for it.
+bool RegionBuilder::stores_masked(DType dtype) const { return isa_ == Isa::kV4 || element_size(dtype) >= 4; }
+
 bool RegionBuilder::suits_interleaving(const Loop& few, const Loop& row) const {
   const int64_t count = few.extent.constant();
   if (row.extent.is_constant() && row.extent.constant() < vector_lanes(isa_)) return false;
@@ -279,7 +282,7 @@ bool RegionBuilder::suits_interleaving(const Loop& few, const Loop& row) const {
     const Access& access = accesses_[a];
     const Dim &step = row.strides[a], &along = few.strides[a];
     const bool grouped = along.is_constant(1) && step.is_constant() && step.constant() >= count && step.constant() <= kMostInterleaved && !access.by_position;
-    if (access.is_output ? grouped && step.is_constant(count) : grouped) any = true;
+    if (grouped && (!access.is_output || step.is_constant(count) || stores_masked(access.dtype))) any = true;
     else if (!step.is_constant(1) && (access.is_output || (!step.is_constant(0) && !access.by_position && access.pointer != kOwnPosition))) return false;
   }
   return any;

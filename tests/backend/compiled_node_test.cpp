@@ -106,6 +106,20 @@ TEST(CompiledNode, PadsThatGoBeyondOrCut) {
   })", {{numbers(DType::kU8, {6, 20}), numbers(DType::kU8, {})}});
 }
 
+TEST(CompiledNode, ConcatenatedCoordinates) {
+  for (const auto& [first, second] : {std::pair(2, 2), {1, 3}, {4, 3}, {5, 2}}) {
+    for (const DType type : {DType::kF32, DType::kU8, DType::kBF16, DType::kF64}) {
+      const std::string text = fmt::format(R"(graph "g"(%a: {0}[2, n, {1}], %b: {0}[2, n, {2}]) {{
+        %y = Concat(%a, %b) {{axis = -1}}
+        return %y as "y"
+      }})", name_of(type), first, second);
+      std::vector<std::vector<Datum>> runs;
+      for (const int64_t n : {1, 16, 1037}) runs.push_back({numbers(type, {2, n, first}), numbers(type, {2, n, second}, 2)});
+      expect_compiled(text, runs);
+    }
+  }
+}
+
 TEST(CompiledNode, OneHot) {
   for (std::string_view axis : {"-1", "0", "1"}) {
     for (std::string_view type : {"f32", "i64", "bool", "f16"}) {
