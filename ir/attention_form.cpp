@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "ir/bf16_cast.h"
 #include "ir/epilogue.h"
 #include "ir/op.h"
 
@@ -11,7 +12,7 @@ namespace gannet {
 namespace {
 
 bool fits(const Value& mask, const Shape& scores) {
-  if (mask.type.dtype != DType::kF32 || !mask.type.shape || mask.type.shape->size() > scores.size()) return false;
+  if (mask.type.dtype != DType::kF32 || is_widened(&mask) || !mask.type.shape || mask.type.shape->size() > scores.size()) return false;
   const size_t added = scores.size() - mask.type.shape->size();
   for (size_t i = 0; i < mask.type.shape->size(); ++i) {
     const Dim& extent = (*mask.type.shape)[i];
@@ -51,6 +52,10 @@ std::optional<std::vector<int64_t>> order_between(const Value* product, const Va
   for (const Value* present = product; present != end;) {
     if (present->uses().size() != 1) return std::nullopt;
     const Node& node = *present->uses()[0].node;
+    if (rounds_to_bf16(node)) {
+      present = node.output();
+      continue;
+    }
     if (node.op().name != "Transpose" || !node.attrs.has("perm")) return std::nullopt;
     const std::vector<int64_t> before = order, &permutation = node.attrs.integers("perm");
     for (size_t i = 0; i < order.size(); ++i) order[i] = before[static_cast<size_t>(permutation[i])];
@@ -74,6 +79,27 @@ std::string attention_obstacle(const Node& scores, const Node& values) {
     }
   }
   return "";
+}
+
+bool is_over_columns(const Node& softmax) {
+  const int64_t axis = softmax.attrs.integer("axis");
+  return axis == -1 || axis == softmax.output()->type.rank() - 1;
+}
+
+std::optional<AttentionNodes> attention_from(const Graph& graph, Node& product) {
+  const auto reader_of = [&](const Value* value) {
+    return value->uses().size() == 1 && !graph.is_result(value) ? value->uses()[0].node : nullptr;
+  };
+  const auto is_op = [](const Node* node, std::string_view op) { return node && node->op().name == op; };
+  Node* softmax = is_op(&product, "MatMul") ? reader_of(product.output()) : nullptr;
+  while (softmax && softmax->op().name != "Softmax") {
+    softmax = softmax->outputs().size() == 1 && softmax->output()->type.shape == product.output()->type.shape ? reader_of(softmax->output()) : nullptr;
+  }
+  if (!softmax || !is_over_columns(*softmax)) return std::nullopt;
+  Node* values = reader_of(softmax->output());
+  if (!is_op(values, "MatMul") || values->input(0) != softmax->output()) return std::nullopt;
+  if (!attention_obstacle(product, *values).empty() || !scores_between(product.output(), softmax->input(0))) return std::nullopt;
+  return AttentionNodes{&product, softmax, values};
 }
 
 }  // namespace gannet

@@ -12,5 +12,9 @@ namespace gannet {
 bool widens_bf16(const Node& node);
 // True for a Cast of f32 to bf16.
 bool rounds_to_bf16(const Node& node);
+// True for what such a Cast of bf16 to f32 makes.
+bool is_widened(const Value* value);
+// What is rounded to bf16 and widened again to make `value`; null where something else makes it.
+const Value* before_rounding(const Value* value);
 
 }  // namespace gannet

@@ -75,8 +75,6 @@ Node* absorbed_transpose(Graph& graph, Node& node, ContractionKind kind, size_t 
   return own_producer(graph, node, i);
 }
 
-bool is_widened(const Node& node, size_t i) { return node.input(i) && node.input(i)->producer() && widens_bf16(*node.input(i)->producer()); }
-
 // The nodes before a contraction that join it, in order, and whether they widen its operands from bf16.
 struct Operands {
   std::vector<Node*> members;
@@ -90,7 +88,7 @@ Operands absorbed_operands(Graph& graph, const Contraction& contraction, bool ta
   Operands result;
   std::vector<std::optional<size_t>> positions;
   for (size_t place = 0; place < (kind == ContractionKind::kPooling ? 1 : 2); ++place) positions.push_back(operand_position(node, core, place));
-  result.narrow = takes_bf16 && std::ranges::all_of(positions, [&](const auto& i) { return i && is_widened(node, *i); });
+  result.narrow = takes_bf16 && std::ranges::all_of(positions, [&](const auto& i) { return i && is_widened(node.input(*i)); });
   const bool product = core.op().name.starts_with("MatMul");
   for (size_t place = 0; place < positions.size(); ++place) {
     if (!positions[place] || (place == 1 && positions[0] == positions[1])) continue;
@@ -130,7 +128,7 @@ class Chain {
   // Casts that widen further operands of `node`.
   void take_widened(Node& node, std::vector<Node*>& nodes) {
     for (size_t i = 0; i < node.inputs().size(); ++i) {
-      if (node.input(i) != tail_->output() && is_widened(node, i)) nodes.push_back(own_producer(graph_, node, i));
+      if (node.input(i) != tail_->output() && is_widened(node.input(i))) nodes.push_back(own_producer(graph_, node, i));
     }
   }
 

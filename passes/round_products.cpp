@@ -8,11 +8,15 @@
 // others, as the residual stream of a transformer does. Rounding and moving elements commute, as do rounding
 // and taking the largest, so rounding comes before both where whatever computes the elements does it for
 // nothing.
+//
+// Of products whose right sides differ from matrix to matrix those of attention are rounded: queries, keys, values,
+// and what the Softmax makes, which itself is computed in f32.
 #include <algorithm>
 #include <array>
 #include <unordered_map>
 #include <unordered_set>
 
+#include "ir/attention_form.h"
 #include "ir/bf16_cast.h"
 #include "ir/builder.h"
 #include "ir/epilogue.h"
@@ -50,8 +54,6 @@ bool is_one_of(const Node& node, const Names& names) {
 bool is_f32(const Value* value) {
   return value && value->type.is_tensor() && value->type.dtype == DType::kF32 && value->type.shape;
 }
-
-bool is_rounded(const Value* value) { return value->producer() && widens_bf16(*value->producer()); }
 
 struct Product {
   Node* node = nullptr;
@@ -95,7 +97,7 @@ std::string product_obstacle(const Node& core) {
   const Shape &x = *core.input(0)->type.shape, &w = *core.input(1)->type.shape;
   if (x.size() < 2 || w.size() < 2) return "a vector is an operand";
   if (!std::all_of(w.begin(), w.end() - 2, [](const Dim& d) { return d.is_constant(1); })) {
-    return "each matrix of a batch has a right side of its own, as in attention, whose scores are f32";
+    return "each matrix of a batch has a right side of its own, and it is no product of attention without gradients";
   }
   auto is_few = [](const Dim& extent) { return extent.is_constant() && extent.constant() < kLeastChannels; };
   if (is_few(w[w.size() - 1]) || is_few(w[w.size() - 2]))
@@ -128,12 +130,25 @@ class Rounding {
   }
 
  private:
+  std::string obstacle_of(const Product& product) const {
+    if (product.op->convolution) return convolution_obstacle(*product.core);
+    return of_attention_.contains(product.core) ? "" : product_obstacle(*product.core);
+  }
+
+  void collect_attention() {
+    for (const auto& node : graph_.nodes()) {
+      const auto found = attention_from(graph_, *node);
+      if (found && softmaxes_.insert(found->softmax).second)
+        of_attention_.insert({found->scores, found->values});
+    }
+  }
+
   void collect() {
+    collect_attention();
     for (const auto& node : graph_.nodes()) {
       const std::optional<Product> product = product_of(*node);
       if (!product) continue;
-      const std::string obstacle =
-          product->op->convolution ? convolution_obstacle(*product->core) : product_obstacle(*product->core);
+      const std::string obstacle = obstacle_of(*product);
       if (!obstacle.empty()) {
         context_.remark(*node, "stays f32: " + obstacle);
         wide_.insert(node.get());
@@ -177,7 +192,7 @@ class Rounding {
 
   // Whether what computes `value` can store it in 16 bits at no cost.
   bool is_rounded_freely(const Value* value) const {
-    if (value->constant() || is_rounded(value) || is_stored_rounded(value)) return true;
+    if (value->constant() || is_widened(value) || is_stored_rounded(value)) return true;
     const Node* node = value->producer();
     if (!node || !has_one_use(value)) return false;
     if (narrow_nodes_.contains(node)) return true;
@@ -201,6 +216,14 @@ class Rounding {
                        inverse(node.attrs.integers("perm")));
   }
 
+  // Whether the product before a Transpose takes it in, as strides of its result: it is rounded behind that.
+  bool orders_result(const Node& node) const {
+    if (node.op().name != "Transpose" || !node.attrs.has("perm") || !has_one_use(node.input(0))) return false;
+    const Node* product = node.input(0)->producer();
+    return product && product->op().name == "MatMul" && narrow_nodes_.contains(product) &&
+           takes_order(ContractionKind::kMatmul, ContractionOperand::kResult, node.attrs.integers("perm"));
+  }
+
   // Right behind what makes `value`; what no node makes is rounded where that is first wanted.
   Node* place_after(const Value* value) const {
     if (!value->producer()) return product_;
@@ -221,12 +244,12 @@ class Rounding {
 
   // `value` in bf16; `unseen`: whoever reads it now is to read something rounded instead.
   Result<Value*> narrow(Value* value, bool unseen = false) {
-    if (is_rounded(value)) return value->producer()->input(0);
+    if (is_widened(value)) return value->producer()->input(0);
     if (const auto found = narrow_.find(value); found != narrow_.end()) return found->second;
     Node* node = value->producer();
     unseen = unseen || is_stored_rounded(value);
-    const bool moved =
-        node && stores_ && !value->constant() && (is_free_move(*node) || (unseen && moves_rounded(*node)));
+    const bool moved = node && stores_ && !value->constant() && !orders_result(*node) &&
+                       (is_free_move(*node) || (unseen && moves_rounded(*node)));
     std::vector<Value*> operands;
     if (moved)
       operands = TRY(operands_of(
@@ -256,7 +279,7 @@ class Rounding {
 
   // `value` rounded, in f32; itself where it is that already.
   Result<Value*> rounded(Value* value, bool unseen = false) {
-    if (is_rounded(value)) return value;
+    if (is_widened(value)) return value;
     if (const auto found = rounded_.find(value); found != rounded_.end()) return found->second;
     Value* made = TRY(make_rounded(value, unseen));
     return rounded_[value] = made == value ? value : on_behalf(value, made);
@@ -271,7 +294,7 @@ class Rounding {
       return graph_.add_constant(std::move(wide), "", place_after(value));
     }
     Value* made = nullptr;
-    if (!stores_ && node && is_free_move(*node)) {
+    if (!stores_ && node && is_free_move(*node) && !orders_result(*node)) {
       std::vector<Value*> operands =
           TRY(operands_of(*node, [&](Value* operand) { return rounded(operand); }));
       if (operands[0] == node->input(0)) return value;
@@ -314,6 +337,7 @@ class Rounding {
   std::unordered_map<const Node*, Node*> after_;
   std::vector<Product> products_;
   std::vector<Value*> maps_;                             // feature maps, rounded for all who read them
+  std::unordered_set<const Node*> softmaxes_, of_attention_;  // of attention, and its products
   std::unordered_set<const Node*> wide_, narrow_nodes_;  // products that stay f32, and that do not
   std::unordered_map<const Value*, std::unordered_set<const Node*>>
       readers_;  // products that read a value rounded

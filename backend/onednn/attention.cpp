@@ -3,6 +3,7 @@
 
 #include "backend/onednn/contraction.h"
 #include "ir/attention_form.h"
+#include "ir/bf16_cast.h"
 #include "ir/infer.h"
 #include "ir/op.h"
 
@@ -19,7 +20,9 @@ class Body {
       if (node->op().name == "Softmax") softmax = node.get();
       if (node->op().name == "MatMul") (scores ? values : scores) = node.get();
     }
-    if (!scores || !values || !softmax || values->input(0) != softmax->output() || graph_.outputs.size() != 1) return "a body of another form";
+    if (!scores || !values || !softmax || graph_.outputs.size() != 1) return "a body of another form";
+    rounds = before_rounding(values->input(0)) == softmax->output();
+    if (!rounds && values->input(0) != softmax->output()) return "a body of another form";
     if (std::string obstacle = attention_obstacle(*scores, *values); !obstacle.empty()) return obstacle;
     const auto between = scores_between(scores->output(), softmax->input(0));
     const auto order_of_result = order_between(values->output(), graph_.outputs[0].value);
@@ -36,6 +39,7 @@ class Body {
       if (!source) return std::nullopt;
       return permuted(*source, producer->attrs.integers("perm"));
     }
+    if (is_widened(value)) return view(value->producer()->input(0));
     MemoryView result = dense_view(value);
     if (value->constant()) {
       result.constant = value->constant();
@@ -51,6 +55,7 @@ class Body {
   const Node *scores = nullptr, *softmax = nullptr, *values = nullptr;
   AttentionScores before_softmax;
   std::vector<int64_t> order;
+  bool rounds = false;  // what the Softmax makes, to bf16
 
  private:
   const Node& fused_;
@@ -64,7 +69,7 @@ bool is_matrix(const MemoryView& view) { return is_unit(view, view.extents.size(
 
 }  // namespace
 
-Refusal lower_attention(const Node& node, ProgramBuilder& builder) {
+Refusal lower_attention(const Node& node, bool has_bf16_products, ProgramBuilder& builder) {
   Body body(node);
   if (Refusal reason = body.read(); !reason.empty()) return reason;
   const auto q = body.view(body.scores->input(0)), k = body.view(body.scores->input(1)), v = body.view(body.values->input(1));
@@ -74,6 +79,9 @@ Refusal lower_attention(const Node& node, ProgramBuilder& builder) {
   for (size_t i = 0; i < rank; ++i) inverse[static_cast<size_t>(body.order[i])] = static_cast<int64_t>(i);
   const MemoryView y = permuted(dense_view(node.output()), inverse);
   if (!is_matrix(*q) || !is_matrix(*k) || !is_matrix(*v) || !is_unit(y, rank - 1)) return "an operand whose rows and columns are both apart in memory";
+  const bool narrow = q->dtype == DType::kBF16;
+  if (k->dtype != q->dtype || v->dtype != q->dtype || (narrow ? !body.rounds : y.dtype != DType::kF32)) return "operands in f32 with others in bf16";
+  if (narrow && !has_bf16_products) return "no products of bf16";
   std::vector<MemoryView> masks;
   for (const Value* mask : body.before_softmax.masks) {
     std::optional<MemoryView> view = body.view(mask);
@@ -84,13 +92,13 @@ Refusal lower_attention(const Node& node, ProgramBuilder& builder) {
   }
   builder.check(q->extents[rank - 1], k->extents[rank - 2], false, describe(node) + "inner extents of the scores");
   builder.check(k->extents[rank - 1], v->extents[rank - 2], false, describe(node) + "keys and values");
-  AttentionRecipe recipe{layout_of(*q, builder), layout_of(*k, builder), layout_of(*v, builder), layout_of(y, builder), body.before_softmax.scale, {}};
+  AttentionRecipe recipe{layout_of(*q, builder), layout_of(*k, builder), layout_of(*v, builder), layout_of(y, builder), body.before_softmax.scale, body.rounds, {}};
   std::vector<ValueId> inputs{value_of(*q, builder), value_of(*k, builder), value_of(*v, builder)};
   for (const MemoryView& mask : masks) {
     recipe.masks.push_back(layout_of(mask, builder));
     inputs.push_back(value_of(mask, builder));
   }
-  add_primitive_step(node, "Attention", std::move(inputs), {builder.value(node.output())}, std::move(recipe), builder);
+  add_primitive_step(node, narrow ? "bf16 Attention" : "Attention", std::move(inputs), {builder.value(node.output())}, std::move(recipe), builder);
   return "";
 }
 

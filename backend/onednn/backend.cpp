@@ -70,7 +70,7 @@ class OnednnBackend final : public Backend {
     } else if (only_own_) {
       reason = "not asked for";
     } else if (op == "Fused" && node.attrs.text("kind") == "attention") {
-      reason = onednn::lower_attention(node, builder);
+      reason = onednn::lower_attention(node, target_.bf16_products, builder);
     } else if (!fused && !lowering_of(kRows, op)) {
       reason = "no primitive";
     } else {

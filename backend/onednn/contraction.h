@@ -105,7 +105,7 @@ Refusal lower_gather_gradient(const Node& node, ProgramBuilder& builder);
 Refusal lower_scatter_blocks(const Node& node, ProgramBuilder& builder);
 Refusal lower_cumulative(const Node& node, ProgramBuilder& builder);
 Refusal lower_likelihood(const Node& node, ProgramBuilder& builder);
-Refusal lower_attention(const Node& node, ProgramBuilder& builder);
+Refusal lower_attention(const Node& node, bool has_bf16_products, ProgramBuilder& builder);
 Refusal lower_recurrent(const Node& node, ProgramBuilder& builder);
 
 }  // namespace gannet::onednn

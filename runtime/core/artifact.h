@@ -15,7 +15,7 @@
 namespace gannet {
 
 // Grows with every change of what a Program holds, of MathTable, or of how kernels are called.
-inline constexpr uint32_t kArtifactFormat = 8;
+inline constexpr uint32_t kArtifactFormat = 9;
 
 // A Program and the machines it is for, by the names of ir/named_target.h.
 struct TargetProgram {

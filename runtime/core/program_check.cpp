@@ -226,6 +226,9 @@ class ProgramCheck {
   bool recipe_fits(const Step& step, const AttentionRecipe& r) const {
     constexpr size_t kLeastRank = 3, kMostRank = 6, kMostMasks = 2;
     const auto fits = [&](const TensorLayout& layout) { return layout_fits(layout) && layout.extents.size() == r.y.extents.size(); };
+    const bool narrow = r.q.dtype == DType::kBF16, typed = narrow ? r.rounds : r.q.dtype == DType::kF32 && r.y.dtype == DType::kF32;
+    if (!typed || r.k.dtype != r.q.dtype || r.v.dtype != r.q.dtype || (r.y.dtype != DType::kF32 && r.y.dtype != DType::kBF16)) return false;
+    if (!std::ranges::all_of(r.masks, [](const TensorLayout& mask) { return mask.dtype == DType::kF32; })) return false;
     return r.y.extents.size() >= kLeastRank && r.y.extents.size() <= kMostRank && fits(r.q) && fits(r.k) && fits(r.v) && fits(r.y) &&
            r.masks.size() <= kMostMasks && std::ranges::all_of(r.masks, fits) && has_operands(step, 3 + r.masks.size(), 1);
   }

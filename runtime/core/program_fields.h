@@ -86,7 +86,7 @@ void fields(A& a, CumulativeRecipe& r) { a(r.dtype, r.outer, r.length, r.inner, 
 template <class A>
 void fields(A& a, LikelihoodRecipe& r) { a(r.dtype, r.targets, r.samples, r.classes, r.pixels, r.reduction, r.ignores, r.ignored); }
 template <class A>
-void fields(A& a, AttentionRecipe& r) { a(r.q, r.k, r.v, r.y, r.scale, r.masks); }
+void fields(A& a, AttentionRecipe& r) { a(r.q, r.k, r.v, r.y, r.scale, r.rounds, r.masks); }
 template <class A>
 void fields(A& a, MatmulRecipe& r) {
   a(r.x, r.w, r.y, r.has_bias, r.bias, r.alpha, r.constant_weights, r.x_zero, r.x_zero_input, r.epilogue);

@@ -112,11 +112,13 @@ struct LikelihoodRecipe {
   int64_t ignored = 0;
 };
 
-// y = softmax(q k scale + masks) v over the last axis of the scores; all f32, [batch..., rows, columns] of one rank, masks with
-// extents of those of the scores or 1. Inputs of the step: q, k, v, then the masks.
+// y = softmax(q k scale + masks) v over the last axis of the scores, [batch..., rows, columns] of one rank, masks with extents of
+// those of the scores or 1. All is f32; or q, k, v are bf16, what the softmax makes is rounded to that, and y is either. Inputs of
+// the step: q, k, v, then the masks.
 struct AttentionRecipe {
   TensorLayout q, k, v, y;
   float scale = 1;
+  bool rounds = false;  // what the softmax makes, to bf16
   std::vector<TensorLayout> masks;
 };
 

@@ -20,6 +20,9 @@ struct AttentionRows {
   // above -infinity.
   float (*exponentials)(float* x, int64_t columns, float scale, const std::array<RowMask, kMostRowMasks>& masks, int mask_count) = nullptr;
   void (*multiply)(float* y, int64_t columns, float factor) = nullptr;
+  // x * factor rounded to bf16, of a row that is filled up: as f32, or as bf16 at the beginning of its memory.
+  void (*round)(float* x, int64_t columns, float factor) = nullptr;
+  void (*narrow)(float* x, int64_t columns, float factor) = nullptr;
 };
 
 // For this machine.

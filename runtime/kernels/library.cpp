@@ -78,7 +78,8 @@ void add(Key& key, const LikelihoodRecipe& r) {
 }
 
 void add(Key& key, const AttentionRecipe& r) {
-  key.layout(r.q).layout(r.k).layout(r.v).layout(r.y).number(std::bit_cast<int32_t>(r.scale)).number(static_cast<int64_t>(r.masks.size()));
+  key.layout(r.q).layout(r.k).layout(r.v).layout(r.y).number(std::bit_cast<int32_t>(r.scale)).number(r.rounds);
+  key.number(static_cast<int64_t>(r.masks.size()));
   for (const TensorLayout& mask : r.masks) key.layout(mask);
 }
 

@@ -121,5 +121,97 @@ TEST(OnednnAttention, WithoutScaleOrWithTwoMasks) {
   })", {{uniform({3, 20, 8}, 1), uniform({3, 8, 12}, 2), uniform({3, 12, 5}, 3), uniform({20, 12}, 4), uniform({3, 1, 12}, 5)}});
 }
 
+// Attention whose products are of bf16: as such where `products`, else in f32 on rounded operands. What a Softmax makes may lie
+// between two numbers of bf16 so that sums in another order round to the other one, but only here and there.
+void expect_rounded_attention(std::string_view text, const std::vector<std::vector<Tensor>>& runs, bool products) {
+  SCOPED_TRACE(fmt::format("{}\n{}", text, products ? "products of bf16" : "products of f32"));
+  const auto rounded = [&](bool narrow) {
+    auto graph = parse_graph(text);
+    CHECK(graph.ok(), "{}", graph.error().message);
+    Target target = host_target();
+    target.bf16_products = narrow;
+    PassContext context(target);
+    context.product_dtype = DType::kBF16;
+    EXPECT_TRUE(run_passes(**graph, "round_products,fuse_contractions,fuse_attention", context).ok());
+    return *std::move(graph);
+  };
+  const std::unique_ptr<Graph> meant = rounded(false), graph = rounded(products);
+  CompileOptions options;
+  options.cache = false;
+  options.target.bf16_products = products;
+  const Result<CompiledProgram> compiled = lower_to_program(*graph, options);
+  ASSERT_TRUE(compiled.ok()) << compiled.error().message;
+  int found = 0;
+  for (const Step& step : compiled->program->steps) {
+    const auto* call = std::get_if<PrimitiveCall>(&step.call);
+    const auto* recipe = call ? std::get_if<AttentionRecipe>(&call->recipe) : nullptr;
+    EXPECT_TRUE(!call || recipe) << "a product of its own";
+    if (!recipe) continue;
+    ++found;
+    EXPECT_EQ(recipe->q.dtype, products ? DType::kBF16 : DType::kF32);
+    EXPECT_TRUE(recipe->rounds);
+  }
+  EXPECT_EQ(found, 1);
+  const std::unique_ptr<Session> one = session_on(*compiled, 1), two = session_on(*compiled, 2);
+  for (const std::vector<Tensor>& inputs : runs) {
+    const std::vector<Datum> data(inputs.begin(), inputs.end());
+    const auto expected = evaluate(*meant, data);
+    ASSERT_TRUE(expected.ok()) << expected.error().message;
+    const auto single = one->run(data), dual = two->run(data);
+    ASSERT_TRUE(single.ok()) << single.error().message;
+    ASSERT_TRUE(dual.ok()) << dual.error().message;
+    const Tensor &a = (*single)[0].tensor(), &b = expected->outputs[0].tensor();
+    EXPECT_TRUE(a.identical((*dual)[0].tensor())) << "other bits on two threads";
+    ASSERT_EQ(type_string(a), type_string(b));
+    int64_t others = 0;
+    for (int64_t i = 0; i < b.elements(); ++i) {
+      if (std::isnan(b.double_at(i))) {
+        ASSERT_TRUE(std::isnan(a.double_at(i))) << i;
+        continue;
+      }
+      ASSERT_NEAR(a.double_at(i), b.double_at(i), 4e-3) << i;
+      others += std::abs(a.double_at(i) - b.double_at(i)) > 1e-5;
+    }
+    EXPECT_LE(others, b.elements() / 16);
+  }
+}
+
+void attention_of_bf16(bool products) {
+  struct Case {
+    int64_t n, s, h, d, t, e;
+  };
+  for (const Case& c : {Case{1, 7, 2, 4, 9, 5}, Case{2, 33, 3, 16, 17, 8}, Case{1, 128, 2, 64, 128, 64}, Case{1, 300, 1, 7, 31, 3}, Case{1, 1, 5, 6, 50, 33},
+                        Case{3, 20, 4, 1, 1, 1}, Case{1, 150, 2, 40, 70, 48}, Case{1, 13, 2, 33, 35, 40}}) {
+    const Tensor q = uniform({c.n, c.s, c.h, c.d}, 1), k = uniform({c.n, c.t, c.h, c.d}, 2), v = uniform({c.n, c.t, c.h, c.e}, 3);
+    expect_rounded_attention(exported("Div", "n, 1, 1, t"), {{q, k, v, uniform({c.n, 1, 1, c.t}, 4)}}, products);
+    expect_rounded_attention(exported("Div", "s, t"), {{q, k, v, uniform({c.s, c.t}, 4)}}, products);
+  }
+  const auto run = [](int64_t n, int64_t s, int64_t t) {
+    return std::vector<Tensor>{uniform({n, s, 2, 4}, 1), uniform({n, t, 2, 4}, 2), uniform({n, t, 2, 6}, 3), uniform({n, 1, 1, t}, 4)};
+  };
+  expect_rounded_attention(exported("Div", "n, 1, 1, t"), {run(1, 3, 5), run(2, 200, 40), run(0, 3, 5), run(1, 3, 5), run(1, 0, 4), run(2, 3, 0)}, products);
+  // Operands of which the other axis lies together, and rows of which nothing or one key is seen.
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  Tensor mask = Tensor::zeros(DType::kF32, {20, 13});
+  for (size_t i = 0; i < 3 * 13; ++i) mask.mutable_data<float>()[i] = i != 20 ? -kInfinity : 0;
+  mask.mutable_data<float>()[50] = std::numeric_limits<float>::quiet_NaN();
+  expect_rounded_attention(R"(graph "g"(%q: f32[3, 9, 20], %k: f32[3, 9, 13], %v: f32[3, 5, 13], %m: f32[20, 13]) {
+    %t = Transpose(%q) {perm = [0, 2, 1]}
+    %a = MatMul(%t, %k)
+    %d = Add(%a, %m)
+    %b = Softmax(%d)
+    %u = Transpose(%v) {perm = [0, 2, 1]}
+    %y = MatMul(%b, %u)
+    return %y as "y"
+  })", {{uniform({3, 9, 20}, 1), uniform({3, 9, 13}, 2), uniform({3, 5, 13}, 3), mask}}, products);
+}
+
+TEST(RoundedAttention, InF32) { attention_of_bf16(false); }
+
+TEST(RoundedAttention, InBf16) {
+  if (!host_target().bf16_products) GTEST_SKIP() << "this machine has no products of bf16";
+  attention_of_bf16(true);
+}
+
 }  // namespace
 }  // namespace gannet::test

@@ -78,6 +78,9 @@ std::pair<int, int> products_of(const Program& program) {
           if constexpr (std::is_same_v<R, ConvolutionRecipe> || std::is_same_v<R, MatmulRecipe>) {
             counts.first += recipe.x.dtype == DType::kBF16 && recipe.w.dtype == DType::kBF16;
             counts.second += recipe.y.dtype == DType::kBF16;
+          } else if constexpr (std::is_same_v<R, AttentionRecipe>) {
+            counts.first += recipe.q.dtype == DType::kBF16 && recipe.rounds;
+            counts.second += recipe.y.dtype == DType::kBF16;
           } else if constexpr (std::is_same_v<R, WeightGradientRecipe>) {
             counts.first += recipe.x.dtype == DType::kBF16 && recipe.y.dtype == DType::kBF16 &&
                             recipe.w.dtype == DType::kF32;
@@ -219,6 +222,23 @@ void matrix_products(bool products) {
                  {uniform({32, 7}, 6), v}, {}, products);
 }
 
+// Queries, keys, values and attention's result go from product to product in bf16.
+void attention_layers(bool products) {
+  const Tensor x = uniform({2, 5, 32}, 1), w = uniform({32, 32}, 2), u = uniform({32, 32}, 3),
+               v = uniform({32, 32}, 4), o = uniform({32, 32}, 5), m = uniform({2, 1, 1, 5}, 6);
+  expect_rounded(
+      R"(graph "main"(%x: f32[2, 5, 32], %w: f32[32, 32], %u: f32[32, 32], %v: f32[32, 32], %o: f32[32, 32], %m: f32[2, 1, 1, 5]) {
+    %heads: i64[4] = Constant() {value = i64[4] {0, 0, 2, 16}} %whole: i64[3] = Constant() {value = i64[3] {0, 0, 32}}
+    %root: f32[] = Constant() {value = f32[] {4}}
+    %q = MatMul(%x, %w) %qh = Reshape(%q, %heads) %qt = Transpose(%qh) {perm = [0, 2, 1, 3]}
+    %k = MatMul(%x, %u) %kh = Reshape(%k, %heads) %kt = Transpose(%kh) {perm = [0, 2, 3, 1]}
+    %p = MatMul(%x, %v) %ph = Reshape(%p, %heads) %pt = Transpose(%ph) {perm = [0, 2, 1, 3]}
+    %s = MatMul(%qt, %kt) %d = Div(%s, %root) %a = Add(%d, %m) %b = Softmax(%a)
+    %c = MatMul(%b, %pt) %t = Transpose(%c) {perm = [0, 2, 1, 3]} %h = Reshape(%t, %whole)
+    %z = MatMul(%h, %o) %y = Add(%x, %z) return %y })",
+      {x, w, u, v, o, m}, {.products = 5, .tolerance = kThroughBf16, .stored = 4}, products);
+}
+
 void gradients(bool products) {
   const Tensor x = uniform({2, 32, 8, 6}, 1), w = uniform({48, 32, 3, 3}, 2), dy = uniform({2, 48, 4, 3}, 3);
   constexpr std::string_view kPipeline = "channels_last,move_transposes,round_products,fuse_contractions";
@@ -234,6 +254,7 @@ TEST(RoundedProducts, ConvolutionsInF32) { convolutions(false); }
 TEST(RoundedProducts, MovedMapsInF32) { moved_maps(false); }
 TEST(RoundedProducts, TransposedConvolutionsInF32) { transposed_convolutions(false); }
 TEST(RoundedProducts, MatrixProductsInF32) { matrix_products(false); }
+TEST(RoundedProducts, AttentionInF32) { attention_layers(false); }
 TEST(RoundedProducts, GradientsInF32) { gradients(false); }
 
 class Bf16Products : public testing::Test {
@@ -248,6 +269,10 @@ TEST_F(Bf16Products, Convolutions) { convolutions(true); }
 TEST_F(Bf16Products, MovedMaps) { moved_maps(true); }
 TEST_F(Bf16Products, TransposedConvolutions) { transposed_convolutions(true); }
 TEST_F(Bf16Products, MatrixProducts) { matrix_products(true); }
+TEST_F(Bf16Products, Attention) {
+  if (!host_target().bf16_products) GTEST_SKIP() << "this machine has no products of bf16";
+  attention_layers(true);
+}
 TEST_F(Bf16Products, Gradients) { gradients(true); }
 
 }  // namespace

@@ -59,6 +59,14 @@ TEST_F(Bf16CommandLine, RunsWhatTheReferenceEvaluatesAndSaysWhatTheMachineLacks)
   EXPECT_THAT(gannet_line("run model.onnx --dtype f16").err, HasSubstr("--dtype"));
 }
 
+TEST_F(Bf16CommandLine, AttentionIsOfBf16WhereItHasNoGradients) {
+  run("new bert-classifier --layers 2 --hidden 64 --heads 4 -o model.onnx");
+  const Tensor meant = output("model.onnx --dtype bf16 --backend reference");
+  EXPECT_LT(largest_difference(output("model.onnx --dtype bf16"), meant), 2e-3);
+  EXPECT_LT(largest_difference(output("model.onnx --dtype bf16 --codegen-only"), meant), 2e-3);
+  EXPECT_THAT(gannet_line("explain model.onnx --dtype bf16").out, Not(HasSubstr("a right side of its own")));
+}
+
 TEST_F(Bf16CommandLine, FilesNeedTheMachineThatTheyUse) {
   const ScopedVariable whole("GANNET_ISA", std::nullopt);
   run("new resnet8 --image-size 16 --classes 5 -o model.onnx");

@@ -19,6 +19,8 @@ bool multiplies(const Program& program, std::initializer_list<DType> types) {
     if (!call) return false;
     const auto* pooling = std::get_if<PoolingRecipe>(&call->recipe);
     if (pooling && pooling->x.dtype == DType::kBF16 && has_type(pooling)) return true;
+    const auto* attention = std::get_if<AttentionRecipe>(&call->recipe);
+    if (attention && std::ranges::find(types, attention->q.dtype) != types.end()) return true;
     return has_type(std::get_if<ConvolutionRecipe>(&call->recipe)) || has_type(std::get_if<MatmulRecipe>(&call->recipe)) ||
            has_type(std::get_if<WeightGradientRecipe>(&call->recipe));
   });
