@@ -97,7 +97,7 @@ std::string product_obstacle(const Node& core) {
   const Shape &x = *core.input(0)->type.shape, &w = *core.input(1)->type.shape;
   if (x.size() < 2 || w.size() < 2) return "a vector is an operand";
   if (!std::all_of(w.begin(), w.end() - 2, [](const Dim& d) { return d.is_constant(1); })) {
-    return "each matrix of a batch has a right side of its own, and it is no product of attention without gradients";
+    return "each matrix of a batch has a right side of its own, outside of attention that one kernel computes";
   }
   auto is_few = [](const Dim& extent) { return extent.is_constant() && extent.constant() < kLeastChannels; };
   if (is_few(w[w.size() - 1]) || is_few(w[w.size() - 2]))
