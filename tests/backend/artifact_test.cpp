@@ -288,7 +288,7 @@ TEST_F(CompiledFile, StandsAsItsSpecificationSays) {
   ASSERT_TRUE(write_artifact(path_, compiled(kMixed)).ok());
   const std::string whole = folder_.read("model.gannet");
   EXPECT_EQ(whole.substr(0, 8), "\x89GANNET\n");
-  EXPECT_EQ(number_at<uint32_t>(whole, 8), 8u);
+  EXPECT_EQ(number_at<uint32_t>(whole, 8), 9u);
   EXPECT_EQ(number_at<uint32_t>(whole, 12), 3u);
   EXPECT_EQ(number_at<uint64_t>(whole, 16), whole.size());
   EXPECT_EQ(number_at<uint32_t>(whole, 96), checksum_at(whole, 0, 96));
