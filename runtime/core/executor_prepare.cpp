@@ -184,8 +184,11 @@ Status Executor::check_window(const TensorLayout& x, const TensorLayout& y, size
 
 Status Executor::check_windows(const Recipe& recipe) const {
   const auto check = [&](const auto& r, size_t axis, int64_t kernel) -> Status {
-    const int64_t padding = TRY(size_at(r.pads_begin[axis])) + TRY(size_at(r.pads_end[axis]));
-    return check_window(r.x, r.y, axis, (kernel - 1) * r.dilations[axis] + 1, padding);
+    const std::optional<int64_t> padding = checked_add(TRY(size_at(r.pads_begin[axis])), TRY(size_at(r.pads_end[axis])));
+    const std::optional<int64_t> reach = checked_mul(kernel - 1, r.dilations[axis]);
+    const std::optional<int64_t> span = reach ? checked_add(*reach, 1) : std::nullopt;
+    if (!padding || !span) return invalid_model("a window reaches beyond 64 bits");
+    return check_window(r.x, r.y, axis, *span, *padding);
   };
   if (const auto* pooling = std::get_if<PoolingRecipe>(&recipe)) {
     for (size_t axis = 0; axis < pooling->kernel.size(); ++axis) TRY(check(*pooling, axis, pooling->kernel[axis]));

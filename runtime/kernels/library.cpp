@@ -123,7 +123,8 @@ bool needs_onednn(const Recipe& recipe) {
   return std::visit([]<class R>(const R&) { return !kOwn<R>; }, recipe);
 }
 
-// Least recently used primitives go when there are more than `capacity`.
+// Those whose preparation was asked for least recently go when there are more than `capacity`; a plan that knows its primitives
+// does not ask.
 class OnednnLibrary final : public PrimitiveLibrary {
  public:
   explicit OnednnLibrary(size_t capacity) : capacity_(capacity) {}

@@ -150,8 +150,8 @@ class Winograd final : public Primitive {
 
   // A chunk of all threads is cut into parts where there are few panels.
   int64_t parts() const {
-    constexpr int64_t kTasks = 8;
-    return cut_.is_shared ? std::min(cut_.chunk, quotient_up(kTasks, cut_.panels)) : 1;
+    const int64_t tasks = std::max(8, 4 * threads_);
+    return cut_.is_shared ? std::min(cut_.chunk, quotient_up(tasks, cut_.panels)) : 1;
   }
   int64_t groups_of_part() const { return quotient_up(cut_.chunk, parts()); }
   // Elements of the products of a part and a panel.
@@ -271,7 +271,7 @@ Result<std::shared_ptr<const void>> transformed_weights(const Problem& problem, 
   const auto& transforms = cut.m == 2 ? kernels.two : kernels.four;
   const NumbersRead w = numbers_at(problem.w, p.constants[1]);
   const std::vector<int64_t>& strides = problem.w.strides;
-  std::string key = fmt::format("winograd {} {}", fmt::ptr(p.constants[1]), cut.m);
+  std::string key = fmt::format("winograd {} {} {}", fmt::ptr(p.constants[1]), static_cast<int>(problem.w.dtype), cut.m);
   for (const std::vector<int64_t>* numbers : {&problem.w.extents, &strides}) {
     for (const int64_t number : *numbers) key += fmt::format(" {}", number);
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "ir/base/float_formats.h"
@@ -218,6 +219,25 @@ TEST(Winograd, FinishesResults) {
     expect_both({.rows = 6, .columns = 7, .in = 6, .out = 21, .epilogue = {step}});
   }
   expect_both({.rows = 6, .columns = 7, .in = 16, .out = 48, .has_bias = false, .epilogue = {step_of(kMul), step_of(kAdd), step_of(kRelu)}});
+}
+
+// A summand and a factor for each channel, of which one is no number.
+TEST(Winograd, LargestAndLeastKeepWhatIsNoNumber) {
+  const WinogradKernels* kernels = winograd_kernels();
+  if (!kernels) GTEST_SKIP() << "vectors of 8 numbers need AVX2";
+  std::vector<float> products(static_cast<size_t>(16 * 2 * kernels->lanes), 1), z(static_cast<size_t>(kernels->lanes), 3), y(z.size());
+  z[1] = std::numeric_limits<float>::quiet_NaN();
+  for (const EpilogueKind kind : {EpilogueKind::kMax, EpilogueKind::kMin}) {
+    const TileStep steps[] = {{kind, 0, 0, {reinterpret_cast<const std::byte*>(z.data())}, 0, 0, false}};
+    TileResult result;
+    result.y.first = reinterpret_cast<std::byte*>(y.data());
+    result.rows = result.columns = 1;
+    result.channels = kernels->lanes;
+    result.steps = steps;
+    kernels->two.output(products.data(), 2 * kernels->lanes, result);
+    EXPECT_EQ(y[0], kind == EpilogueKind::kMax ? 9 : 3);  // of nine products
+    EXPECT_TRUE(std::isnan(y[1]));
+  }
 }
 
 TEST(Winograd, OtherConvolutionsAreLeftToTheLibrary) {

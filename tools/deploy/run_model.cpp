@@ -166,13 +166,13 @@ static Status check_label_names(std::span<const std::string> names, std::span<co
 }
 
 Status report_outputs(std::span<const std::string> names, std::span<const Datum> outputs, const RunArguments& arguments) {
-  TRY(check_label_names(names, outputs, arguments));
-  for (size_t i = 0; i < outputs.size(); ++i) {
+  const Status named = check_label_names(names, outputs, arguments);
+  for (size_t i = 0; named.ok() && i < outputs.size(); ++i) {
     print_datum(names[i], outputs[i]);
     if (is_ranked(outputs[i], arguments)) print_top(outputs[i].tensor(), arguments);
   }
   if (!arguments.output_folder.empty()) TRY(write_outputs(names, outputs, arguments));
-  return {};
+  return named;
 }
 
 }  // namespace gannet
