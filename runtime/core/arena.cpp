@@ -8,6 +8,7 @@
 
 #include "ir/base/check.h"
 #include "ir/base/large_pages.h"
+#include "ir/base/round_up.h"
 
 namespace gannet {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 // More items than this are placed in one order only: each order takes time quadratic in their number.
 constexpr size_t kFewItems = 2048;
 
-int64_t aligned(int64_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
+int64_t aligned(int64_t bytes) { return rounded_up(bytes, kArenaAlignment); }
 
 int64_t lower_bound_of(std::span<const ArenaItem> items) {
   int32_t last = 0;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "ir/base/checked.h"
+#include "ir/base/round_up.h"
 #include "ir/ops/window.h"
 #include "runtime/core/executor.h"
 
@@ -223,7 +224,7 @@ Status Executor::prepare_step(size_t index) {
     for (const SizeId extent : value.extents) prepared.iterations *= TRY(size_at(extent));
   }
   constexpr int64_t kPage = 64;
-  prepared.scratch_bytes = (prepared.scratch_bytes + kPage - 1) / kPage * kPage;
+  prepared.scratch_bytes = rounded_up(prepared.scratch_bytes, kPage);
   return {};
 }
 

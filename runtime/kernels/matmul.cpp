@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 
+#include "ir/base/round_up.h"
 #include "runtime/kernels/product.h"
 #include "runtime/kernels/row_pieces.h"
 #include "runtime/threads/threads.h"
@@ -139,7 +140,7 @@ Result<PieceCall> piece_call(const ProductRequest& whole, size_t axis, int64_t e
     if (r.terms[i].pointer >= 0) arguments.emplace_back(onednn::post_op_argument(positions[i]), spec.post_ops[i].operand);
   }
   arguments.emplace_back(onednn::argument_id(Argument::kScratch), made.scratch);
-  return PieceCall{onednn::Call(made.primitive, std::move(arguments)), (onednn::bytes_of(made.scratch) + 63) / 64 * 64,
+  return PieceCall{onednn::Call(made.primitive, std::move(arguments)), rounded_up(onednn::bytes_of(made.scratch), 64),
                    made.implementation.starts_with("ref")};
 }
 

@@ -2,6 +2,7 @@
 #include <array>
 #include <atomic>
 
+#include "ir/base/round_up.h"
 #include "runtime/kernels/prepare.h"
 #include "runtime/threads/threads.h"
 
@@ -43,7 +44,7 @@ class GradientByImage final : public Primitive {
     int threads = 1;
   };
 
-  explicit GradientByImage(Plan plan) : plan_(std::move(plan)), each_((plan_.image->scratch_bytes() + 63) / 64 * 64) {}
+  explicit GradientByImage(Plan plan) : plan_(std::move(plan)), each_(rounded_up(plan_.image->scratch_bytes(), 64)) {}
 
   int64_t scratch_bytes() const override { return each_ * plan_.threads; }
 

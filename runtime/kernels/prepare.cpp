@@ -8,6 +8,7 @@
 
 #include "ir/base/check.h"
 #include "ir/base/large_pages.h"
+#include "ir/base/round_up.h"
 #include "runtime/threads/threads.h"
 
 namespace gannet {
@@ -18,11 +19,6 @@ constexpr size_t kAlignment = 64;
 // Of one core, rough and on the low side, so that waking a thread pays.
 constexpr double kFlopsPerNanosecond = 60;
 constexpr double kBytesPerNanosecond = 16;
-
-int64_t rounded_up(int64_t bytes) {
-  constexpr auto alignment = static_cast<int64_t>(kAlignment);
-  return (bytes + alignment - 1) / alignment * alignment;
-}
 
 std::shared_ptr<void> aligned_memory(int64_t bytes) {
   void* memory = ::operator new(static_cast<size_t>(std::max<int64_t>(bytes, 1)), std::align_val_t(kAlignment), std::nothrow);
@@ -110,7 +106,7 @@ int Preparation::threads_for(double flops, double bytes, double speed) const {
 
 Place CallSequence::reserve(int64_t bytes) {
   const Place place{Place::kScratch, scratch_bytes_};
-  scratch_bytes_ += rounded_up(bytes);
+  scratch_bytes_ += rounded_up(bytes, kAlignment);
   return place;
 }
 

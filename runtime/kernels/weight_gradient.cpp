@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "ir/base/round_up.h"
 #include "runtime/kernels/prepare.h"
 #include "runtime/threads/threads.h"
 
@@ -112,9 +113,9 @@ class WeightGradient final : public Primitive {
   };
 
   explicit WeightGradient(Plan plan) : plan_(std::move(plan)) {
-    each_ = rounded_up(std::max(plan_.whole->scratch_bytes(), plan_.last->scratch_bytes()));
+    each_ = rounded_up(std::max(plan_.whole->scratch_bytes(), plan_.last->scratch_bytes()), 64);
     sums_ = each_ * plan_.threads;
-    rest_ = sums_ + plan_.pieces * rounded_up(plan_.partial_bytes);
+    rest_ = sums_ + plan_.pieces * rounded_up(plan_.partial_bytes, 64);
   }
 
   int64_t scratch_bytes() const override { return rest_ + (plan_.finish ? plan_.finish->scratch_bytes() : 0); }
@@ -138,12 +139,11 @@ class WeightGradient final : public Primitive {
   }
 
  private:
-  static int64_t rounded_up(int64_t bytes) { return (bytes + 63) / 64 * 64; }
-  char* partial(char* memory, int64_t piece) const { return memory + sums_ + piece * rounded_up(plan_.partial_bytes); }
+  char* partial(char* memory, int64_t piece) const { return memory + sums_ + piece * rounded_up(plan_.partial_bytes, 64); }
 
   void add_partials(char* memory, Threads& threads) const {
     constexpr int64_t kBlock = 4096;
-    const int64_t elements = plan_.partial_bytes / static_cast<int64_t>(sizeof(float)), blocks = (elements + kBlock - 1) / kBlock;
+    const int64_t elements = plan_.partial_bytes / static_cast<int64_t>(sizeof(float)), blocks = quotient_up(elements, kBlock);
     threads.parallel_for(blocks, threads.workers_for(elements * plan_.pieces / 8), [&](int64_t begin, int64_t end, int) {
       auto* sum = reinterpret_cast<float*>(partial(memory, 0));
       for (int64_t piece = 1; piece < plan_.pieces; ++piece) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "ir/base/round_up.h"
 #include "ir/op.h"
 #include "runtime/data/image_tiles.h"
 #include "runtime/data/input_file.h"
@@ -55,8 +56,6 @@ bool takes_blue_first(const Value& input) {
   }
   return false;
 }
-
-int64_t rounded_up(int64_t length, int64_t multiple) { return (length + multiple - 1) / multiple * multiple; }
 
 // Luma and chroma of JPEG files (ITU-T T.871) from red, green and blue, and back.
 Image to_luma_chroma(const Image& image) {
