@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "ir/base/round_up.h"
 #include "runtime/kernels/attention_rows.h"
 #include "runtime/kernels/bf16_products.h"
 #include "runtime/kernels/prepare.h"
@@ -16,8 +17,6 @@ namespace gannet {
 namespace {
 
 constexpr size_t kMostBatchAxes = 4, kMostRows = 128;  // of a block
-
-int64_t rounded_up(int64_t bytes, int64_t alignment) { return (bytes + alignment - 1) / alignment * alignment; }
 
 // An operand of [batch..., rows, columns].
 struct Matrices {
@@ -66,7 +65,7 @@ class Attention final : public Primitive {
     const Bf16Products* narrow = nullptr;  // where q, k and v are bf16
   };
   Attention(Parts parts, int threads)
-      : p_(std::move(parts)), blocks_((p_.extents.rows + p_.extents.block() - 1) / p_.extents.block()), threads_(threads) {
+      : p_(std::move(parts)), blocks_(quotient_up(p_.extents.rows, p_.extents.block())), threads_(threads) {
     const Extents& e = p_.extents;
     const auto reserve = [&](int64_t bytes) { return std::exchange(thread_scratch_, thread_scratch_ + rounded_up(bytes, 64)); };
     reserve(e.block() * e.pitch() * int64_t{sizeof(float)});

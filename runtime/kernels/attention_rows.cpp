@@ -7,29 +7,8 @@
 namespace gannet {
 namespace {
 
-#if defined(__x86_64__)
-namespace avx512 {
-#define GANNET_VECTOR_TARGET __attribute__((target("avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")))
-#define GANNET_VECTOR_BYTES 64
-#include "runtime/kernels/attention_rows.inc"
-#undef GANNET_VECTOR_TARGET
-#undef GANNET_VECTOR_BYTES
-}  // namespace avx512
-namespace avx2 {
-#define GANNET_VECTOR_TARGET __attribute__((target("avx2,fma")))
-#define GANNET_VECTOR_BYTES 32
-#include "runtime/kernels/attention_rows.inc"
-#undef GANNET_VECTOR_TARGET
-#undef GANNET_VECTOR_BYTES
-}  // namespace avx2
-#endif
-namespace baseline {
-#define GANNET_VECTOR_TARGET
-#define GANNET_VECTOR_BYTES 16
-#include "runtime/kernels/attention_rows.inc"
-#undef GANNET_VECTOR_TARGET
-#undef GANNET_VECTOR_BYTES
-}  // namespace baseline
+#define GANNET_VECTOR_FILE "runtime/kernels/attention_rows.inc"
+#include "runtime/kernels/each_vector_target.inc"
 
 }  // namespace
 

@@ -17,7 +17,14 @@ namespace {
 #define GANNET_BF16_TARGET __attribute__((target("avx2,fma,avx512f,avx512vl,avx512dq,avx512bw,avx512bf16")))
 #define GANNET_BF16_INLINE GANNET_BF16_TARGET __attribute__((always_inline)) inline
 
-constexpr int64_t kLanes = 16, kPanel = Bf16Products::kPanel, kPanelPair = 2 * kPanel;
+#define GANNET_VECTOR_TARGET GANNET_BF16_TARGET
+#define GANNET_VECTOR_BYTES 64
+#include "runtime/kernels/vector_functions.inc"
+#undef GANNET_VECTOR_INLINE
+#undef GANNET_VECTOR_BYTES
+#undef GANNET_VECTOR_TARGET
+
+constexpr int64_t kPanel = Bf16Products::kPanel, kPanelPair = 2 * kPanel;
 constexpr int kMostRows = 12;  // whose sums, two vectors each, fit into the registers
 
 // A mask of the first `count` of up to 32.
@@ -96,12 +103,8 @@ void pack(int64_t depth, int64_t columns, const Bf16Matrix& x, uint16_t* packed)
 
 GANNET_BF16_INLINE void store(std::byte* y, bool is_bf16, __mmask16 inside, __m512 v) {
   if (!is_bf16) return _mm512_mask_storeu_ps(y, inside, v);
-  // To the nearest, to even where two are; VCVTNEPS2BF16 takes denormals for zeros.
-  const __m512i bits = _mm512_castps_si512(v), upper = _mm512_srli_epi32(bits, 16);
-  const __m512i even = _mm512_and_si512(upper, _mm512_set1_epi32(1));
-  const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)), even), 16);
-  const __m512i known = _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), upper, _mm512_set1_epi32(0x40));
-  _mm512_mask_cvtepi32_storeu_epi16(y, inside, known);
+  // VCVTNEPS2BF16 takes denormals for zeros.
+  _mm512_mask_cvtepi32_storeu_epi16(y, inside, reinterpret_cast<__m512i>(rounded_to_bf16(reinterpret_cast<Vector>(v))));
 }
 
 // `rows` rows by a panel, of which `columns` are wanted.

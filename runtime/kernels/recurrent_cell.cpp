@@ -9,35 +9,8 @@
 namespace gannet {
 namespace {
 
-#if defined(__x86_64__)
-namespace avx512 {
-#define GANNET_VECTOR_TARGET __attribute__((target("avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")))
-#define GANNET_VECTOR_BYTES 64
-#define GANNET_VECTOR_REGISTERS 32
-#include "runtime/kernels/recurrent_cell.inc"
-#undef GANNET_VECTOR_TARGET
-#undef GANNET_VECTOR_BYTES
-#undef GANNET_VECTOR_REGISTERS
-}  // namespace avx512
-namespace avx2 {
-#define GANNET_VECTOR_TARGET __attribute__((target("avx2,fma")))
-#define GANNET_VECTOR_BYTES 32
-#define GANNET_VECTOR_REGISTERS 16
-#include "runtime/kernels/recurrent_cell.inc"
-#undef GANNET_VECTOR_TARGET
-#undef GANNET_VECTOR_BYTES
-#undef GANNET_VECTOR_REGISTERS
-}  // namespace avx2
-#endif
-namespace baseline {
-#define GANNET_VECTOR_TARGET
-#define GANNET_VECTOR_BYTES 16
-#define GANNET_VECTOR_REGISTERS 16
-#include "runtime/kernels/recurrent_cell.inc"
-#undef GANNET_VECTOR_TARGET
-#undef GANNET_VECTOR_BYTES
-#undef GANNET_VECTOR_REGISTERS
-}  // namespace baseline
+#define GANNET_VECTOR_FILE "runtime/kernels/recurrent_cell.inc"
+#include "runtime/kernels/each_vector_target.inc"
 
 }  // namespace
 

@@ -1,5 +1,5 @@
-// Convolutions of f32 or bf16, 3x3 windows with constant weights, by Winograd's minimal filtering (winograd_tiles.h): 2.25 or 4 times fewer
-// multiplications for transforms of the operands. Tiles are taken in chunks whose transforms stay in cache; chunks, and the order
+// Convolutions of f32 or bf16, 3x3 windows with constant weights, by Winograd's minimal filtering (winograd_tiles.h): 2.25 or 4 times
+// fewer multiplications for transforms of the operands. Tiles are taken in chunks whose transforms stay in cache; chunks, and the order
 // in which a number is summed, follow from the extents alone, so results do not depend on the number of threads.
 #include <fmt/format.h>
 
@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "ir/base/round_up.h"
 #include "ir/target.h"
 #include "runtime/kernels/prepare.h"
 #include "runtime/kernels/winograd_tiles.h"
@@ -18,9 +19,6 @@ namespace gannet {
 namespace {
 
 constexpr int64_t kWindow = 3;
-
-int64_t quotient_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
-int64_t rounded_up(int64_t x, int64_t multiple) { return quotient_up(x, multiple) * multiple; }
 
 // A convolution as these kernels see it: x and y are [batch, rows, columns, channels].
 struct Problem {

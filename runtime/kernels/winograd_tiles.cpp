@@ -8,26 +8,9 @@
 namespace gannet {
 namespace {
 
-#if defined(__x86_64__)
-namespace avx512 {
-#define GANNET_VECTOR_TARGET __attribute__((target("avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")))
-#define GANNET_VECTOR_BYTES 64
-#define GANNET_GROUP_ROWS 14
-#include "runtime/kernels/winograd_tiles.inc"
-#undef GANNET_VECTOR_TARGET
-#undef GANNET_VECTOR_BYTES
-#undef GANNET_GROUP_ROWS
-}  // namespace avx512
-namespace avx2 {
-#define GANNET_VECTOR_TARGET __attribute__((target("avx2,fma")))
-#define GANNET_VECTOR_BYTES 32
-#define GANNET_GROUP_ROWS 6
-#include "runtime/kernels/winograd_tiles.inc"
-#undef GANNET_VECTOR_TARGET
-#undef GANNET_VECTOR_BYTES
-#undef GANNET_GROUP_ROWS
-}  // namespace avx2
-#endif
+#define GANNET_NO_BASELINE
+#define GANNET_VECTOR_FILE "runtime/kernels/winograd_tiles.inc"
+#include "runtime/kernels/each_vector_target.inc"
 
 }  // namespace
 
