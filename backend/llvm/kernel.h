@@ -90,9 +90,9 @@ struct Kernel {
   // Where not -1: the operands whose row stride is not 1 have stride 1 along this outer loop, of which
   // an iteration does as many positions as a vector has lanes, so that they are read by vectors and transposed.
   int32_t tile = -1;
-  // Where not -1: a loop of few positions, known now, all of which an iteration does; the reduced one in a kernel that reduces. Operands with stride 1 along it
-  // whose row stride is a number not less hold its elements in turn: they are read and written as whole vectors, masked where
-  // there is anything between.
+  // Where not -1: a loop of few positions, known now, all of which an iteration does; the reduced one in a kernel that
+  // reduces. An operand with stride 1 along it, and a row stride that is a known number of at least as many, holds the
+  // loop's elements in turn: it is read and written as whole vectors, masked where there is anything between.
   int32_t interleaved = -1;
   std::vector<KernelOperand> operands;
   std::vector<Instruction> instructions;  // in order of evaluation

@@ -99,7 +99,9 @@ std::vector<Value*> KernelEmitter::load_groups(int32_t operand, Value* offset, c
 
 Value* KernelEmitter::group_address(int32_t operand, Value* offset, const Lanes& lanes, int64_t start) {
   const Extent& stride = kernel_.operands[static_cast<size_t>(operand)].strides.back();
-  return address(operand, b_.CreateAdd(add_scaled(offset, lanes.first, stride), number(start)));
+  // A masked vector may lie behind the last group altogether, so this address may, too.
+  const auto index = static_cast<size_t>(operand);
+  return b_.CreateGEP(scalars_.storage_type(kernel_.operands[index].dtype), pointers_[index], {b_.CreateAdd(add_scaled(offset, lanes.first, stride), number(start))});
 }
 
 // Of a vector that starts `start` elements behind the first group: the elements of the interleaved loop.

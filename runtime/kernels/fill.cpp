@@ -35,8 +35,8 @@ float apply(const EpilogueStep& step, float v, float z) {
     case kSoftplus: return std::max(v, 0.0f) + std::log1p(std::exp(-std::abs(v)));
     case kAdd: return v + z;
     case kMul: return v * z;
-    case kMax: return std::max(v, z);
-    case kMin: return std::min(v, z);
+    case kMax: return v < z || std::isnan(z) ? z : v;
+    case kMin: return v > z || std::isnan(z) ? z : v;
     case kQuantize: return std::nearbyint(v) + b;
   }
   return v;

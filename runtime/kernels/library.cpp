@@ -130,7 +130,9 @@ class OnednnLibrary final : public PrimitiveLibrary {
   explicit OnednnLibrary(size_t capacity) : capacity_(capacity) {}
   OnednnLibrary(size_t capacity, const Program& program) : capacity_(capacity) {
     collect_open(program);
+    is_ahead_ = true;
     if (!open_.empty() && onednn::has_row_kernels()) pack_open(program);
+    is_ahead_ = false;
   }
 
   Result<std::shared_ptr<const Primitive>> prepare(const Recipe& recipe, std::span<const int64_t> sizes, int threads,
@@ -142,7 +144,7 @@ class OnednnLibrary final : public PrimitiveLibrary {
     const std::string key = writer.take();
     if (std::shared_ptr<const Primitive> known = find(key)) return known;
     if (needs_onednn(recipe)) TRY(load_onednn());
-    const Preparation preparation{sizes, threads, constants, packed_, calls_, open_.contains(&recipe)};
+    const Preparation preparation{sizes, threads, constants, packed_, calls_, open_.contains(&recipe), is_ahead_};
     std::shared_ptr<const Primitive> made = TRY(std::visit([&](const auto& r) { return prepare_recipe(r, preparation); }, recipe));
     insert(key, made);
     return made;
@@ -222,6 +224,7 @@ class OnednnLibrary final : public PrimitiveLibrary {
   const size_t capacity_;
   std::unordered_set<const Recipe*> open_;
   std::vector<std::shared_ptr<const Primitive>> packed_ahead_;  // hold the packed weights
+  bool is_ahead_ = false;  // while the library is made
   PackedConstants packed_;
   SharedCalls calls_;
   std::mutex mutex_;

@@ -70,6 +70,7 @@ struct Preparation {
   PackedConstants& packed;
   SharedCalls& calls;
   bool open_rows = false;  // how many rows a product has differs from run to run
+  bool is_ahead = false;   // of all runs: what other numbers of rows need is made as well
 
   // Threads for work of so many operations and bytes; `speed` says how many times as fast as f32 the operations are.
   int threads_for(double flops, double bytes, double speed = 1) const;

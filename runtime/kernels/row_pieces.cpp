@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstring>
 
+#include "ir/base/round_up.h"
 #include "runtime/threads/threads.h"
 
 namespace gannet {
@@ -47,8 +48,6 @@ bool can_share(const std::vector<Piece>& pieces, double flops, const Layout& w) 
   constexpr int64_t kFewWeights = int64_t{1} << 18;
   return flops < kLittle || pieces.size() >= (w.elements() <= kFewWeights ? kFewestOfFewWeights : kFewest);
 }
-
-int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // An operand of which each piece has rows of its own.
 struct RowOperand {
@@ -195,7 +194,7 @@ Result<SharedCall> call_of(const ProductRequest& whole, int64_t rows, const std:
     }
     arguments.emplace_back(onednn::argument_id(Argument::kScratch), made.scratch);
     return SharedCall{onednn::Call(made.primitive, std::move(arguments)), made.w,
-                      aligned(onednn::bytes_of(made.scratch)), made.implementation.starts_with("brg")};
+                      rounded_up(onednn::bytes_of(made.scratch), 64), made.implementation.starts_with("brg")};
   });
 }
 
@@ -249,10 +248,11 @@ Result<std::shared_ptr<const Primitive>> make_row_pieces(const ProductRequest& r
   add_operands(parts, r);
   // The layout of the weights is that for the largest pieces, and serves all.
   const SharedCall largest = TRY(call_of(r, kRows[0], std::nullopt, p.calls));
-  // Calls for all sizes are made with the first: a later number of rows finds them there.
   for (size_t size = 0; size < kRows.size(); ++size) {
+    const bool needed = std::ranges::find(parts.pieces, size, &Piece::size) != parts.pieces.end();
+    if (!needed && !p.is_ahead) continue;
     const SharedCall call = size == 0 ? largest : TRY(call_of(r, kRows[size], largest.w, p.calls));
-    if (!call.by_blocks) return none;
+    if (needed && !call.by_blocks) return none;
     parts.calls[size] = call.call;
     parts.call_scratch = std::max(parts.call_scratch, call.scratch);
   }
@@ -260,7 +260,7 @@ Result<std::shared_ptr<const Primitive>> make_row_pieces(const ProductRequest& r
   if (last.rows < kRows[last.size]) {
     for (RowOperand& operand : parts.operands) {
       operand.copy = parts.copies;
-      parts.copies += aligned(operand.bytes(kRows[last.size]));
+      parts.copies += rounded_up(operand.bytes(kRows[last.size]), 64);
     }
   }
   parts.weights = TRY(p.packed.pack(p.constants[1], TRY(memory_of(r.product.w)), largest.w));
