@@ -102,24 +102,23 @@ CLI::Option* add_threads(CLI::App& command, int& threads) {
   return command.add_option("--threads", threads, "cores to use [those that this process may use]")->type_name("N")->check(CLI::Range(1, 4096));
 }
 
-CLI::Validator finite_number(bool positive) {
+CLI::Validator number_that(bool (*fits)(double), const char* wanted) {
   return CLI::Validator(
-      [positive](std::string& text) {
+      [fits, wanted](std::string& text) {
         double value = 0;
-        bool fits = CLI::detail::lexical_cast(text, value) && std::isfinite(value) && (positive ? value > 0 : value >= 0);
-        return fits ? std::string() : fmt::format("'{}' is not a finite number {}", text, positive ? "above 0" : "of at least 0");
+        const bool is_taken = CLI::detail::lexical_cast(text, value) && std::isfinite(value) && fits(value);
+        return is_taken ? std::string() : fmt::format("'{}' is not {}", text, wanted);
       },
       "");
 }
 
+CLI::Validator finite_number(bool positive) {
+  if (positive) return number_that([](double value) { return value > 0; }, "a finite number above 0");
+  return number_that([](double value) { return value >= 0; }, "a finite number of at least 0");
+}
+
 CLI::Validator held_out_share() {
-  return CLI::Validator(
-      [](std::string& text) {
-        double value = 0;
-        const bool fits = CLI::detail::lexical_cast(text, value) && value >= 0 && value < 1;
-        return fits ? std::string() : fmt::format("'{}' is not a share of at least 0 and below 1", text);
-      },
-      "");
+  return number_that([](double value) { return value >= 0 && value < 1; }, "a share of at least 0 and below 1");
 }
 
 Result<double> parse_number(std::string_view text, std::string_view flag, const std::string& whole) {

@@ -45,6 +45,8 @@ void add_limit_argument(CLI::App& command, std::vector<std::string>& limits);
 CLI::Option* add_seed(CLI::App& command, uint64_t& seed, const std::string& meaning);
 // Adds --threads.
 CLI::Option* add_threads(CLI::App& command, int& threads);
+// Takes finite numbers that fit; of others the error says that they are not `wanted`, such as "a finite number above 0".
+CLI::Validator number_that(bool (*fits)(double), const char* wanted);
 // Takes finite numbers of at least 0; more than 0 with `positive`.
 CLI::Validator finite_number(bool positive);
 // Takes a share of rows to hold out: at least 0, below 1.

@@ -3,24 +3,11 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "tools/deploy/arguments.h"
 
 namespace gannet {
 
 namespace {
-
-// Takes finite numbers; with `not_zero` but 0.
-CLI::Validator any_finite_number(bool not_zero) {
-  return CLI::Validator(
-      [not_zero](std::string& text) {
-        double value = 0;
-        const bool fits = CLI::detail::lexical_cast(text, value) && std::isfinite(value) && (!not_zero || value != 0);
-        return fits ? std::string() : fmt::format("'{}' is not a finite number{}", text, not_zero ? " other than 0" : "");
-      },
-      "");
-}
 
 Status check_count(const char* flag, const std::vector<double>& values) {
   if (values.size() <= 1 || values.size() == 3) return {};
@@ -44,10 +31,10 @@ void add_image_arguments(CLI::App& command, ImageArguments& arguments, const std
       ->check(CLI::IsMember({"NCHW", "NHWC"}))
       ->group(group);
   command.add_flag("--bgr", arguments.bgr, "channels in the order blue, green, red")->group(group);
-  command.add_option("--scale", image.scale, "factor of the pixels [1/255]")->check(any_finite_number(true))->group(group);
+  command.add_option("--scale", image.scale, "factor of the pixels [1/255]")->check(number_that([](double value) { return value != 0; }, "a finite number other than 0"))->group(group);
   command.add_option("--mean", image.mean, "subtracted after the scale, one for all or one a channel")
       ->delimiter(',')
-      ->check(any_finite_number(false))
+      ->check(number_that([](double) { return true; }, "a finite number"))
       ->group(group);
   command.add_option("--std", image.std, "divided by after the mean")->delimiter(',')->check(finite_number(true))->group(group);
 }

@@ -77,7 +77,9 @@ int explain(const CLI::App& app, const CLI::ParseError& error) {
 bool takes_path(const CLI::Option& option) {
   const std::string type = option.get_type_name();
   constexpr std::array<std::string_view, 6> kPaths = {"FILE", "DIR", "PATH", "OUT", "DATA", "MODEL"};
-  return type.ends_with(".onnx") || std::ranges::any_of(kPaths, [&](std::string_view path) { return type.starts_with(path); });
+  // "FILE", "FILE...", but not "FILES" or "OUTER".
+  const std::string word = type.substr(0, type.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ"));
+  return type.ends_with(".onnx") || std::ranges::find(kPaths, word) != kPaths.end();
 }
 
 int parse_then_run(CLI::App& app, std::function<int()>& run, int argc, char** argv) {
