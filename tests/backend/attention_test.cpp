@@ -14,6 +14,38 @@
 namespace gannet::test {
 namespace {
 
+// How far a result may be from what is meant: all elements, and all but a sixteenth of them.
+struct Differences {
+  double largest = 0;
+  double usual = largest;
+};
+
+// What one and two threads compute, bit for bit the same, is what the reference evaluates `meant` to.
+void expect_results(const CompiledProgram& compiled, const Graph& meant, const std::vector<std::vector<Tensor>>& runs, const Differences& allowed) {
+  const std::unique_ptr<Session> one = session_on(compiled, 1), two = session_on(compiled, 2);
+  for (const std::vector<Tensor>& inputs : runs) {
+    const std::vector<Datum> data(inputs.begin(), inputs.end());
+    const auto expected = evaluate(meant, data);
+    ASSERT_TRUE(expected.ok()) << expected.error().message;
+    const auto single = one->run(data), dual = two->run(data);
+    ASSERT_TRUE(single.ok()) << single.error().message;
+    ASSERT_TRUE(dual.ok()) << dual.error().message;
+    const Tensor &a = (*single)[0].tensor(), &b = expected->outputs[0].tensor();
+    EXPECT_TRUE(a.identical((*dual)[0].tensor())) << "other bits on two threads";
+    ASSERT_EQ(type_string(a), type_string(b));
+    int64_t others = 0;
+    for (int64_t i = 0; i < b.elements(); ++i) {
+      if (std::isnan(b.double_at(i))) {
+        ASSERT_TRUE(std::isnan(a.double_at(i))) << i;
+        continue;
+      }
+      ASSERT_NEAR(a.double_at(i), b.double_at(i), allowed.largest) << i;
+      others += std::abs(a.double_at(i) - b.double_at(i)) > allowed.usual;
+    }
+    EXPECT_LE(others, b.elements() / 16);
+  }
+}
+
 void expect_attention(std::string_view text, const std::vector<std::vector<Tensor>>& runs, double tolerance = 2e-5) {
   SCOPED_TRACE(std::string(text));
   const auto parsed = parse_graph(text);
@@ -28,22 +60,7 @@ void expect_attention(std::string_view text, const std::vector<std::vector<Tenso
   ASSERT_EQ(compiled->program->steps.size(), 1u);
   const auto* call = std::get_if<PrimitiveCall>(&compiled->program->steps[0].call);
   ASSERT_TRUE(call && std::holds_alternative<AttentionRecipe>(call->recipe));
-  const std::unique_ptr<Session> one = session_on(*compiled, 1), two = session_on(*compiled, 2);
-  for (const std::vector<Tensor>& inputs : runs) {
-    const std::vector<Datum> data(inputs.begin(), inputs.end());
-    const auto expected = evaluate(**parsed, data);
-    ASSERT_TRUE(expected.ok()) << expected.error().message;
-    const auto single = one->run(data), dual = two->run(data);
-    ASSERT_TRUE(single.ok()) << single.error().message;
-    ASSERT_TRUE(dual.ok()) << dual.error().message;
-    const Tensor &a = (*single)[0].tensor(), &b = expected->outputs[0].tensor();
-    EXPECT_TRUE(a.identical((*dual)[0].tensor())) << "other bits on two threads";
-    ASSERT_EQ(type_string(a), type_string(b));
-    for (int64_t i = 0; i < b.elements(); ++i) {
-      if (std::isnan(b.double_at(i))) ASSERT_TRUE(std::isnan(a.double_at(i))) << i;
-      else ASSERT_NEAR(a.double_at(i), b.double_at(i), tolerance) << i;
-    }
-  }
+  expect_results(*compiled, **parsed, runs, {.largest = tolerance});
 }
 
 // The form of BERT's exports, over [batch, length, heads, size].
@@ -152,28 +169,8 @@ void expect_rounded_attention(std::string_view text, const std::vector<std::vect
     EXPECT_TRUE(recipe->rounds);
   }
   EXPECT_EQ(found, 1);
-  const std::unique_ptr<Session> one = session_on(*compiled, 1), two = session_on(*compiled, 2);
-  for (const std::vector<Tensor>& inputs : runs) {
-    const std::vector<Datum> data(inputs.begin(), inputs.end());
-    const auto expected = evaluate(*meant, data);
-    ASSERT_TRUE(expected.ok()) << expected.error().message;
-    const auto single = one->run(data), dual = two->run(data);
-    ASSERT_TRUE(single.ok()) << single.error().message;
-    ASSERT_TRUE(dual.ok()) << dual.error().message;
-    const Tensor &a = (*single)[0].tensor(), &b = expected->outputs[0].tensor();
-    EXPECT_TRUE(a.identical((*dual)[0].tensor())) << "other bits on two threads";
-    ASSERT_EQ(type_string(a), type_string(b));
-    int64_t others = 0;
-    for (int64_t i = 0; i < b.elements(); ++i) {
-      if (std::isnan(b.double_at(i))) {
-        ASSERT_TRUE(std::isnan(a.double_at(i))) << i;
-        continue;
-      }
-      ASSERT_NEAR(a.double_at(i), b.double_at(i), 4e-3) << i;
-      others += std::abs(a.double_at(i) - b.double_at(i)) > 1e-5;
-    }
-    EXPECT_LE(others, b.elements() / 16);
-  }
+  // What is rounded to the other neighbour differs by a unit of bf16.
+  expect_results(*compiled, *meant, runs, {.largest = 4e-3, .usual = 1e-5});
 }
 
 void attention_of_bf16(bool products) {

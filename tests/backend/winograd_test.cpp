@@ -15,6 +15,8 @@
 namespace gannet::test {
 namespace {
 
+constexpr const char* kNeedsAvx2 = "Gannet needs a CPU with AVX2";
+
 EpilogueStep step_of(EpilogueKind kind, float alpha = 0, float beta = 0) { return {kind, alpha, beta, -1, {}}; }
 
 struct Case {
@@ -144,7 +146,7 @@ std::vector<double> sums_of(const Case& c, const float* x, const float* w, const
 
 // By tiles of 2x2 and of 4x4, whatever is faster.
 void expect_both(const Case& c) {
-  if (!winograd_kernels()) GTEST_SKIP() << "vectors of 8 numbers need AVX2";
+  ASSERT_TRUE(winograd_kernels()) << kNeedsAvx2;
   Memory x(uniform({c.batch, c.rows, c.columns, std::max(c.pitch, c.in)}, 1), c.is_bf16), w(uniform({c.out, c.in, 3, 3}, 2), c.is_bf16);
   Memory bias(uniform({c.out}, 3), false), factors(uniform({c.out}, 4), false);
   const Memory added(uniform({c.batch, c.out_rows(), c.out_columns(), c.out}, 5), c.is_bf16);
@@ -224,7 +226,7 @@ TEST(Winograd, FinishesResults) {
 // A summand and a factor for each channel, of which one is no number.
 TEST(Winograd, LargestAndLeastKeepWhatIsNoNumber) {
   const WinogradKernels* kernels = winograd_kernels();
-  if (!kernels) GTEST_SKIP() << "vectors of 8 numbers need AVX2";
+  ASSERT_TRUE(kernels) << kNeedsAvx2;
   std::vector<float> products(static_cast<size_t>(16 * 2 * kernels->lanes), 1), z(static_cast<size_t>(kernels->lanes), 3), y(z.size());
   z[1] = std::numeric_limits<float>::quiet_NaN();
   for (const EpilogueKind kind : {EpilogueKind::kMax, EpilogueKind::kMin}) {
@@ -253,7 +255,7 @@ TEST(Winograd, OtherConvolutionsAreLeftToTheLibrary) {
     const auto made = prepare_winograd(recipe, {sizes.values, 1, constants, packed, calls}, tile);
     return made.ok() && !*made;
   };
-  if (!winograd_kernels()) GTEST_SKIP() << "vectors of 8 numbers need AVX2";
+  ASSERT_TRUE(winograd_kernels()) << kNeedsAvx2;
   EXPECT_FALSE(refuses([](auto&, auto&) {}));
   EXPECT_FALSE(refuses([](auto&, auto&) {}, 0)) << "64 channels at 28 x 28 gain";
   EXPECT_TRUE(refuses([](ConvolutionRecipe& r, auto&) { r.strides = {2, 2}; }));

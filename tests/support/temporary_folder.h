@@ -17,7 +17,7 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     // mkdtemp puts a name that is free in place of the Xs, which it demands.
-    std::string pattern = (std::filesystem::temp_directory_path() / "gannet-test-XXXXXX").string();
+    std::string pattern = (std::filesystem::temp_directory_path() / ("gannet-test-" + std::string(6, 'X'))).string();
     if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder " + pattern);
     path_ = pattern;
   }
